@@ -1,0 +1,3 @@
+# bench: one program a question.
+# programs: bench/*.c
+noinst_PROGRAMS +=

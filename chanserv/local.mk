@@ -1,0 +1,27 @@
+# chanserv: the channel of channels, and the library that users get.
+noinst_LTLIBRARIES += libcs.la
+# files: chanserv/*.c chanserv/*.h
+libcs_la_SOURCES = \
+	chanserv/chanserv.h \
+	chanserv/client.h \
+	chanserv/server.h
+CHANSERV_LIBS = libcs.la $(MUX_LIBS)
+
+lib_LTLIBRARIES = libchanserv.la
+libchanserv_la_SOURCES =
+libchanserv_la_LIBADD = $(CHANSERV_LIBS)
+libchanserv_la_DEPENDENCIES = libcs.la libmux.la libproto.la libpb.la libbase.la \
+	$(top_srcdir)/chanserv.map
+# current:revision:age, libtool's way: raise `current` with every change of the ABI, and `age`
+# too when nothing was taken away.
+libchanserv_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -no-undefined \
+	-Wl,--version-script=$(top_srcdir)/chanserv.map $(NO_UNDEFINED)
+
+# Installed one level down, so that <chanserv/chanserv.h> and what it includes, "base/base.h"
+# and "mux/mux.h", are found with the one -I of chanserv.pc.
+chanservincludedir = $(includedir)/chanserv/chanserv
+# files: chanserv/*.h
+chanservinclude_HEADERS = \
+	chanserv/chanserv.h \
+	chanserv/client.h \
+	chanserv/server.h

@@ -1,0 +1,3 @@
+# examples: the tutorial.
+# programs: examples/*.c
+noinst_PROGRAMS +=

@@ -1,0 +1,29 @@
+# proto: the wire as values.  What protoc-c makes is a library of its own, because it is not
+# ours to keep free of warnings.
+noinst_LTLIBRARIES += libpb.la libproto.la
+nodist_libpb_la_SOURCES =
+libpb_la_SOURCES = proto/chanserv.pb-c.c proto/chanserv.pb-c.h
+libpb_la_CFLAGS = -std=c11 -fvisibility=hidden $(SANITIZERS) -w
+
+# files: proto/*.c proto/*.h
+libproto_la_SOURCES = \
+	proto/status.h \
+	proto/wire.h
+PROTO_LIBS = libproto.la libpb.la $(BASE_LIBS) $(PROTOBUF_C_LIBS)
+
+# One rule makes two files: the stamp stands for both, so that a parallel make runs it once.  The
+# tarball brings all three; a build from it needs no protoc-c.
+BUILT_SOURCES += proto/chanserv.pb-c.c proto/chanserv.pb-c.h
+EXTRA_DIST += proto/chanserv.proto proto/chanserv.stamp
+MAINTAINERCLEANFILES = proto/chanserv.pb-c.c proto/chanserv.pb-c.h proto/chanserv.stamp
+
+proto/chanserv.stamp: $(top_srcdir)/proto/chanserv.proto
+	$(AM_V_GEN)$(MKDIR_P) proto && rm -f $@ $@-t && touch $@-t && \
+	$(PROTOC_C) -I$(top_srcdir) --c_out=. $(top_srcdir)/proto/chanserv.proto && mv -f $@-t $@
+
+# When somebody deleted one of the two.
+proto/chanserv.pb-c.c proto/chanserv.pb-c.h: proto/chanserv.stamp
+	@test -f $@ || test -f $(top_srcdir)/$@ || \
+	    { rm -f proto/chanserv.stamp && $(MAKE) $(AM_MAKEFLAGS) proto/chanserv.stamp; }
+
+$(libpb_la_OBJECTS) $(libproto_la_OBJECTS): proto/chanserv.pb-c.h

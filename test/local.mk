@@ -1,0 +1,1 @@
+# test: mirrors the rooms.

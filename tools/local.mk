@@ -1,0 +1,3 @@
+# tools: chanserv(1).
+# files: tools/*.c tools/*.h
+tools_chanserv_SOURCES =
