@@ -1,0 +1,63 @@
+/* loop -- whose turn it is.
+ *
+ * A loop delivers all callbacks, keeps all timers, and owns the end of the turn, where
+ * what was queued is written and what was freed goes.  It rides on an event_base of
+ * yours, on one of its own, or on a virtual clock for tests.  Several servers and
+ * clients on one loop share one turn, so a relay costs no extra wake-up.
+ *
+ * THREADS  A loop and everything on it belong to the thread that runs it.  Three calls
+ *          may come from any thread: cs_loop_call, cs_loop_stop, cs_loop_is_mine.
+ * FREEING  What you free in a callback goes at the end of the turn.  Freeing a server or a
+ *          client from outside turns the loop a last time, so that each end() has come
+ *          when it returns and what your states point at may go.
+ * The only file that speaks libevent's core is base/loop.c.
+ */
+#ifndef CS_LOOP_H
+#define CS_LOOP_H
+
+#include "base/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct event_base;
+typedef struct cs_loop cs_loop;
+
+/* `base` NULL: the loop makes its own.  Otherwise you run it, in any way you like. */
+CS_API cs_err cs_loop_new(struct event_base *base, cs_loop **ret);
+CS_API void cs_loop_free(cs_loop *loop); /* after everything that lives on it */
+
+CS_API cs_err cs_loop_run(cs_loop *loop);   /* until stopped, or nothing is left to wait for */
+CS_API void cs_loop_stop(cs_loop *loop);    /* any thread; safe in a signal handler */
+CS_API bool cs_loop_is_mine(cs_loop *loop); /* am I the thread that runs it? */
+
+/* For your own descriptors and signals; NULL on a virtual loop. */
+CS_API struct event_base *cs_loop_base(cs_loop *loop);
+
+/* Run fn(user) on the loop, soon, once, in order of the calls; from any thread. */
+CS_API cs_err cs_loop_call(cs_loop *loop, void (*fn)(void *user), void *user);
+
+/* Monotonic milliseconds, the same during one turn. */
+CS_API int64_t cs_loop_now_ms(cs_loop *loop);
+
+/* A timer that fires once for each set. Setting moves it; CS_OFF stops it. */
+typedef struct cs_timer cs_timer;
+CS_API cs_err cs_timer_new(cs_loop *loop, void (*fn)(void *user), void *user, cs_timer **ret);
+CS_API void cs_timer_set(cs_timer *timer, int after_ms);
+CS_API void cs_timer_free(cs_timer *timer); /* it will not fire again */
+
+/* ---- Virtual: the time is what you say ---------------------------------------------------- */
+
+CS_API cs_err cs_loop_new_virtual(cs_loop **ret);
+
+/* Turn until nothing is left to do at this moment. Answers how many turns it took. */
+CS_API size_t cs_loop_settle(cs_loop *loop);
+
+/* Move the clock, stopping at each timer on the way to settle. */
+CS_API void cs_loop_advance(cs_loop *loop, int ms);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,55 @@
+/* mem -- the allocator behind everything, and the two shapes that grow: text and bytes.
+ *
+ * Room header: for the library's own rooms, not installed.  Every allocation of the library
+ * (and of nghttp2 and protobuf-c inside it) passes here, so a test can fail each in turn.
+ */
+#ifndef CS_MEM_H
+#define CS_MEM_H
+
+#include "base/base.h"
+
+#include <stdarg.h>
+
+void *cs_alloc(size_t size);            /* NULL: no memory.  size 0 answers a pointer too */
+void *cs_zalloc(size_t size);           /* the same, zeroed */
+void *cs_realloc(void *old, size_t size);
+void cs_free(void *p);                  /* NULL is fine */
+
+/* An object with `extra` bytes behind it, all zero; the extra begins at cs_extra(). */
+void *cs_zalloc_with(size_t object, size_t extra);
+static inline size_t cs_round_up(size_t n)
+{
+    return (n + 15u) & ~(size_t)15u;
+}
+static inline void *cs_extra(void *object, size_t object_size)
+{
+    return (char *)object + cs_round_up(object_size);
+}
+
+char *cs_strdup(const char *s);             /* NULL: no memory, or s is NULL */
+char *cs_bytesdup(cs_bytes b);              /* NUL appended */
+char *cs_printf(const char *format, ...) CS_PRINTF(1, 2);
+char *cs_vprintf(const char *format, va_list args);
+
+/* An error story of an object: replaced, never leaked; NULL-safe; keeps the old text when there
+ * is no memory for the new one. */
+void cs_story(char **story, const char *format, ...) CS_PRINTF(2, 3);
+
+/* Bytes that grow at the end.  {0} is empty. */
+struct cs_buf {
+    uint8_t *base;
+    size_t len, cap;
+};
+cs_err cs_buf_reserve(struct cs_buf *buf, size_t more); /* room for `more` behind len */
+cs_err cs_buf_add(struct cs_buf *buf, cs_bytes bytes);
+void cs_buf_fini(struct cs_buf *buf); /* leaves {0} */
+
+/* Random bytes from the system; never fails in practice, CS_ESYS if it does. */
+cs_err cs_random(void *to, size_t len);
+
+/* Equal?  In a time that depends on `len` alone: for secrets. */
+bool cs_same_secret(const void *a, const void *b, size_t len);
+
+void cs_log(cs_level level, const char *room, const char *format, ...) CS_PRINTF(3, 4);
+
+#endif

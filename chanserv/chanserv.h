@@ -1,0 +1,8 @@
+/* chanserv -- channels of channels over HTTP/2.  Everything there is. */
+#ifndef CHANSERV_CHANSERV_H
+#define CHANSERV_CHANSERV_H
+
+#include "chanserv/client.h"
+#include "chanserv/server.h"
+
+#endif

@@ -1,0 +1,220 @@
+/* chanserv client -- post a request, range over the sources that answer it.
+ *
+ *   client ── lookup_and_post ──▶ feed: a channel of sources
+ *                                  └──▶ source: a channel of frames
+ *
+ * Both channels are asked for the next item and answer as everything does: CS_OK, CS_AGAIN,
+ * CS_DONE, or a failure.  On that stand two ways to live with it:
+ *
+ *   range    waits for the answer.  Loops read like Go's.
+ *   ops      tell you when asking is worth while.  You run the loop, and never wait.
+ *
+ * A client is made for one of three lives:
+ *   loop NULL           it has a thread of its own.  Range from any thread.
+ *   a loop              recv and ops on the loop's thread.  Range there too, while the loop is
+ *                       not running (it then turns the loop); inside a callback: CS_EMISUSE.
+ *   a virtual loop      the same, and waiting moves the clock.  A wait that nothing can ever
+ *                       end fails at once with CS_EMISUSE "nothing left to wait for".
+ *
+ * THREADS    With its own thread: any call from any thread, but one thread at a time for each
+ *            feed, source or set; _cancel() alone may always come from elsewhere, and wakes
+ *            who waits there.
+ * LIFETIME   The client owns its feeds, a feed owns its sources.  A source whose end you were
+ *            told is there until you ask its feed (or set) for the next thing; one you do not
+ *            close lives as long as its feed.  chanserv_source_keep() makes it yours, for
+ *            instance for another thread.  Every close and free takes NULL.
+ */
+#ifndef CHANSERV_CLIENT_H
+#define CHANSERV_CLIENT_H
+
+#include "base/chan.h"
+#include "mux/mux.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct chanserv_client chanserv_client;
+typedef struct chanserv_feed chanserv_feed;     /* channel of sources */
+typedef struct chanserv_source chanserv_source; /* channel of frames */
+struct chanserv_server;
+
+/* ---- Joining ------------------------------------------------------------------------------ */
+
+struct chanserv_client_options {
+    struct mux_options net;
+    int announce_timeout_ms;  /* off: silence between two announcements */
+    int frame_timeout_ms;     /* off: silence of a source that is being read */
+    int64_t inline_bytes;     /* 4 KiB of an eager source may ride in its announcement; CS_OFF */
+    int64_t frame_max_bytes;  /* 100 MiB: a frame put together of its parts */
+    int64_t assembly_bytes;   /* 256 MiB: all frames being put together, of this client */
+    int64_t reserved[8];
+};
+
+CS_API cs_err chanserv_client_new(cs_loop *loop, const struct chanserv_client_options *options,
+                                  chanserv_client **ret);
+
+/* Where the server is: "host:port", "[v6]:port", "unix:/path".  Reached in the background: never
+ * waits, and fails only for an address that makes no sense (CS_EINVAL), CS_ENOMEM, and CS_EEXIST:
+ * this client has joined already.  The first post reports what the network says. */
+CS_API cs_err chanserv_join(chanserv_client *client, const char *addr);
+
+/* A server of this process, on the same loop, without a socket.  Same limits, same credit.
+ * Free the client before the server, or the server first: both are fine. */
+CS_API cs_err chanserv_join_local(chanserv_client *client, struct chanserv_server *server);
+
+/* Cancels and closes all that is left but what was kept.  Nobody may be waiting in it: cancel,
+ * then join your threads.  Kept sources end with CS_ECANCELED and are still yours to close. */
+CS_API void chanserv_client_free(chanserv_client *client);
+CS_API cs_loop *chanserv_client_loop(const chanserv_client *client); /* NULL: a thread of its own */
+CS_API void chanserv_client_cancel(chanserv_client *client); /* every feed and source; any thread */
+
+/* ---- Posting ------------------------------------------------------------------------------ */
+
+struct chanserv_post_options {
+    int timeout_ms;          /* off; travels: both sides end the post, and its sources, by then */
+    cs_bytes bucket;         /* told to the source function */
+    const cs_pair *metadata; /* for the source function and whoever authorises; copied */
+    size_t metadata_len;
+    int64_t inline_bytes; /* 0: the client's */
+    int64_t reserved[8];
+};
+
+/* Never waits.  Fails only for what is wrong with the call (CS_EMISUSE: no join, a bad name of a
+ * service or of metadata; CS_ENOMEM); what the network or the server has to say, the feed says. */
+CS_API cs_err chanserv_lookup_and_post(chanserv_client *client, const char *service, cs_bytes body,
+                                       const struct chanserv_post_options *options,
+                                       chanserv_feed **ret);
+
+/* ---- Range: waits ------------------------------------------------------------------------- */
+
+/* Next source; false when the channel is over: chanserv_feed_status() says how. */
+CS_API bool chanserv_range_source(chanserv_feed *feed, chanserv_source **ret);
+
+/* Next frame; false when the source is over. The first call opens it: a source you never ask
+ * costs its announcement, and holds up nobody. `*ret` is valid until you ask this source for
+ * the next one, or close it. */
+CS_API bool chanserv_range_frame(chanserv_source *source, cs_bytes *ret);
+
+/* Open it now, without waiting, from frame number `from` on (0: the beginning).  CS_EMISUSE: it is
+ * open. */
+CS_API cs_err chanserv_source_open(chanserv_source *source, uint64_t from);
+
+/* The server has taken the post and the source function has begun: what happens from now on is
+ * seen. CS_OK, or how the feed ended. */
+CS_API cs_err chanserv_feed_ready(chanserv_feed *feed);
+
+/* Go's select.  A set of feeds, sources and channels; each select is the next thing that happened
+ * to any of them.  Fair: the members that have something take turns, one item each.  A member
+ * leaves the set with its last event.  All feeds and sources of a set belong to one client. */
+typedef struct chanserv_set chanserv_set;
+enum chanserv_event_kind {
+    CHANSERV_SOURCE,     /* feed has a new source */
+    CHANSERV_FEED_END,   /* feed is over: why */
+    CHANSERV_FRAME,      /* source has a frame, valid until the next call on the set */
+    CHANSERV_SOURCE_END, /* source is over: why */
+    CHANSERV_MESSAGE,    /* chan has a message: `message`, yours to drop */
+    CHANSERV_CHAN_END    /* chan is closed: why */
+};
+struct chanserv_event {
+    enum chanserv_event_kind kind;
+    chanserv_feed *feed; /* also of `source`; NULL when kept */
+    chanserv_source *source;
+    cs_chan *chan;
+    cs_bytes frame;
+    cs_ref message;
+    cs_err why;
+    void *reserved[2];
+};
+CS_API cs_err chanserv_set_new(chanserv_client *client, chanserv_set **ret);
+CS_API void chanserv_set_free(chanserv_set *set); /* the members are not touched */
+CS_API cs_err chanserv_set_add_feed(chanserv_set *set, chanserv_feed *feed);
+CS_API cs_err chanserv_set_add_source(chanserv_set *set, chanserv_source *source); /* opens it */
+CS_API cs_err chanserv_set_add_chan(chanserv_set *set, cs_chan *chan); /* keeps one of its own */
+
+/* CS_OK; CS_AGAIN: nothing within timeout_ms; CS_DONE: the set is empty; CS_EMISUSE: would wait in a
+ * callback, or for ever on a virtual loop. */
+CS_API cs_err chanserv_select(chanserv_set *set, int timeout_ms, struct chanserv_event *ret);
+
+/* The face for loops: select with CS_NOW; `ready(user)` on the client's loop when it answered
+ * CS_AGAIN and would now not.  CS_EMISUSE on a client with a thread of its own. */
+CS_API cs_err chanserv_set_watch(chanserv_set *set, void (*ready)(void *user), void *user);
+
+/* ---- Ops: you run the loop ---------------------------------------------------------------- */
+
+struct chanserv_feed_ops {
+    size_t state_bytes;                                        /* see mux.h, "State" */
+    void (*ready)(chanserv_feed *feed, void *state);           /* see chanserv_feed_ready() */
+    void (*readable)(chanserv_feed *feed, void *state);        /* recv said CS_AGAIN, ask again */
+    void (*end)(chanserv_feed *feed, cs_err why, void *state); /* exactly once, last */
+    void (*reserved[4])(void);
+};
+struct chanserv_source_ops {
+    size_t state_bytes;
+    /* recv said CS_AGAIN, ask again.  Leave frames where they are and the producer stops;
+     * chanserv_source_resume() when you are ready for them. */
+    void (*readable)(chanserv_source *source, void *state);
+    /* Exactly once, last: after you received every frame that arrived, or closed it. */
+    void (*end)(chanserv_source *source, cs_err why, void *state);
+    void (*reserved[4])(void);
+};
+/* Starting a source opens it.  CS_EMISUSE on a client with a thread of its own, or started
+ * before. */
+CS_API cs_err chanserv_feed_start(chanserv_feed *feed, const struct chanserv_feed_ops *ops,
+                                  void *state);
+CS_API cs_err chanserv_source_start(chanserv_source *source, const struct chanserv_source_ops *ops,
+                                    void *state);
+CS_API void *chanserv_feed_state(const chanserv_feed *feed);
+CS_API void *chanserv_source_state(const chanserv_source *source);
+CS_API void chanserv_source_set_state(chanserv_source *source, void *state); /* without ops */
+
+/* The three answers, never waiting.  A frame is valid until the next recv on this source, or its
+ * close.  The end of the channel is CS_DONE or its failure, each time it is asked. */
+CS_API cs_err chanserv_feed_recv(chanserv_feed *feed, chanserv_source **ret);
+CS_API cs_err chanserv_source_recv(chanserv_source *source, cs_bytes *ret);
+
+/* A frame to keep, pass on, relay: yours to drop. */
+CS_API cs_err chanserv_source_recv_ref(chanserv_source *source, cs_ref *ret);
+CS_API void chanserv_feed_resume(chanserv_feed *feed);
+CS_API void chanserv_source_resume(chanserv_source *source);
+
+/* ---- What is known of a feed -------------------------------------------------------------- */
+
+/* CS_AGAIN while it runs, CS_DONE when it ended well; else the first thing that went wrong in
+ * it, a source you were reading included. */
+CS_API cs_err chanserv_feed_status(const chanserv_feed *feed);
+
+/* "post ticker: dial 127.0.0.1:5555: connection refused"; "" when nothing is wrong; lives with
+ * it. */
+CS_API const char *chanserv_feed_errmsg(const chanserv_feed *feed);
+CS_API cs_bytes chanserv_feed_header(const chanserv_feed *feed, const char *name);  /* when ready */
+CS_API cs_bytes chanserv_feed_trailer(const chanserv_feed *feed, const char *name); /* when over */
+CS_API void chanserv_feed_cancel(chanserv_feed *feed); /* and its sources, but those kept; any
+                                                          thread */
+/* Let go of it and all its sources; the status, with CS_OK if nothing had gone wrong. */
+CS_API cs_err chanserv_feed_close(chanserv_feed *feed);
+
+/* ---- What is known of a source ------------------------------------------------------------ */
+
+CS_API cs_bytes chanserv_source_header(const chanserv_source *source); /* lives with it */
+CS_API cs_bytes chanserv_source_ticket(const chanserv_source *source); /* a capability: whoever has
+                                                                          it may open, once */
+CS_API uint64_t chanserv_source_seq(const chanserv_source *source); /* number of the frame last
+                                                                       received, from 0 */
+CS_API uint64_t chanserv_source_gap(const chanserv_source *source); /* frames that the producer left
+                                                                       out before it */
+CS_API uint64_t chanserv_source_index(const chanserv_source *source); /* its place in the feed, from
+                                                                         0 */
+CS_API cs_err chanserv_source_status(const chanserv_source *source); /* CS_AGAIN while it runs */
+CS_API const char *chanserv_source_errmsg(const chanserv_source *source);
+CS_API chanserv_feed *chanserv_source_feed(const chanserv_source *source); /* NULL when kept */
+
+CS_API void chanserv_source_cancel(chanserv_source *source); /* any thread; it ends CS_ECANCELED */
+CS_API chanserv_source *chanserv_source_keep(chanserv_source *source); /* outlives its feed: close
+                                                                          it */
+CS_API void chanserv_source_close(chanserv_source *source); /* not (any more) interested */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,291 @@
+/* chanserv server -- answer a post with a channel of sources.
+ *
+ *     post ──▶ announce, announce, announce ... end        the master stream
+ *                 │         │
+ *                 ▼         ▼
+ *               frames    frames ... end                   one stream a source
+ *
+ * A server calls your source function for each post.  It announces outlets: our end of a
+ * source.  An outlet is asked for its next frame while its reader has room for one.
+ *
+ * THREADS    Your code runs on one loop, the server's: a service needs no lock.  Everything
+ *            here belongs to the thread of that loop, except where a line says "any thread".
+ * CALLBACKS  Come only from the loop, never inside a call of yours.  From one you may call
+ *            anything, frees included, except what waits: that answers CS_EMISUSE.
+ * FAIRNESS   Outlets of a connection that have room take turns, 16 KiB each.
+ */
+#ifndef CHANSERV_SERVER_H
+#define CHANSERV_SERVER_H
+
+#include "base/chan.h"
+#include "mux/mux.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct chanserv_server chanserv_server;
+typedef struct chanserv_post chanserv_post;     /* a request, and the channel that answers it */
+typedef struct chanserv_outlet chanserv_outlet; /* our end of an announced source */
+
+/* ---- Outlets: where a source's frames come from ------------------------------------------- */
+
+struct chanserv_outlet_ops {
+    size_t state_bytes; /* your state lives in the outlet: see mux.h, "State" */
+
+    /* There is room for a frame: give the next one.
+     *   CS_OK     `*frame` is it; it must stay put until next() or end() is called
+     *   CS_AGAIN  nothing yet: ask again after chanserv_outlet_wake()
+     *   CS_DONE   that was all
+     *   failure   that was all, and it went wrong: the reader gets this status
+     * Asked only while somebody has the source open and has room (see `eager`), so a slow
+     * reader needs no attention from you: you are simply asked less. */
+    cs_err (*next)(chanserv_outlet *outlet, cs_bytes *frame, void *state);
+
+    /* The same by reference, instead of next(): yours moves to us and is sent without a copy. */
+    cs_err (*next_ref)(chanserv_outlet *outlet, cs_ref *frame, void *state);
+
+    /* Once, before the first next(): somebody wants the source.  The place to open files and
+     * start work.  `from` is the number of the first frame wanted; frames are numbered from 0,
+     * so 0 is the beginning.  CS_OK, or a failure, which refuses.  NULL: any `from` but what is
+     * next gets CS_ERANGE (the reader: OUT_OF_RANGE, "not-kept"). */
+    cs_err (*open)(chanserv_outlet *outlet, uint64_t from, void *state);
+
+    /* Exactly once for every announced source, opened or not, last.  chanserv_outlet_reason()
+     * has the finer word.
+     *   CS_DONE       all of it was handed over            "done"
+     *   CS_EPEER      the reader left or vanished          "client-left"
+     *   CS_ECANCELED  given up before it was opened        "post-cancelled"
+     *   CS_EEXPIRED   nobody opened it in time             "accept-timeout"
+     *   CS_ETIMEOUT   its deadline                         "deadline"
+     *   CS_ESTALLED   the reader never took a byte         "stalled"
+     *   CS_EDRAIN     the server is freed or stops         "shutdown"
+     *   or the failure that next() or cancel() gave        "failed" */
+    void (*end)(chanserv_outlet *outlet, cs_err why, void *state);
+
+    /* Being asked has no effect on the world, so ask before anybody opens: small sources
+     * then ride inside their announcement. */
+    bool eager;
+    void (*reserved[4])(void);
+};
+
+/* Something to say after CS_AGAIN.  Harmless otherwise. */
+CS_API void chanserv_outlet_wake(chanserv_outlet *outlet);
+
+/* In open(): the first frame will have this number, as for a log that is older than its reader.
+ * CS_EMISUSE when frames have been given already. */
+CS_API cs_err chanserv_outlet_number(chanserv_outlet *outlet, uint64_t seq);
+
+/* Before the next frame, `count` frames were left out on purpose: the reader sees the gap in
+ * band, also when the next answer is CS_AGAIN or CS_DONE.  Gaps that follow each other are one. */
+enum chanserv_gap { CHANSERV_GAP_OVERFLOW = 1, CHANSERV_GAP_EXPIRED, CHANSERV_GAP_REPLACED };
+CS_API void chanserv_outlet_skip(chanserv_outlet *outlet, uint64_t count, enum chanserv_gap why);
+
+/* Write the message that the reader will see, and answer `err`:
+ *     return chanserv_outlet_fail(outlet, CS_ESYS, "read %s: %s", path, strerror(errno)); */
+CS_API cs_err chanserv_outlet_fail(chanserv_outlet *outlet, cs_err err, const char *format, ...)
+    CS_PRINTF(3, 4);
+
+/* End it from outside next(): after what was given, with this status (CS_DONE or CS_OK: well). */
+CS_API void chanserv_outlet_finish(chanserv_outlet *outlet, cs_err status);
+
+/* End it now: frames under way are dropped, the reader gets `why` (a failure). */
+CS_API void chanserv_outlet_cancel(chanserv_outlet *outlet, cs_err why);
+
+/* From now on the frames come from `chan` instead of next(): each message is one, its close is
+ * the source's status, and when the reader leaves, its senders get CS_ECANCELED.  Keeps a count
+ * of the channel's own.  CS_EMISUSE: poured already; CS_ENOMEM. */
+CS_API cs_err chanserv_outlet_pour(chanserv_outlet *outlet, cs_chan *chan);
+
+CS_API bool chanserv_outlet_is_open(const chanserv_outlet *outlet);
+CS_API const char *chanserv_outlet_reason(const chanserv_outlet *outlet); /* in end() */
+CS_API void *chanserv_outlet_state(const chanserv_outlet *outlet);
+CS_API chanserv_post *chanserv_outlet_post(const chanserv_outlet *outlet); /* outlives the outlet */
+
+/* ---- Posts: what is asked, and the channel that answers it -------------------------------- */
+
+/* The source function.  Announce what there is, and answer as an outlet does:
+ *   CS_DONE   that was all: the channel of sources ends in good order
+ *   CS_OK     more at once: ask ops->next()           } only after chanserv_post_keep()
+ *   CS_AGAIN  more after chanserv_post_wake()         } (CS_EMISUSE otherwise)
+ *   failure   refused, or broken off: the client gets this status
+ * `body` is valid until it returns.  An announce() that failed, or was told CS_AGAIN and then
+ * forgotten, turns CS_DONE into a failure: nothing is lost in silence. */
+typedef cs_err chanserv_source_fn(chanserv_post *post, cs_bytes body, void *user);
+
+struct chanserv_post_ops {
+    size_t state_bytes;
+    /* There is room for announcements: announce one or more and answer CS_OK; or CS_AGAIN,
+     * nothing until chanserv_post_wake(); CS_DONE; a failure.  If announce() says CS_AGAIN,
+     * return that: next() comes again by itself when there is room. */
+    cs_err (*next)(chanserv_post *post, void *state);
+    /* Once: the channel of sources is over, nothing more can be announced.  CS_DONE: every
+     * announcement was handed over; CS_EPEER: the client left; CS_ETIMEOUT (its deadline, or one
+     * of the server's), CS_EDRAIN; or the failure that the post ended with.  If it is not CS_DONE,
+     * sources that nobody opened end now; those that are open run on. */
+    void (*closed)(chanserv_post *post, cs_err why, void *state);
+    /* Once, last, after closed() and after end() of every outlet: whatever its outlets share can
+     * live in the state of a post. */
+    void (*end)(chanserv_post *post, cs_err why, void *state);
+    void (*reserved[4])(void);
+};
+
+/* I am not done when the source function returns, or want to know what becomes of it.  Only in
+ * the source function, once; else CS_EMISUSE. */
+CS_API cs_err chanserv_post_keep(chanserv_post *post, const struct chanserv_post_ops *ops,
+                                 void *state);
+CS_API void *chanserv_post_state(const chanserv_post *post);
+CS_API void chanserv_post_wake(chanserv_post *post);
+
+/* The last word of a kept post, after what was announced.  Harmless when it is over. */
+CS_API void chanserv_post_finish(chanserv_post *post, cs_err status);
+
+/* As chanserv_outlet_fail(): sets the message, answers `err`. */
+CS_API cs_err chanserv_post_fail(chanserv_post *post, cs_err err, const char *format, ...)
+    CS_PRINTF(3, 4);
+
+/* Announce a source.  `header` (up to 64 KiB) is copied.  `state`: see mux.h, "State".  `ret` may
+ * be NULL.
+ *   CS_AGAIN    a megabyte of announcements waits for the client, or 65,536 sources of this post
+ *               wait to be opened: not taken
+ *   CS_ETOOBIG  the header;  CS_ELIMIT  a limit of the server;  CS_ENOMEM
+ *   CS_ECANCELED  the post is over;  CS_EMISUSE  ops without next, or reserved set
+ * When it is not CS_OK nothing was taken and end() will not come. */
+CS_API cs_err chanserv_announce(chanserv_post *post, cs_bytes header,
+                                const struct chanserv_outlet_ops *ops, void *state,
+                                chanserv_outlet **ret);
+
+/* A source fed by a channel from the start: chanserv_outlet_pour(). */
+CS_API cs_err chanserv_announce_chan(chanserv_post *post, cs_bytes header, cs_chan *chan);
+
+/* Go's `go`: when the source is opened, `run` starts on a thread of its own, with a copy of
+ * `state`, and sends frames to `out`; what it returns is the source's status. When a send
+ * answers CS_ECANCELED the reader has left: return. A server being freed waits for it. */
+typedef cs_err chanserv_go_fn(cs_chan *out, void *state);
+CS_API cs_err chanserv_go(chanserv_post *post, cs_bytes header, chanserv_go_fn *run,
+                          const void *state, size_t state_bytes);
+
+/* Metadata for the client.  A header goes with the first bytes of the answer: only in the source
+ * function.  A trailer goes behind the status: until the post is over.  Names: lower case letters,
+ * digits, "-_."; not "grpc-" nor "chanserv-".  Copied.  CS_EMISUSE, CS_ENOMEM. */
+CS_API cs_err chanserv_post_set_header(chanserv_post *post, const char *name, cs_bytes value);
+CS_API cs_err chanserv_post_set_trailer(chanserv_post *post, const char *name, cs_bytes value);
+
+/* What was asked.  Valid while the post is; the body: until the source function returns, longer
+ * if the post is kept. */
+CS_API cs_bytes chanserv_post_service(const chanserv_post *post);
+CS_API cs_bytes chanserv_post_bucket(const chanserv_post *post); /* empty: none */
+CS_API cs_bytes chanserv_post_body(const chanserv_post *post);
+CS_API cs_bytes chanserv_post_metadata(const chanserv_post *post, const char *name); /* or empty */
+CS_API int chanserv_post_time_left_ms(const chanserv_post *post); /* CS_FOREVER: no deadline */
+CS_API const struct mux_peer *chanserv_post_peer(const chanserv_post *post);
+CS_API cs_loop *chanserv_post_loop(const chanserv_post *post);
+
+/* ---- The server --------------------------------------------------------------------------- */
+
+/* May this peer do this?  Asked before any code of a service runs, for Post and for Open (then
+ * `service` is that of the post that announced the source).  Must not wait.  CS_OK; CS_EAUTH: who
+ * are you?; CS_EPERM: known, but not allowed. */
+enum chanserv_verb { CHANSERV_POST, CHANSERV_OPEN, CHANSERV_LIST };
+struct chanserv_request {
+    enum chanserv_verb verb;
+    cs_bytes service;
+    const struct mux_peer *peer;
+    const cs_pair *metadata; /* "authorization" and the like */
+    size_t metadata_len;
+};
+typedef cs_err chanserv_authorise_fn(const struct chanserv_request *request, void *user);
+
+struct chanserv_server_options {
+    struct mux_options net;
+    chanserv_authorise_fn *authorise; /* NULL: everybody may do everything */
+    void *authorise_user;
+    bool signals;  /* run(): SIGTERM and SIGINT stop it */
+    bool insecure; /* listen beyond loopback in plain text: CS_EPERM otherwise */
+    int serving_timeout_ms;     /* off: a post, and from their opening each of its sources */
+    int sourcing_timeout_ms;    /* off: silence between two announcements */
+    int accept_timeout_ms;      /* 30 000: an announced source that nobody opens */
+    int write_timeout_ms;       /* off: an open source has frames and the reader takes none */
+    int64_t inline_max_bytes;   /* 64 KiB: of an eager source in its announcement, if asked for */
+    int64_t frame_max_bytes;    /* 100 MiB; a larger one fails here, on the sender */
+    int64_t part_bytes;         /* 1 MiB: larger frames travel in parts of this size */
+    int64_t body_max_bytes;     /* 4 MiB: a post's body, with all of its request */
+    int64_t header_max_bytes;   /* 64 KiB: a source's header */
+    int64_t posts_max;          /* 100 000 at once */
+    int64_t sources_max;        /* 1 000 000 at once, announced or open */
+    int64_t post_sources_max;   /* 65 536 of one post announced and not opened */
+    int64_t post_queue_bytes;   /* 1 MiB of announcements waiting for their client */
+    int64_t connections_max;    /* 10 000 */
+    int64_t reserved[8];
+};
+
+/* `loop` NULL: the server has its own.  The calls that set it up are sticky: the first one
+ * that fails is what run() answers, so a short program checks once. */
+CS_API cs_err chanserv_server_new(cs_loop *loop, const struct chanserv_server_options *options,
+                                  chanserv_server **ret);
+/* CS_EINVAL: not a name (1..255 of letters, digits, "._/-"); CS_EEXIST; CS_ENOMEM. */
+CS_API cs_err chanserv_serve(chanserv_server *server, const char *service, chanserv_source_fn *fn,
+                             void *user);
+CS_API cs_err chanserv_unserve(chanserv_server *server, const char *service); /* posts run on */
+
+/* "host:port", "[v6]:port", ":port", "unix:/path"; port 0 picks one.  CS_EINVAL, CS_ESYS, CS_EPERM:
+ * see `insecure`; errmsg has the words. */
+CS_API cs_err chanserv_listen(chanserv_server *server, const char *addr);
+/* With the real port; NULL past the last. */
+CS_API const char *chanserv_server_addr(const chanserv_server *server, size_t i);
+
+CS_API cs_err chanserv_server_run(chanserv_server *server);  /* until it is stopped: CS_OK */
+CS_API void chanserv_server_stop(chanserv_server *server);   /* any thread, signal handlers too */
+CS_API void chanserv_server_free(chanserv_server *server);   /* see loop.h, FREEING */
+CS_API const char *chanserv_server_errmsg(const chanserv_server *server);
+CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
+
+/* ---- Looking inside ----------------------------------------------------------------------- */
+
+/* Every counter, one table: X(name, help).  What is "now" goes down again, the rest only up. */
+#define CHANSERV_COUNTERS(X)                                                                       \
+    X(connections, "connections open now")                                                         \
+    X(connections_total, "connections accepted")                                                   \
+    X(connections_refused, "connections refused: connections_max")                                 \
+    X(posts, "posts running now")                                                                  \
+    X(posts_total, "posts that reached their source function")                                     \
+    X(posts_refused_no_service, "posts for a service that nobody serves")                          \
+    X(posts_refused_denied, "posts and opens that the authorise hook refused")                     \
+    X(posts_refused_bad, "posts and opens that made no sense")                                     \
+    X(posts_refused_limit, "posts refused: posts_max")                                             \
+    X(announce_refused_limit, "announcements refused: sources_max")                                \
+    X(announce_again, "announcements told to wait: post_queue_bytes or post_sources_max")          \
+    X(sources_total, "sources announced")                                                          \
+    X(sources_waiting, "sources announced and not opened, now")                                    \
+    X(sources_open, "sources open now")                                                            \
+    X(sources_inline, "sources that rode whole in their announcement")                             \
+    X(opens_refused_ticket, "opens with a ticket that is unknown, dead or of another process")     \
+    X(opens_refused_claimed, "opens with a ticket that was used before")                           \
+    X(accept_timeouts, "sources that nobody opened in time")                                       \
+    X(deadlines, "posts and sources ended by a deadline or timeout")                               \
+    X(readers_left, "sources whose reader left before their end")                                  \
+    X(frames_out, "frames handed over, parts counted once")                                        \
+    X(frame_bytes_out, "payload bytes handed over")                                                \
+    X(frames_too_large, "frames refused on the sender: frame_max_bytes")                           \
+    X(gaps, "gaps sent")                                                                           \
+    X(go_threads, "threads of chanserv_go running now")                                            \
+    X(bytes_in, "bytes read from connections")                                                     \
+    X(bytes_out, "bytes written to connections")                                                   \
+    X(streams, "HTTP/2 streams open now")                                                          \
+    X(streams_total, "HTTP/2 streams opened")                                                      \
+    X(streams_stalled, "streams ended because their window was never opened")                      \
+    X(bad_requests, "requests that were not gRPC, or of no known method")                          \
+    X(pings_lost, "connections ended because a PING stayed without answer")
+
+struct chanserv_counters {
+#define X(name, help) uint64_t name;
+    CHANSERV_COUNTERS(X)
+#undef X
+};
+/* On the server's thread (or with nobody running it). */
+CS_API void chanserv_server_counters(chanserv_server *server, struct chanserv_counters *ret);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,125 @@
+/* link -- the bytes of one connection, wherever they come from: a socket, or memory.
+ *
+ * Private to mux.  A link is a table, so that TLS and in-memory pairs are links like others.
+ * Nothing here knows HTTP/2.
+ *
+ *   dial   address -> (names resolved on a helper thread, addresses tried in turn) -> link
+ *   port   accept -> link
+ *   pair   two links, each the other's far end (virtual loops, joins within a process)
+ */
+#ifndef MUX_LINK_IN_H
+#define MUX_LINK_IN_H
+
+#include "base/mem.h"
+#include "base/turn.h"
+#include "mux/mux.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+
+typedef struct mux__link mux__link;
+
+struct mux__link_ops {
+    /* CS_OK: *ret > 0 bytes read; CS_AGAIN nothing now; CS_DONE the peer closed in good order;
+     * CS_EPEER or CS_ESYS: broken, final. */
+    cs_err (*read)(mux__link *link, void *to, size_t room, size_t *ret);
+    /* CS_OK: *ret > 0 bytes taken; CS_AGAIN none now; a failure as above. */
+    cs_err (*write)(mux__link *link, const struct iovec *iov, int iov_len, size_t *ret);
+    void (*want)(mux__link *link, bool read, bool write);
+    void (*free)(mux__link *link); /* closes; legal in `ready` */
+};
+
+/* `ready(can, user)`: CS_IO_READ and/or CS_IO_WRITE of what was wanted. */
+typedef void mux__ready_fn(int can, void *user);
+
+struct mux__link {
+    const struct mux__link_ops *ops;
+    cs_loop *loop;
+    mux__ready_fn *ready;
+    void *user;
+    struct mux_peer peer;
+    char addr[136]; /* what peer.addr is a view of */
+};
+
+static inline cs_err mux__link_read(mux__link *l, void *to, size_t room, size_t *ret)
+{
+    return l->ops->read(l, to, room, ret);
+}
+static inline cs_err mux__link_write(mux__link *l, const struct iovec *iov, int n, size_t *ret)
+{
+    return l->ops->write(l, iov, n, ret);
+}
+static inline void mux__link_want(mux__link *l, bool read, bool write)
+{
+    l->ops->want(l, read, write);
+}
+void mux__link_free(mux__link *link); /* NULL is fine */
+
+/* Set before anything is wanted; a new link wants nothing and tells nobody. */
+static inline void mux__link_listen(mux__link *l, mux__ready_fn *ready, void *user)
+{
+    l->ready = ready;
+    l->user = user;
+}
+
+/* A connected, non-blocking stream socket; takes the descriptor only on CS_OK.
+ *
+ * Reading adapts the kernel's low-water mark (SO_RCVLOWAT): above 48 KiB a read it goes up, to at
+ * most `lowat_max` (a quarter of the window, so that flow control cannot deadlock against it), so
+ * that a busy receiver is woken less often; under 16 KiB a read, or 1 ms after a mark was set
+ * without anything to read, it goes down to 1 again. */
+cs_err mux__link_of_socket(cs_loop *loop, int fd, size_t lowat_max, mux__link **ret);
+
+/* Two ends; each holds up to 256 KiB on its way.  On one loop, delivered in the IO phase of the turn after
+ * the one it was written in.  Freeing one end makes the other read CS_DONE. */
+cs_err mux__link_pair(cs_loop *loop, mux__link *ret[2]);
+void mux__link_pair_swallow(mux__link *end); /* both ways: taken, never delivered; no end either */
+void mux__link_pair_break(mux__link *end);   /* both ends: CS_EPEER from now on */
+
+/* ---- Addresses ------------------------------------------------------------------------------
+ * "host:port", "[v6]:port", ":port" (listening), "unix:/path" ("unix:@name" is abstract). */
+struct mux__addr {
+    bool is_unix;
+    char host[256]; /* "" : all addresses */
+    uint16_t port;
+    char path[sizeof ((struct sockaddr_un *)0)->sun_path];
+};
+cs_err mux__addr_parse(const char *text, struct mux__addr *ret); /* CS_EINVAL */
+
+struct mux__sockaddr {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+        struct sockaddr_un un;
+    } u;
+    socklen_t len;
+};
+bool mux__sockaddr_is_local(const struct mux__sockaddr *sa); /* loopback or unix */
+void mux__sockaddr_format(const struct mux__sockaddr *sa, char *to, size_t len);
+
+/* The addresses behind an address, without asking anybody: numbers, unix paths, and "localhost" (::1 and
+ * 127.0.0.1 both, RFC 6761).  CS_AGAIN: it is a name that must be looked up. */
+enum { MUX__ADDRS_MAX = 16 };
+cs_err mux__addr_expand(const struct mux__addr *addr, struct mux__sockaddr *ret, size_t *ret_len);
+
+/* ---- Dialing -------------------------------------------------------------------------------
+ * `done` once, from the loop, unless freed before: link (yours) and why NULL, or NULL and
+ * one line, "dial localhost:5555: connection refused" (one story for all addresses; when they
+ * differ, "dial x:1: [::1]:1: connection refused; 127.0.0.1:1: timed out"). */
+typedef struct mux__dial mux__dial;
+typedef void mux__dialed_fn(mux__link *link, const char *why, void *user);
+cs_err mux__dial_new(cs_loop *loop, const char *addr, int timeout_ms, size_t lowat_max,
+                     mux__dialed_fn *done, void *user, mux__dial **ret);
+void mux__dial_free(mux__dial *dial);
+
+/* ---- Listening: mux/port.c hands each link to the connection room -------------------------- */
+
+/* Makes a server connection of it; takes the link only on CS_OK (conn.c). The connection unlinks
+ * itself from `conns` when it goes. */
+cs_err mux__conn_accept(cs_loop *loop, mux__link *link, const struct mux_options *options,
+                        mux_handlers *handlers, struct cs_list *conns, mux_conn **ret);
+
+#endif

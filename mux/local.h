@@ -1,0 +1,22 @@
+/* local -- a connection inside the process: two ends on one loop, no socket.
+ *
+ * Room header: chanserv_join_local() and every story test on the virtual loop stand on it.  Real HTTP/2 goes
+ * through it, with the same limits and the same credit; only the bytes travel in memory.
+ */
+#ifndef MUX_LOCAL_H
+#define MUX_LOCAL_H
+
+#include "mux/mux.h"
+
+/* A client connection whose peer is a server connection that answers with `handlers`.  The server's end
+ * ends with the client's, and the other way round. */
+cs_err mux_dial_local(cs_loop *loop, const struct mux_options *client_options,
+                      const struct mux_options *server_options, mux_handlers *handlers,
+                      mux_conn **ret);
+
+/* For tests of dying peers: from now on neither end hears anything of the other, nor an end. */
+void mux_conn_swallow(mux_conn *conn);
+/* For tests: the link breaks now, as if the peer's host had reset it. */
+void mux_conn_break(mux_conn *conn);
+
+#endif

@@ -1,0 +1,196 @@
+/* mux -- many ordered message streams over one HTTP/2 connection.  A gRPC client and
+ * server without stubs.
+ *
+ *   port      listens, and makes a connection of each that comes
+ *   conn      one connection: mux_dial()ed, or accepted by a port
+ *   stream    one call: messages both ways, each way ordered and flow-controlled
+ *
+ * THREADS    Everything belongs to the thread of its loop.  Nothing here takes a lock.
+ * CALLBACKS  Come only from the loop, once per turn; from one you may call anything.
+ * CREDIT     A stream nobody reads stops its own sender and no other: credit for the connection
+ *            goes back when bytes arrive, credit for the stream when a message is taken
+ *            (RFC 9113, 5.2).
+ * WIRE       gRPC over HTTP/2 (doc/PROTOCOL-HTTP2.md of grpc/grpc): `method` is
+ *            "/package.Service/Method", a message is what follows one 5-byte prefix.
+ */
+#ifndef MUX_MUX_H
+#define MUX_MUX_H
+
+#include "base/base.h"
+#include "base/loop.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mux_port mux_port;
+typedef struct mux_conn mux_conn;
+typedef struct mux_stream mux_stream;
+
+struct mux_options {
+    int64_t window_bytes;      /* a stream, towards us, at first; 0: 64 KiB (RFC 9113: 65 535) */
+    int64_t window_max_bytes;  /* to which it may grow while it pays; 0: 4 MiB; CS_OFF: never */
+    int64_t window_grow_bytes; /* all such growth of a connection together; 0: 64 MiB */
+    int64_t message_max_bytes; /* 0: 4 MiB; judged by the prefix, before anything is allocated */
+    int64_t streams_max;       /* 0: 1 048 576 open at once that the peer may have */
+    int64_t header_max_bytes;  /* 0: 64 KiB of header fields a request or answer may carry */
+    int dial_timeout_ms;       /* 0: 5 000, for all addresses of a name together */
+    int ping_interval_ms;      /* 0: 30 000 without a sign of life, then PING */
+    int ping_timeout_ms;       /* 0: 10 000 for its answer, then every stream ends CS_EPEER */
+    int stall_timeout_ms;      /* 0: 30 000 with something to send and never a byte of window */
+    int64_t reserved[8];
+};
+
+/* Who is at the other end.  Lives as long as the connection. */
+struct mux_peer {
+    cs_bytes addr;         /* "127.0.0.1:41234", "[::1]:41234", "unix:/path", "local" */
+    int64_t uid, gid, pid; /* unix sockets, else -1 */
+    void *reserved[4];
+};
+
+/* ---- Streams ------------------------------------------------------------------------------ */
+
+struct mux_stream_ops {
+    size_t state_bytes; /* see "State" below */
+
+    /* recv() answered CS_AGAIN (or was never asked) and now has something to say, be it
+     * CS_DONE.  What you leave unread stays, and shuts the window; call mux_stream_resume() to
+     * be told of it again. */
+    void (*readable)(mux_stream *stream, void *state);
+
+    /* send() answered CS_AGAIN and would now take a message. */
+    void (*writable)(mux_stream *stream, void *state);
+
+    /* The other way to send: asked for messages while the connection has room for some of this
+     * stream, several times a turn if they go that fast.  Send while mux_stream_room() is not 0.
+     * Having sent nothing (and not finished) means: nothing now; mux_stream_wake() asks again.
+     * Not asked before the first mux_stream_wake(). */
+    void (*pull)(mux_stream *stream, void *state);
+
+    /* Exactly once, last, after every message that arrived was taken or given up.  `why` is
+     * CS_DONE when the call ended in good order (a client: status 0; a server: our status was
+     * sent).  The stream goes when this returns. */
+    void (*end)(mux_stream *stream, cs_err why, void *state);
+
+    void (*reserved[4])(void);
+};
+
+/* State.  Wherever ops meet a `state` parameter: with ops->state_bytes 0 the pointer is
+ * kept as it is; with n, the n bytes it points at (zeroes when NULL) are copied into the
+ * object, your functions get a pointer to the copy (aligned for any type), and it goes with
+ * the object, after `end`.  So an object of yours needs no malloc and no free.  Keep it small
+ * (it is there from the first moment on) and let no pointer lead into the original. */
+
+/* A name and a value of metadata.  Names in lower case; values of "-bin" names are bytes. */
+struct mux_call_options {
+    int timeout_ms;          /* 0: none; travels as grpc-timeout and is kept on both sides */
+    const cs_pair *metadata; /* copied */
+    size_t metadata_len;
+    int64_t send_max_bytes; /* queued before send() says CS_AGAIN; 0: 16 KiB */
+    int64_t reserved[4];
+};
+
+/* Begin a call.  CS_EMISUSE for a malformed method or metadata, CS_ENOMEM; everything the peer
+ * or the network can do wrong comes through end(). `method` must stay as long as the stream. */
+CS_API cs_err mux_stream_open(mux_conn *conn, const char *method,
+                              const struct mux_call_options *options,
+                              const struct mux_stream_ops *ops, void *state, mux_stream **ret);
+
+/* How many bytes wait in the stream's queue for the peer's window, and how many more it takes
+ * before send() answers CS_AGAIN.  While room is not 0 the next message is taken whatever its
+ * size (but for CS_ENOMEM). */
+CS_API size_t mux_stream_queued(const mux_stream *stream);
+CS_API size_t mux_stream_room(const mux_stream *stream);
+
+/* Queue one message: CS_OK it will be sent after all before it; CS_AGAIN not taken, the queue is
+ * full; CS_ENOMEM not taken; CS_EPEER or another failure: the stream is over or finished.
+ * `head` and `tail` are joined into one message and copied. */
+CS_API CS_MUST_USE cs_err mux_stream_send(mux_stream *stream, cs_bytes head, cs_bytes tail);
+
+/* The same without copying the tail, which is moved ({0} when taken). */
+CS_API CS_MUST_USE cs_err mux_stream_send_ref(mux_stream *stream, cs_bytes head, cs_ref *tail);
+
+/* There is something to pull.  Harmless at any time. */
+CS_API void mux_stream_wake(mux_stream *stream);
+
+/* The next message, valid until you ask for the one after; taking it is what opens the window
+ * for the peer.  CS_AGAIN: readable() will tell.  CS_DONE: the other side has said its last
+ * word (a server reads the client's half-close; a client reads the end, end() tells the status).
+ * A failure: the peer broke the framing, or a message is over the limit: the stream ends so. */
+CS_API cs_err mux_stream_recv(mux_stream *stream, cs_bytes *ret);
+CS_API void mux_stream_resume(mux_stream *stream);
+
+/* Our last word, after what is queued.  A client's half-closes: `status` CS_OK, message NULL.  A
+ * server's is the status (CS_DONE and CS_OK are gRPC's 0), with a message for people (UTF-8;
+ * NULL: cs_strerror for failures). */
+CS_API void mux_stream_finish(mux_stream *stream, cs_err status, const char *message);
+
+/* A server's last word at once: what is queued is dropped, the status overtakes it.  Never OK. */
+CS_API void mux_stream_abort(mux_stream *stream, cs_err status, const char *message);
+
+/* Both ways, now, by RST_STREAM(CANCEL); end(why) still comes. */
+CS_API void mux_stream_cancel(mux_stream *stream, cs_err why);
+
+/* What the other side said.  A server's requests: at once.  A client's answers: headers from the
+ * first readable() on, trailers in end().  CS_ENOENT: it said no such thing. */
+CS_API cs_err mux_stream_header(const mux_stream *stream, const char *name, cs_bytes *ret);
+CS_API cs_err mux_stream_trailer(const mux_stream *stream, const char *name, cs_bytes *ret);
+CS_API const cs_pair *mux_stream_headers(const mux_stream *stream, size_t *n);
+CS_API bool mux_stream_has_headers(const mux_stream *stream); /* client: the answer has begun */
+
+/* In end(): one line, never NULL: what the peer's message said, or what happened here. */
+CS_API const char *mux_stream_errmsg(const mux_stream *stream);
+
+/* Until the deadline that the call carries; CS_FOREVER without one. */
+CS_API int mux_stream_time_left_ms(const mux_stream *stream);
+CS_API const struct mux_peer *mux_stream_peer(const mux_stream *stream);
+CS_API mux_conn *mux_stream_conn(const mux_stream *stream);
+CS_API void *mux_stream_state(const mux_stream *stream);
+
+/* A server's side: what to say before the first message, and after the last.  Copied.  CS_EMISUSE
+ * for a bad name or when it is too late, CS_ENOMEM. */
+CS_API cs_err mux_stream_set_header(mux_stream *stream, const char *name, cs_bytes value);
+CS_API cs_err mux_stream_set_trailer(mux_stream *stream, const char *name, cs_bytes value);
+CS_API void mux_stream_send_headers(mux_stream *stream); /* now, without waiting for a message */
+
+/* ---- Connections -------------------------------------------------------------------------- */
+
+/* "host:port", "[v6]:port", "unix:/path".  Returns at once and dials in the background, all
+ * addresses of a name in turn; when that fails, streams that were opened meanwhile end
+ * CS_EREFUSED.  After a failure or a loss the next mux_stream_open() dials again.
+ * CS_EINVAL: the address makes no sense; CS_ENOMEM. */
+CS_API cs_err mux_dial(cs_loop *loop, const char *addr, const struct mux_options *options,
+                       mux_conn **ret);
+CS_API void mux_conn_free(mux_conn *conn); /* every stream ends with CS_ECANCELED */
+CS_API const char *mux_conn_errmsg(const mux_conn *conn); /* "dial 127.0.0.1:5555: connection
+                                                             refused"; "" when it stands */
+CS_API const struct mux_peer *mux_conn_peer(const mux_conn *conn);
+
+/* ---- Ports -------------------------------------------------------------------------------- */
+
+/* A peer opened a stream.  Take it with mux_stream_accept() before returning, else it is refused
+ * with CS_ENOTSUP.  Requests that are not gRPC are answered 415 and never come here; methods that
+ * nobody handles get UNIMPLEMENTED. */
+typedef void mux_accept_fn(mux_stream *stream, void *user);
+CS_API cs_err mux_stream_accept(mux_stream *stream, const struct mux_stream_ops *ops, void *state);
+
+/* What a server answers on all its ports: a table of methods, "/pkg.Service/Method". */
+typedef struct mux_handlers mux_handlers;
+CS_API cs_err mux_handlers_new(mux_handlers **ret);
+CS_API void mux_handlers_free(mux_handlers *handlers); /* after its ports and connections */
+CS_API cs_err mux_handle(mux_handlers *handlers, const char *method, mux_accept_fn *accept,
+                         void *user);
+
+/* "host:port", "[v6]:port", ":port" (all addresses), "unix:/path".  Port 0 picks one.  CS_EINVAL:
+ * the address makes no sense; CS_ESYS: the system said no.  `why`, of `why_len` bytes, gets the
+ * words for it: "listen 127.0.0.1:80: permission denied". */
+CS_API cs_err mux_listen(cs_loop *loop, const char *addr, const struct mux_options *options,
+                         mux_handlers *handlers, mux_port **ret, char *why, size_t why_len);
+CS_API const char *mux_port_addr(const mux_port *port); /* with the real port number */
+CS_API bool mux_port_is_local(const mux_port *port);    /* loopback or unix: no stranger gets in */
+CS_API void mux_port_free(mux_port *port); /* stops listening, ends its connections: CS_EDRAIN */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,65 @@
+/* rx -- bytes of a stream that arrived and wait to be taken, still encoded.
+ *
+ * Room header: the client's sources take whole runs of bytes out of a stream with mux_stream_take()
+ * and decode them on the consumer's thread, so that threads meet once per batch and not per frame.
+ *
+ *   segment   a view into a counted block: bytes as they came in one DATA frame
+ *   rx        a list of segments, and how far the first message in it has been put together
+ *
+ * An rx belongs to one thread at a time.  Everything undelivered stays encoded: 64 KiB of empty
+ * messages would be nine times their size as structs.
+ */
+#ifndef MUX_RX_H
+#define MUX_RX_H
+
+#include "base/base.h"
+#include "mux/mux.h"
+
+struct mux_segment {
+    struct mux_segment *next;
+    const uint8_t *at; /* not yet taken: at .. end */
+    const uint8_t *end;
+    cs_block *block; /* one reference */
+};
+
+struct mux_rx {
+    struct mux_segment *first, *last;
+    struct mux_segment *held; /* what the last message handed out is a view into; or NULL */
+    size_t bytes;        /* in the segments, not yet taken */
+    size_t taken;        /* wire bytes taken since mux_rx_credit() asked */
+    int64_t message_max; /* a prefix that promises more is CS_ETOOBIG */
+    cs_block *big;       /* a message under way, or handed out, that lies in several segments */
+    size_t big_len, big_have;
+};
+
+void mux_rx_init(struct mux_rx *rx, int64_t message_max);
+void mux_rx_fini(struct mux_rx *rx);
+
+/* The next whole message, without its prefix; valid until the next call on this rx but
+ * mux_rx_credit() and mux_rx_append().  CS_AGAIN: no whole one is there (what is there of a long one has been
+ * put together and counts as taken, so that it may be longer than the window).  CS_ETOOBIG,
+ * CS_EPROTO (compressed without a coding), CS_ENOMEM: final. */
+cs_err mux_rx_next(struct mux_rx *rx, cs_bytes *ret);
+
+/* The same message once more, as a reference of your own, after CS_OK: for keeping it. */
+cs_err mux_rx_keep(struct mux_rx *rx, cs_bytes message, cs_ref *ret);
+
+/* How many wire bytes were taken since the last call: credit to give back. */
+size_t mux_rx_credit(struct mux_rx *rx);
+
+/* In the middle of a message?  At the end of a stream that is a truncation. */
+bool mux_rx_partial(const struct mux_rx *rx);
+
+/* Appends all that `from` has not taken; leaves `from` empty. */
+void mux_rx_append(struct mux_rx *rx, struct mux_rx *from);
+
+/* Moves what has arrived on a stream into `rx`; answers how many bytes.  mux_stream_recv() must not be
+ * used on that stream.  The bytes still count against the stream's window until
+ * mux_stream_credit() gives them back. */
+size_t mux_stream_take(mux_stream *stream, struct mux_rx *rx);
+void mux_stream_credit(mux_stream *stream, size_t bytes);
+
+/* Has everything of the stream arrived (end() comes in the next turn)? */
+bool mux_stream_is_over(const mux_stream *stream);
+
+#endif

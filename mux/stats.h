@@ -1,0 +1,33 @@
+/* stats -- what a room counts, read by chanserv's counters.
+ *
+ * Room header.  A struct of plain numbers in the options' place: connections add to the one that they
+ * were given; all of a loop's thread. */
+#ifndef MUX_STATS_H
+#define MUX_STATS_H
+
+#include "mux/mux.h"
+
+#define MUX_STATS(X)                                                                               \
+    X(connections_total, "connections accepted or dialed")                                         \
+    X(connections, "connections that stand now")                                                   \
+    X(streams_total, "streams opened, either way")                                                 \
+    X(streams, "streams open now")                                                                 \
+    X(bytes_in, "bytes read from links")                                                           \
+    X(bytes_out, "bytes written to links")                                                         \
+    X(pings_lost, "connections ended because a PING stayed without answer")                        \
+    X(stalled, "streams ended because their window was never opened")                              \
+    X(bad_requests, "requests that were not gRPC, or of no known method")                          \
+    X(windows_grown, "times a stream's window was made larger because it paid")
+
+struct mux_stats {
+#define X(name, help) uint64_t name;
+    MUX_STATS(X)
+#undef X
+};
+
+/* What the connections of a table of handlers count; NULL for none. */
+struct mux_stats *mux_handlers_stats(mux_handlers *handlers);
+/* What a client's connection counts. */
+const struct mux_stats *mux_conn_stats(const mux_conn *conn);
+
+#endif

@@ -1,0 +1,150 @@
+/* wire -- bytes to messages and back: no socket, no clock, no state but what is passed in.
+ *
+ * Room header (not installed).  Three layers, each tested whole and one byte at a time:
+ *
+ *   prefix    gRPC's five bytes in front of a message
+ *   Frame     the hot message, by hand; tests hold it equal to protobuf-c's
+ *   control   PostRequest, OpenRequest, Announcement ... by protobuf-c
+ *
+ * Everything decoded is a view into the message given, or into `owned`; strings are checked in
+ * the raw bytes (protobuf-c would cut them at a NUL).
+ */
+#ifndef WIRE_WIRE_H
+#define WIRE_WIRE_H
+
+#include "base/base.h"
+
+/* ---- The five bytes (doc/PROTOCOL-HTTP2.md of grpc/grpc, Length-Prefixed-Message) ---------- */
+
+enum { WIRE_PREFIX = 5 };
+static inline void wire_prefix_put(uint8_t *to, bool compressed, uint32_t len)
+{
+    to[0] = compressed;
+    to[1] = (uint8_t)(len >> 24);
+    to[2] = (uint8_t)(len >> 16);
+    to[3] = (uint8_t)(len >> 8);
+    to[4] = (uint8_t)len;
+}
+static inline uint32_t wire_prefix_len(const uint8_t *from)
+{
+    return (uint32_t)from[1] << 24 | (uint32_t)from[2] << 16 | (uint32_t)from[3] << 8 | from[4];
+}
+
+/* ---- Varints ------------------------------------------------------------------------------- */
+
+enum { WIRE_VARINT_MAX = 10 };
+static inline size_t wire_varint_put(uint8_t *to, uint64_t v) /* answers how many bytes */
+{
+    size_t n = 0;
+    for (; v >= 0x80; v >>= 7)
+        to[n++] = (uint8_t)(v | 0x80);
+    to[n++] = (uint8_t)v;
+    return n;
+}
+
+/* ---- Frame --------------------------------------------------------------------------------- */
+
+enum wire_frame_kind { WIRE_HEARTBEAT, WIRE_PAYLOAD, WIRE_GAP };
+struct wire_frame {
+    enum wire_frame_kind kind;
+    bool more;           /* the payload continues in the next message */
+    cs_bytes payload;    /* WIRE_PAYLOAD: a view into the message */
+    uint64_t gap_count;  /* WIRE_GAP */
+    uint32_t gap_reason; /* 1 overflow, 2 expired, 3 replaced */
+};
+
+/* What goes in front of a payload so that both together are a Frame message (without the five
+ * bytes): `to` has room for WIRE_FRAME_HEAD.  Answers its length: 2 for short payloads. */
+enum { WIRE_FRAME_HEAD = 2 + 1 + WIRE_VARINT_MAX };
+static inline size_t wire_frame_head(uint8_t *to, size_t payload_len, bool more)
+{
+    size_t n = 0;
+    if (more) { /* field 3 first, so that the payload is last and can be sent by reference */
+        to[n++] = 3 << 3;
+        to[n++] = 1;
+    }
+    to[n++] = 1 << 3 | 2;
+    return n + wire_varint_put(to + n, payload_len);
+}
+/* A whole gap message; answers its length, at most WIRE_GAP_MAX. */
+enum { WIRE_GAP_MAX = 2 + 2 * (1 + WIRE_VARINT_MAX) };
+size_t wire_gap_put(uint8_t *to, uint64_t count, uint32_t reason);
+
+/* CS_OK, or CS_EPROTO: not a Frame.  Unknown fields are passed over, of a oneof the last one
+ * counts, as protobuf says. */
+cs_err wire_frame_parse_slow(cs_bytes msg, struct wire_frame *ret);
+static inline cs_err wire_frame_parse(cs_bytes msg, struct wire_frame *ret)
+{
+    const uint8_t *p = (const uint8_t *)msg.base;
+    if (msg.len >= 2 && p[0] == 0x0a && p[1] < 0x80 && (size_t)p[1] + 2 == msg.len) {
+        ret->kind = WIRE_PAYLOAD; /* nearly all of them: one short payload, nothing else */
+        ret->more = false;
+        ret->payload = cs_bytes_of(p + 2, msg.len - 2);
+        return CS_OK;
+    }
+    return wire_frame_parse_slow(msg, ret);
+}
+
+/* ---- Control messages ---------------------------------------------------------------------- */
+
+struct wire_channel {
+    bool present;
+    cs_bytes session; /* 16 bytes when present */
+    uint32_t attempt, number;
+};
+struct wire_post {
+    cs_bytes service, body, bucket;
+    uint32_t inline_bytes;
+    uint64_t from;
+    struct wire_channel channel;
+    void *owned; /* what the views point into besides the message; wire_post_clear() */
+};
+struct wire_open {
+    cs_bytes ticket;
+    uint64_t from;
+    struct wire_channel channel;
+    void *owned;
+};
+struct wire_status {
+    bool present;
+    uint32_t code; /* gRPC's */
+    cs_bytes message, reason;
+};
+struct wire_announcement {
+    uint64_t seq;
+    cs_bytes ticket, header;
+    struct wire_frame *frames; /* frames_len of them; whole payloads and gaps */
+    size_t frames_len;
+    struct wire_status end;
+    bool eager, uplink;
+    void *owned;
+};
+struct wire_services {
+    cs_bytes instance, node;
+    bool draining;
+    cs_bytes *names; /* names_len of them */
+    size_t names_len;
+    void *owned;
+};
+
+/* Decoding: CS_OK; CS_EPROTO not such a message, or a string with a NUL or bad UTF-8; CS_ENOMEM.
+ * On CS_OK, and only then, clear it; the message must stay until then. */
+cs_err wire_post_unpack(cs_bytes msg, struct wire_post *ret);
+void wire_post_clear(struct wire_post *post);
+cs_err wire_open_unpack(cs_bytes msg, struct wire_open *ret);
+void wire_open_clear(struct wire_open *open);
+cs_err wire_announcement_unpack(cs_bytes msg, struct wire_announcement *ret);
+void wire_announcement_clear(struct wire_announcement *announcement);
+cs_err wire_services_unpack(cs_bytes msg, struct wire_services *ret);
+void wire_services_clear(struct wire_services *services);
+
+/* Encoding: the message's bytes in memory of yours (cs_free, base/mem.h). CS_OK, CS_ENOMEM. */
+cs_err wire_post_pack(const struct wire_post *post, uint8_t **ret, size_t *ret_len);
+cs_err wire_open_pack(const struct wire_open *open, uint8_t **ret, size_t *ret_len);
+cs_err wire_announcement_pack(const struct wire_announcement *a, uint8_t **ret, size_t *ret_len);
+cs_err wire_services_pack(const struct wire_services *services, uint8_t **ret, size_t *ret_len);
+
+/* 1..255 bytes of [A-Za-z0-9._/-]. */
+bool wire_service_name_ok(cs_bytes name);
+
+#endif
