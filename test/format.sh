@@ -1,0 +1,30 @@
+#!/bin/bash
+# Every source as .clang-format would write it (TAP: one result a file).
+# Another version of clang-format has other ideas, so only the one that wrote them is asked.
+set -u
+top=$(cd "$(dirname "$0")/.." && pwd)
+cd "$top" || exit 1
+. test/tap.sh
+version=14
+
+tool=
+for try in "clang-format-$version" clang-format; do
+    if "$try" --version 2>/dev/null | grep -q "version $version\\."; then
+        tool=$try
+        break
+    fi
+done
+if [ -z "$tool" ]; then
+    skip "clang-format $version is not installed"
+    tap_end
+fi
+
+scratch=$(mktemp) || exit 1
+trap 'rm -f "$scratch"' EXIT
+while IFS= read -r file; do
+    "$tool" --style=file:.clang-format --dry-run -Werror "$file" > "$scratch" 2>&1
+    verdict $? "$scratch" "$file is as clang-format writes it"
+done < <(find base proto mux chanserv gateway services tools examples bench test \
+    \( -name node_modules -o -name .libs \) -prune -o -name '*.[ch]' ! -name '*.pb-c.*' -print \
+    2>/dev/null | sort)
+tap_end
