@@ -1,0 +1,281 @@
+#include "mux/link__in.h"
+
+/* Two ends in one object, which goes with the second of them, or with the callback that is
+ * still on the stack then. */
+enum { RING_FIRST = 4 * 1024, RING_MAX = 256 * 1024 };
+
+/* Bytes on their way to the end that owns the ring. */
+struct ring {
+    uint8_t *base;
+    size_t cap, from, len;
+    size_t limit; /* how far it may grow; cap after a growth that found no memory, until a read */
+};
+
+struct pair;
+
+struct end {
+    mux__link link;
+    struct pair *pair;
+    struct end *far;
+    cs_task task;
+    struct ring in;
+    size_t visible;  /* of `in`: what was there when the IO phase began */
+    bool far_gone;   /* the same, of the far end's being freed */
+    bool is_freed;
+    bool wants_read, wants_write;
+};
+
+struct pair {
+    struct end ends[2];
+    int holders; /* ends not freed, and a callback under way */
+    bool swallows, broken;
+};
+
+static struct end *of(mux__link *link)
+{
+    return CS_CONTAINER(link, struct end, link);
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- The ring ----------------------------------------------------------------------------- */
+
+static void ring_get(struct ring *ring, void *to, size_t n)
+{
+    size_t first = least(n, ring->cap - ring->from);
+
+    memcpy(to, ring->base + ring->from, first);
+    memcpy((uint8_t *)to + first, ring->base, n - first);
+    ring->from = (ring->from + n) % ring->cap;
+    ring->len -= n;
+    ring->limit = RING_MAX;
+}
+
+static bool ring_grow(struct ring *ring, size_t cap)
+{
+    size_t first = least(ring->len, ring->cap - ring->from);
+    uint8_t *base = cs_alloc(cap);
+
+    if (!base)
+        return false;
+    memcpy(base, ring->base + ring->from, first);
+    memcpy(base + first, ring->base, ring->len - first);
+    cs_free(ring->base);
+    ring->base = base;
+    ring->cap = cap;
+    ring->from = 0;
+    return true;
+}
+
+static size_t ring_put(struct ring *ring, const uint8_t *from, size_t n)
+{
+    size_t cap = ring->cap, at, first;
+
+    while (cap < ring->len + n && cap < ring->limit)
+        cap *= 2;
+    if (cap > ring->cap && !ring_grow(ring, cap))
+        ring->limit = ring->cap; /* no memory is only less room: it comes back as it is read */
+    n = least(n, ring->cap - ring->len);
+    at = (ring->from + ring->len) % ring->cap;
+    first = least(n, ring->cap - at);
+    memcpy(ring->base + at, from, first);
+    memcpy(ring->base, from + first, n - first);
+    ring->len += n;
+    return n;
+}
+
+/* ---- What an end can, and when it is told ------------------------------------------------- */
+
+static int can(const struct end *end)
+{
+    const struct pair *pair = end->pair;
+    const struct ring *out = &end->far->in;
+    int what = 0;
+
+    if (end->wants_read && (pair->broken || (!pair->swallows && (end->visible || end->far_gone))))
+        what |= CS_IO_READ;
+    if (end->wants_write &&
+        (pair->broken || pair->swallows || end->far_gone || out->len < out->limit))
+        what |= CS_IO_WRITE;
+    return what;
+}
+
+static void post(struct end *end)
+{
+    if (!end->is_freed)
+        cs_task_post(end->link.loop, CS_IO, &end->task);
+}
+
+static void let_go(struct pair *pair)
+{
+    if (--pair->holders > 0)
+        return;
+    cs_free(pair->ends[0].in.base);
+    cs_free(pair->ends[1].in.base);
+    cs_free(pair);
+}
+
+/* Once a turn: what was written in the last becomes visible, and the end is told.  Like a socket's
+ * its readiness is a level: what is wanted and left undone is told again in the next turn. */
+static void deliver(cs_task *task)
+{
+    struct end *end = CS_CONTAINER(task, struct end, task);
+    struct pair *pair = end->pair;
+    int what;
+
+    end->visible = end->in.len;
+    end->far_gone = end->far->is_freed;
+    what = can(end);
+    if (what == 0 || !end->link.ready)
+        return;
+    pair->holders++;
+    end->link.ready(what, end->link.user);
+    if (can(end))
+        post(end);
+    let_go(pair);
+}
+
+/* ---- The table ---------------------------------------------------------------------------- */
+
+static cs_err pair_read(mux__link *link, void *to, size_t room, size_t *ret)
+{
+    struct end *end = of(link);
+
+    if (end->pair->broken)
+        return CS_EPEER;
+    if (end->pair->swallows || room == 0)
+        return CS_AGAIN;
+    if (end->visible == 0)
+        return end->far_gone && end->in.len == 0 ? CS_DONE : CS_AGAIN;
+    *ret = least(room, end->visible);
+    ring_get(&end->in, to, *ret);
+    end->visible -= *ret;
+    if (end->far->wants_write)
+        post(end->far);
+    return CS_OK;
+}
+
+static size_t sum_of(const struct iovec *iov, int iov_len)
+{
+    size_t sum = 0;
+
+    for (int i = 0; i < iov_len; i++)
+        sum += iov[i].iov_len;
+    return sum;
+}
+
+static cs_err pair_write(mux__link *link, const struct iovec *iov, int iov_len, size_t *ret)
+{
+    struct end *end = of(link), *far = end->far;
+    size_t sum = sum_of(iov, iov_len), taken = 0, n;
+
+    if (end->pair->broken)
+        return CS_EPEER;
+    if (sum == 0)
+        return CS_AGAIN;
+    if (!end->pair->swallows && end->far_gone)
+        return CS_EPEER;
+    if (end->pair->swallows || far->is_freed) {
+        *ret = sum; /* nobody is there, and this end has not heard of it */
+        return CS_OK;
+    }
+    for (int i = 0; i < iov_len; i++) {
+        if (iov[i].iov_len == 0)
+            continue;
+        n = ring_put(&far->in, iov[i].iov_base, iov[i].iov_len);
+        taken += n;
+        if (n < iov[i].iov_len)
+            break;
+    }
+    if (taken == 0)
+        return CS_AGAIN;
+    post(far);
+    *ret = taken;
+    return CS_OK;
+}
+
+static void pair_want(mux__link *link, bool read, bool write)
+{
+    struct end *end = of(link);
+
+    end->wants_read = read;
+    end->wants_write = write;
+    if (can(end))
+        post(end);
+}
+
+static void pair_free(mux__link *link)
+{
+    struct end *end = of(link);
+
+    end->is_freed = true;
+    end->wants_read = end->wants_write = false;
+    cs_task_drop(&end->task);
+    post(end->far);
+    let_go(end->pair);
+}
+
+static const struct mux__link_ops pair_ops = {pair_read, pair_write, pair_want, pair_free};
+
+/* ---- From outside ------------------------------------------------------------------------- */
+
+static bool end_init(struct end *end, struct pair *pair, struct end *far, cs_loop *loop)
+{
+    struct mux_peer *peer = &end->link.peer;
+
+    end->link.ops = &pair_ops;
+    end->link.loop = loop;
+    memcpy(end->link.addr, "local", sizeof "local");
+    peer->addr = cs_str(end->link.addr);
+    peer->uid = peer->gid = peer->pid = -1;
+    end->pair = pair;
+    end->far = far;
+    cs_task_init(&end->task, deliver);
+    end->in.base = cs_alloc(RING_FIRST);
+    end->in.cap = RING_FIRST;
+    end->in.limit = RING_MAX;
+    return end->in.base != NULL;
+}
+
+cs_err mux__link_pair(cs_loop *loop, mux__link *ret[2])
+{
+    struct pair *pair = cs_zalloc(sizeof *pair);
+    struct end *a, *b;
+
+    if (!pair)
+        return CS_ENOMEM;
+    a = &pair->ends[0];
+    b = &pair->ends[1];
+    pair->holders = 1;
+    if (!end_init(a, pair, b, loop) || !end_init(b, pair, a, loop)) {
+        let_go(pair);
+        return CS_ENOMEM;
+    }
+    pair->holders = 2;
+    ret[0] = &a->link;
+    ret[1] = &b->link;
+    return CS_OK;
+}
+
+void mux__link_pair_swallow(mux__link *link)
+{
+    struct pair *pair = of(link)->pair;
+
+    pair->swallows = true;
+    for (int i = 0; i < 2; i++)
+        if (can(&pair->ends[i]))
+            post(&pair->ends[i]); /* a writer that waited has all the room there is */
+}
+
+void mux__link_pair_break(mux__link *link)
+{
+    struct pair *pair = of(link)->pair;
+
+    pair->broken = true;
+    for (int i = 0; i < 2; i++)
+        if (can(&pair->ends[i]))
+            post(&pair->ends[i]);
+}
