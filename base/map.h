@@ -1,7 +1,8 @@
 /* map -- open addressing, from a 64-bit number or from bytes to a pointer.
  *
  * Room header.  A key of bytes is not copied: it must live as long as its entry (it usually
- * lies in the object that the entry points at).  {0} is an empty map.
+ * lies in the object that the entry points at).  {0} is an empty map.  A value is never NULL.
+ * While going through with _each(), the entry that it gave last may be removed.
  */
 #ifndef CS_MAP_H
 #define CS_MAP_H
@@ -12,6 +13,7 @@ struct cs_map_slot;
 struct cs_map {
     struct cs_map_slot *slots;
     size_t len, cap;
+    size_t used;   /* slots that hold an entry, or did */
     uint64_t seed; /* random: a peer cannot choose keys that collide */
 };
 
@@ -24,7 +26,7 @@ bool cs_map_each(const struct cs_map *map, size_t *at, void **value); /* *at beg
 /* The same with names. */
 struct cs_names {
     struct cs_name_slot *slots;
-    size_t len, cap;
+    size_t len, cap, used;
     uint64_t seed;
 };
 void *cs_names_get(const struct cs_names *names, cs_bytes key);
