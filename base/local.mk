@@ -3,14 +3,26 @@ noinst_LTLIBRARIES += libbase.la
 # files: base/*.c base/*.h
 libbase_la_SOURCES = \
 	base/base.h \
+	base/chan.c \
 	base/chan.h \
+	base/err.c \
 	base/list.h \
+	base/loop.c \
 	base/loop.h \
+	base/loop__in.h \
+	base/loop_io.c \
+	base/map.c \
 	base/map.h \
+	base/mem.c \
 	base/mem.h \
+	base/ref.c \
 	base/ref.h \
+	base/timer.c \
+	base/trace.c \
 	base/trace.h \
-	base/turn.h
+	base/turn.c \
+	base/turn.h \
+	base/wait.c
 BASE_LIBS = libbase.la $(EVENT_LIBS)
 
 baseincludedir = $(includedir)/chanserv/base

@@ -20,8 +20,4 @@ libchanserv_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -no-undefined \
 # Installed one level down, so that <chanserv/chanserv.h> and what it includes, "base/base.h"
 # and "mux/mux.h", are found with the one -I of chanserv.pc.
 chanservincludedir = $(includedir)/chanserv/chanserv
-# files: chanserv/*.h
-chanservinclude_HEADERS = \
-	chanserv/chanserv.h \
-	chanserv/client.h \
-	chanserv/server.h
+chanservinclude_HEADERS = chanserv/chanserv.h chanserv/client.h chanserv/server.h

@@ -2,10 +2,16 @@
 noinst_LTLIBRARIES += libmux.la
 # files: mux/*.c mux/*.h
 libmux_la_SOURCES = \
+	mux/addr.c \
+	mux/link.c \
 	mux/link__in.h \
 	mux/local.h \
+	mux/lowat.c \
 	mux/mux.h \
+	mux/pair.c \
 	mux/rx.h \
+	mux/sock.c \
+	mux/sock__in.h \
 	mux/stats.h
 MUX_LIBS = libmux.la $(PROTO_LIBS) $(NGHTTP2_LIBS)
 

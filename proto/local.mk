@@ -7,8 +7,15 @@ libpb_la_CFLAGS = -std=c11 -fvisibility=hidden $(SANITIZERS) -w
 
 # files: proto/*.c proto/*.h
 libproto_la_SOURCES = \
+	proto/control.c \
+	proto/control_pack.c \
+	proto/frame.c \
+	proto/grpc.c \
+	proto/names.c \
+	proto/status.c \
 	proto/status.h \
-	proto/wire.h
+	proto/wire.h \
+	proto/wire__field.h
 PROTO_LIBS = libproto.la libpb.la $(BASE_LIBS) $(PROTOBUF_C_LIBS)
 
 # One rule makes two files: the stamp stands for both, so that a parallel make runs it once.  The

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The lists of files in the makefiles, held against the tree.
 #
-#   test/lists.sh          prints where a list and the tree differ, and every source no list has
+#   test/lists.sh          says where a list and the tree differ, and which sources no list has (TAP)
 #   test/lists.sh --fix    rewrites the lists
 #
 # Automake has no portable wildcards, so a list names each file; this keeps them whole.  A list
@@ -18,7 +18,6 @@ cd "$(dirname "$0")/.." || exit 1
 fix=0
 [ "${1:-}" = --fix ] && fix=1
 makefiles=(Makefile.am */local.mk)
-found=0
 
 # expected KIND PATTERN... : the files, one a line.
 expected() {
@@ -87,6 +86,7 @@ check() {
 
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
+: > "$scratch/wrong"
 for makefile in "${makefiles[@]}"; do
     check "$makefile" > "$scratch/new" 2> "$scratch/said"
     if [ -s "$scratch/said" ]; then
@@ -94,8 +94,7 @@ for makefile in "${makefiles[@]}"; do
             sed 's/^/fixed: /' "$scratch/said"
             cat "$scratch/new" > "$makefile"
         else
-            cat "$scratch/said"
-            found=1
+            cat "$scratch/said" >> "$scratch/wrong"
         fi
     elif [ $fix -eq 1 ] && ! cmp -s "$scratch/new" "$makefile"; then
         cat "$scratch/new" > "$makefile"
@@ -107,8 +106,14 @@ for file in {base,proto,mux,chanserv,gateway,services,tools,examples,bench,test}
     case $file in *.pb-c.*|*/node_modules/*) continue ;; esac
     plain=${file%.*}
     if ! cat "${makefiles[@]}" | tr -s ' \t\\' '\n' | grep -qxF -e "$file" -e "$plain"; then
-        echo "$file: in no list of a makefile"
-        found=1
+        echo "$file: in no list of a makefile" >> "$scratch/wrong"
     fi
 done
-exit $found
+if [ $fix -eq 1 ]; then
+    cat "$scratch/wrong"
+    exit
+fi
+. test/tap.sh
+[ ! -s "$scratch/wrong" ]
+verdict $? "$scratch/wrong" "the lists of the makefiles are those of the tree"
+tap_end

@@ -1,1 +1,96 @@
-# test: mirrors the rooms.
+# test: mirrors the rooms.  Every test speaks TAP, so that make check counts each single one.
+
+TEST_EXTENSIONS = .sh
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+SH_LOG_DRIVER = $(LOG_DRIVER)
+
+# A test with a leak passes in Criterion unless LeakSanitizer aborts.
+AM_TESTS_ENVIRONMENT = \
+	CRITERION_OUTPUTS=tap:-; export CRITERION_OUTPUTS; \
+	ASAN_OPTIONS=abort_on_error=1:detect_leaks=1:$$ASAN_OPTIONS; export ASAN_OPTIONS; \
+	UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:$$UBSAN_OPTIONS; export UBSAN_OPTIONS; \
+	TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:$$TSAN_OPTIONS; export TSAN_OPTIONS; \
+	CHANSERV_BUILD='$(abs_top_builddir)'; export CHANSERV_BUILD; \
+	CHANSERV_SOURCE='$(abs_top_srcdir)'; export CHANSERV_SOURCE; \
+	MAKE='$(MAKE)'; export MAKE; CC='$(CC)'; export CC; \
+	SANITIZERS='$(SANITIZERS)'; export SANITIZERS; \
+	THREAD_PROGRAMS='$(thread_programs)'; export THREAD_PROGRAMS; \
+	FUZZ_PROGRAMS='$(fuzz_programs)'; export FUZZ_PROGRAMS;
+
+# ---- The rooms, each linked with what it may know and no more ---------------------------------
+#
+# The support is an archive: a test of base that uses nothing of it that needs mux links without.
+
+check_LIBRARIES += libsupport.a
+# files: test/support/*.c test/support/*.h
+libsupport_a_SOURCES =
+
+test_base_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
+test_base_LDADD = libsupport.a $(BASE_LIBS) $(CRITERION_LIBS)
+# files: test/base/*.c test/base/*.h
+test_base_SOURCES =
+
+test_proto_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
+test_proto_LDADD = libsupport.a $(PROTO_LIBS) $(CRITERION_LIBS)
+# files: test/proto/*.c test/proto/*.h
+test_proto_SOURCES = \
+	test/proto/frame_test.c
+
+test_mux_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
+test_mux_LDADD = libsupport.a $(MUX_LIBS) $(CRITERION_LIBS)
+# files: test/mux/*.c test/mux/*.h
+test_mux_SOURCES =
+
+test_chanserv_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
+test_chanserv_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
+# files: test/chanserv/*.c test/chanserv/*.h
+test_chanserv_SOURCES =
+
+test_story_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
+test_story_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
+# files: test/story/*.c test/story/*.h
+test_story_SOURCES =
+
+criterion_programs = test_base test_proto test_mux test_chanserv test_story
+
+if WITH_CRITERION
+check_PROGRAMS += $(criterion_programs)
+TESTS += $(criterion_programs)
+$(test_proto_OBJECTS): proto/chanserv.pb-c.h
+else
+EXTRA_PROGRAMS += $(criterion_programs)
+endif
+
+# ---- Plain programs: threads, for ThreadSanitizer, and the corpora of the fuzzers -------------
+
+# programs: test/tsan/*.c
+thread_programs =
+
+# programs: test/fuzz/*_fuzz.c
+fuzz_programs =
+
+check_PROGRAMS += $(thread_programs) $(fuzz_programs)
+
+# ---- Scripts ----------------------------------------------------------------------------------
+
+test_scripts = test/lists.sh test/rooms.sh test/format.sh test/headers.sh test/install.sh \
+	test/threads.sh test/replay.sh
+TESTS += $(test_scripts)
+
+EXTRA_DIST += $(test_scripts) test/tap.sh test/rooms.awk test/run test/deps test/chroot .ci/run
+# files: test/stages/*
+EXTRA_DIST +=
+# files: test/fuzz/corpus/**/*
+EXTRA_DIST +=
+# files: test/install/*
+EXTRA_DIST += \
+	test/install/outside.c
+
+# Most of the tests are Criterion's: without it a green make check would say too much.
+check-local:
+if MISSES_CRITERION
+	@echo 'make check: the unit tests need Criterion (Debian: libcriterion-dev), which configure' >&2
+	@echo 'did not find.  Install it and configure again, or leave them out on purpose with' >&2
+	@echo './configure --enable-tests=no' >&2
+	@exit 1
+endif
