@@ -1,0 +1,284 @@
+/* turn -- the four phases, and what is posted for them.
+ *
+ * A phase takes all that is queued for it when it begins.  What is posted meanwhile for a
+ * later phase finds its queue still untaken; what is posted for this phase or an earlier one
+ * stays in its queue for the next turn.  So the order follows from the lists alone.
+ */
+#include "base/loop__in.h"
+#include "base/mem.h"
+
+#include <time.h>
+
+void cs_task_init(cs_task *task, void (*fn)(cs_task *task))
+{
+    cs_link_init(&task->link);
+    task->fn = fn;
+}
+
+void cs_task_post(cs_loop *loop, enum cs_phase phase, cs_task *task)
+{
+    if (cs_linked(&task->link))
+        return;
+    cs_list_push(&loop->queued[phase], &task->link);
+    if ((int)phase <= loop->phase)
+        cs__loop_kick(loop);
+}
+
+void cs_task_drop(cs_task *task)
+{
+    cs_unlink(&task->link);
+}
+
+bool cs_loop_in_turn(const cs_loop *loop)
+{
+    return atomic_load_explicit(&loop->turning, memory_order_relaxed) == cs__thread_here();
+}
+
+bool cs_loop_is_mine(cs_loop *loop)
+{
+    return atomic_load_explicit(&loop->runner, memory_order_relaxed) == cs__thread_here();
+}
+
+bool cs_loop_is_virtual(const cs_loop *loop)
+{
+    return loop->is_virtual;
+}
+
+/* ---- The clock ---------------------------------------------------------------------------- */
+
+static int64_t read_clock(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t cs_loop_now_us(cs_loop *loop)
+{
+    if (loop->is_virtual)
+        return loop->now_us;
+    if (!cs_loop_in_turn(loop))
+        return read_clock();
+    if (loop->stale) {
+        loop->now_us = read_clock();
+        loop->stale = false;
+    }
+    return loop->now_us;
+}
+
+int64_t cs_loop_now_ms(cs_loop *loop)
+{
+    return cs_loop_now_us(loop) / 1000;
+}
+
+/* ---- Calls from anywhere ------------------------------------------------------------------ */
+
+cs_err cs_loop_call(cs_loop *loop, void (*fn)(void *user), void *user)
+{
+    struct cs__call *call = cs_alloc(sizeof *call);
+    if (!call)
+        return CS_ENOMEM;
+    call->fn = fn;
+    call->user = user;
+    pthread_mutex_lock(&loop->calls_lock);
+    cs_list_push(&loop->calls, &call->link);
+    atomic_store(&loop->called, true);
+    pthread_mutex_unlock(&loop->calls_lock);
+    /* Only in a callback do we know for certain that libevent is ours to touch: a thread that
+     * ran the loop once may have handed it to another since. */
+    if (cs_loop_in_turn(loop))
+        cs__loop_kick(loop);
+    else
+        cs__loop_ring(loop);
+    return CS_OK;
+}
+
+static void run_calls(cs_loop *loop)
+{
+    struct cs_list mine;
+    struct cs_link *link;
+
+    if (!atomic_load(&loop->called))
+        return;
+    cs_list_init(&mine);
+    pthread_mutex_lock(&loop->calls_lock);
+    cs_list_move(&mine, &loop->calls);
+    atomic_store(&loop->called, false);
+    pthread_mutex_unlock(&loop->calls_lock);
+    while ((link = cs_list_pop(&mine))) {
+        struct cs__call call = *CS_CONTAINER(link, struct cs__call, link);
+        cs_free(CS_CONTAINER(link, struct cs__call, link));
+        call.fn(call.user);
+    }
+}
+
+/* ---- A turn ------------------------------------------------------------------------------- */
+
+static void run_phase(cs_loop *loop, int phase)
+{
+    struct cs_link *link;
+
+    loop->phase = phase;
+    cs_list_move(&loop->running, &loop->queued[phase]);
+    while ((link = cs_list_pop(&loop->running))) {
+        cs_task *task = CS_CONTAINER(link, cs_task, link);
+        task->fn(task);
+    }
+}
+
+/* The caller has said cs__callback_begin(). */
+void cs__turn(cs_loop *loop)
+{
+    loop->due = false;
+    loop->stale = true;
+    loop->phase = CS__BEFORE_PHASES;
+    run_calls(loop);
+    cs__timers_fire(loop);
+    for (int phase = 0; phase < CS_PHASES; phase++)
+        run_phase(loop, phase);
+    loop->phase = CS__NO_TURN;
+    cs__loop_arm(loop);
+}
+
+bool cs__turn_needed(const cs_loop *loop)
+{
+    for (int phase = 0; phase < CS_PHASES; phase++)
+        if (!cs_list_empty(&loop->queued[phase]))
+            return true;
+    return !cs_list_empty(&loop->running) || atomic_load(&loop->called);
+}
+
+size_t cs__turns(cs_loop *loop)
+{
+    size_t turns = 0;
+    while (turns < CS__TURNS_MAX && cs__turn_needed(loop)) {
+        cs__callback_begin(loop);
+        cs__turn(loop);
+        cs__callback_end(loop);
+        turns++;
+    }
+    return turns;
+}
+
+/* On a shared loop only the loop's thread turns: a task there looks whether it is the last. */
+struct last_turn {
+    cs_task task;
+    cs_waiter waiter;
+    cs_loop *loop;
+    size_t turns;
+};
+
+static void look_around(cs_task *task)
+{
+    struct last_turn *last = CS_CONTAINER(task, struct last_turn, task);
+    if (++last->turns < CS__TURNS_MAX && cs__turn_needed(last->loop))
+        cs_task_post(last->loop, CS_REAP, task);
+    else
+        cs_waiter_wake(last->loop, &last->waiter);
+}
+
+void cs_loop_last_turn(cs_loop *loop)
+{
+    struct last_turn last = {.loop = loop};
+
+    if (cs_loop_in_turn(loop))
+        return;
+    if (!loop->is_shared) {
+        cs__loop_hold(loop);
+        cs__turns(loop);
+        cs__loop_release(loop);
+        return;
+    }
+    cs_loop_enter(loop);
+    cs_task_init(&last.task, look_around);
+    cs_waiter_init(&last.waiter);
+    cs_task_post(loop, CS_REAP, &last.task);
+    cs_loop_wait(loop, &last.waiter, CS_FOREVER);
+    cs_waiter_fini(&last.waiter);
+    cs_loop_leave(loop);
+}
+
+/* ---- The virtual loop --------------------------------------------------------------------- */
+
+static bool restless(const cs_loop *loop)
+{
+    return cs__turn_needed(loop) || cs__timers_earliest(loop) <= loop->now_us;
+}
+
+static void turn_once(cs_loop *loop)
+{
+    cs__callback_begin(loop);
+    cs__turn(loop);
+    cs__callback_end(loop);
+}
+
+static size_t settle(cs_loop *loop)
+{
+    size_t turns = 0;
+    for (; turns < CS__TURNS_MAX && restless(loop); turns++)
+        turn_once(loop);
+    return turns;
+}
+
+size_t cs_loop_settle(cs_loop *loop)
+{
+    size_t turns;
+
+    if (!loop->is_virtual || loop->held > 0)
+        return 0;
+    cs__loop_hold(loop);
+    turns = settle(loop);
+    cs__loop_release(loop);
+    return turns;
+}
+
+/* Settles at every timer up to `end_us`, as long as `waiter` is not woken.  False: there is no
+ * more timer to go to, or the loop does not come to rest. */
+static bool travel(cs_loop *loop, int64_t end_us, const cs_waiter *waiter)
+{
+    for (;;) {
+        if (settle(loop) == CS__TURNS_MAX)
+            return false;
+        if ((waiter && waiter->woken) || loop->doomed)
+            return true;
+        int64_t next = cs__timers_earliest(loop);
+        if (next > end_us || next == CS__NEVER)
+            return false;
+        loop->now_us = next;
+    }
+}
+
+void cs_loop_advance(cs_loop *loop, int ms)
+{
+    if (!loop->is_virtual || loop->held > 0 || ms < 0)
+        return;
+    int64_t end = loop->now_us + (int64_t)ms * 1000;
+    cs__loop_hold(loop);
+    travel(loop, end, NULL);
+    loop->now_us = end;
+    cs__loop_release(loop);
+}
+
+cs_err cs__loop_wait_virtual(cs_loop *loop, cs_waiter *waiter, int timeout_ms)
+{
+    int64_t end = timeout_ms < 0 ? CS__NEVER : loop->now_us + (int64_t)timeout_ms * 1000;
+
+    if (travel(loop, end, waiter))
+        return loop->doomed ? CS_EMISUSE : CS_OK;
+    if (timeout_ms < 0)
+        return CS_EMISUSE;
+    loop->now_us = end;
+    return CS_AGAIN;
+}
+
+bool cs__turn_virtual_step(cs_loop *loop)
+{
+    if (restless(loop)) {
+        turn_once(loop);
+        return true;
+    }
+    if (cs__timers_earliest(loop) == CS__NEVER)
+        return false;
+    loop->now_us = cs__timers_earliest(loop);
+    return true;
+}
