@@ -1,0 +1,290 @@
+#include "mux/sock__in.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    ACCEPTS = 64,   /* a wake-up; a flood of dials must not keep the loop from its streams */
+    PAUSE_MS = 100, /* without descriptors or memory, accept() would fail in a busy loop */
+    BACKLOG = 1024
+};
+
+struct mux_port {
+    cs_loop *loop;
+    struct mux_options options;
+    mux_handlers *handlers;
+    struct cs_list conns;
+    int fd;
+    cs_io *io;
+    cs_timer *pause;
+    bool has_complained; /* of the episode that goes on */
+    bool is_local;
+    char addr[136];
+    struct mux__sockaddr sa;
+    struct stat file; /* the socket file we made; st_ino 0: none */
+};
+
+/* ---- Accepting ---------------------------------------------------------------------------- */
+
+/* So much must be there at least before the kernel wakes us; a sender whose window is smaller would
+ * wait for us while we wait for it. */
+static size_t lowat_max(const struct mux_options *options)
+{
+    int64_t window = options->window_bytes > 0 ? options->window_bytes : 65535;
+
+    return (size_t)(window < 4 * 1024 * 1024 ? window : 4 * 1024 * 1024) / 4;
+}
+
+static void take(mux_port *port, int fd)
+{
+    mux__link *link;
+    mux_conn *conn;
+
+    if (mux__link_of_socket(port->loop, fd, lowat_max(&port->options), &link) != CS_OK) {
+        close(fd);
+        return;
+    }
+    if (mux__conn_accept(port->loop, link, &port->options, port->handlers, &port->conns, &conn) !=
+        CS_OK)
+        mux__link_free(link);
+}
+
+static void pause_for(mux_port *port, int error)
+{
+    char words[MUX__WORDS];
+
+    cs_io_want(port->io, 0);
+    cs_timer_set(port->pause, PAUSE_MS);
+    if (port->has_complained)
+        return;
+    port->has_complained = true;
+    mux__sock_words(error, words, sizeof words);
+    cs_log(CS_WARN, "mux", "accept %s: %s; no new connections for now", port->addr, words);
+}
+
+static void on_pause(void *user)
+{
+    mux_port *port = user;
+
+    cs_io_want(port->io, CS_IO_READ);
+}
+
+/* Errors of the connection, which Linux hands out here, not of the listener (accept(2)). */
+static bool is_of_the_peer(int error)
+{
+    switch (error) {
+    case EINTR:
+    case ECONNABORTED:
+    case ENETDOWN:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+    case EPERM: /* a firewall's word */
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void on_accept(int can, void *user)
+{
+    mux_port *port = user;
+    int fd;
+
+    (void)can;
+    for (int i = 0; i < ACCEPTS; i++) {
+        fd = accept4(port->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            port->has_complained = false;
+            take(port, fd);
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return;
+        } else if (!is_of_the_peer(errno)) {
+            pause_for(port, errno);
+            return;
+        }
+    }
+}
+
+/* ---- Listening ---------------------------------------------------------------------------- */
+
+/* A socket file outlives the process that made it.  It is in the way only if nobody listens. */
+static bool remove_stale(const struct mux__sockaddr *sa)
+{
+    struct stat st;
+    int fd, refused;
+
+    if (sa->u.any.sa_family != AF_UNIX || sa->u.un.sun_path[0] == '\0')
+        return false;
+    if (lstat(sa->u.un.sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
+        return false;
+    fd = mux__sock_new(AF_UNIX);
+    if (fd < 0)
+        return false;
+    refused = connect(fd, &sa->u.any, sa->len) != 0 && errno == ECONNREFUSED;
+    close(fd);
+    return refused && unlink(sa->u.un.sun_path) == 0;
+}
+
+static void set_up(int fd, const struct mux__sockaddr *sa)
+{
+    static const struct in6_addr any = IN6ADDR_ANY_INIT;
+    int on = 1, only;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (sa->u.any.sa_family != AF_INET6)
+        return;
+    only = memcmp(&sa->u.v6.sin6_addr, &any, sizeof any) != 0;
+    (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
+}
+
+/* 0, or errno. */
+static int listen_at(mux_port *port, const struct mux__sockaddr *sa)
+{
+    int fd = mux__sock_new(sa->u.any.sa_family), error = 0;
+
+    if (fd < 0)
+        return errno;
+    set_up(fd, sa);
+    if (bind(fd, &sa->u.any, sa->len) != 0)
+        error = errno;
+    if (error == EADDRINUSE && remove_stale(sa))
+        error = bind(fd, &sa->u.any, sa->len) != 0 ? errno : 0;
+    if (error == 0 && listen(fd, BACKLOG) != 0)
+        error = errno;
+    port->sa.len = sizeof port->sa.u;
+    if (error == 0 && getsockname(fd, &port->sa.u.any, &port->sa.len) != 0)
+        error = errno;
+    if (error != 0) {
+        close(fd);
+        return error;
+    }
+    if (sa->u.any.sa_family == AF_UNIX && sa->u.un.sun_path[0] != '\0' &&
+        lstat(sa->u.un.sun_path, &port->file) != 0)
+        port->file.st_ino = 0;
+    port->fd = fd;
+    return 0;
+}
+
+/* One socket, on the first address whose family this host has.  On any other error the next is
+ * not tried: "localhost:80" that is taken on 127.0.0.1 must not quietly be [::1]:80. */
+static cs_err listen_on(mux_port *port, const struct mux__addr *addr, char *words, size_t len)
+{
+    struct mux__addrs addrs = {0};
+    int error = EADDRNOTAVAIL;
+
+    if (mux__addr_expand(addr, addrs.at, &addrs.len) != CS_OK)
+        mux__resolve_now(addr, true, &addrs);
+    if (addrs.len == 0) {
+        snprintf(words, len, "%s", addrs.words);
+        return CS_ESYS;
+    }
+    for (size_t i = 0; i < addrs.len; i++) {
+        error = listen_at(port, &addrs.at[i]);
+        if (error != EAFNOSUPPORT && error != EADDRNOTAVAIL)
+            break;
+    }
+    mux__sock_words(error, words, len);
+    return error == 0 ? CS_OK : CS_ESYS;
+}
+
+static void port_gone(mux_port *port)
+{
+    struct stat st;
+    const char *path = port->sa.u.un.sun_path;
+
+    if (port->io)
+        cs_io_free(port->io);
+    if (port->pause)
+        cs_timer_free(port->pause);
+    /* Unlinked while it still listens, so that nobody finds it stale; and only if it is ours
+     * still, and not a successor's. */
+    if (port->file.st_ino != 0 && lstat(path, &st) == 0 && st.st_ino == port->file.st_ino &&
+        st.st_dev == port->file.st_dev)
+        unlink(path);
+    if (port->fd >= 0)
+        close(port->fd);
+    cs_free(port);
+}
+
+static cs_err port_open(mux_port *port, const char *addr, char *words, size_t len)
+{
+    struct mux__addr parsed;
+    cs_err err;
+
+    if (mux__addr_parse(addr, &parsed) != CS_OK) {
+        snprintf(words, len, "not an address");
+        return CS_EINVAL;
+    }
+    if (cs_loop_is_virtual(port->loop)) {
+        snprintf(words, len, "a virtual loop has no sockets");
+        return CS_EMISUSE;
+    }
+    if (cs_loop_is_shared(port->loop) && !cs_loop_in_turn(port->loop)) {
+        snprintf(words, len, "a port belongs on a loop of yours"); /* descriptors: see turn.h */
+        return CS_EMISUSE;
+    }
+    err = listen_on(port, &parsed, words, len);
+    if (err != CS_OK)
+        return err;
+    port->is_local = mux__sockaddr_is_local(&port->sa);
+    mux__sockaddr_format(&port->sa, port->addr, sizeof port->addr);
+    snprintf(words, len, "no memory");
+    err = cs_timer_new(port->loop, on_pause, port, &port->pause);
+    if (err == CS_OK)
+        err = cs_io_new(port->loop, port->fd, on_accept, port, &port->io);
+    if (err == CS_OK)
+        cs_io_want(port->io, CS_IO_READ);
+    return err;
+}
+
+cs_err mux_listen(cs_loop *loop, const char *addr, const struct mux_options *options,
+                  mux_handlers *handlers, mux_port **ret, char *why, size_t why_len)
+{
+    mux_port *port = cs_zalloc(sizeof *port);
+    char words[MUX__WORDS] = "no memory";
+    cs_err err = CS_ENOMEM;
+
+    if (port) {
+        port->loop = loop;
+        port->handlers = handlers;
+        port->fd = -1;
+        if (options)
+            port->options = *options;
+        cs_list_init(&port->conns);
+        err = port_open(port, addr, words, sizeof words);
+    }
+    if (err == CS_OK) {
+        *ret = port;
+        return CS_OK;
+    }
+    if (why && why_len > 0)
+        snprintf(why, why_len, "listen %s: %s", addr ? addr : "(null)", words);
+    if (port)
+        port_gone(port);
+    return err;
+}
+
+const char *mux_port_addr(const mux_port *port)
+{
+    return port->addr;
+}
+
+bool mux_port_is_local(const mux_port *port)
+{
+    return port->is_local;
+}
+
+void mux_port_free(mux_port *port)
+{
+    if (!port)
+        return;
+    mux__conns_end(&port->conns, CS_EDRAIN);
+    port_gone(port);
+}
