@@ -5,10 +5,9 @@ static const struct {
     cs_err err;
     uint32_t code;
     const char *token, *words;
-} reasons[WIRE_REASON_COUNT] = {
-    [WIRE_NO_REASON] = {CS_EUNKNOWN, 2, "", ""},
+} reasons[WIRE_REASON_COUNT] = {[WIRE_NO_REASON] = {CS_EUNKNOWN, 2, "", ""},
 #define X(name, err, code, token, words) [WIRE_R_##name] = {err, code, token, words},
-    WIRE_REASONS(X)
+                                WIRE_REASONS(X)
 #undef X
 };
 
@@ -93,10 +92,22 @@ cs_err wire_err_of(uint32_t code, cs_bytes token)
 const char *wire_code_name(uint32_t code)
 {
     static const char *const names[CODE_LAST + 1] = {
-        "OK",           "CANCELLED",        "UNKNOWN",           "INVALID_ARGUMENT",
-        "DEADLINE_EXCEEDED", "NOT_FOUND",   "ALREADY_EXISTS",    "PERMISSION_DENIED",
-        "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED",  "OUT_OF_RANGE",
-        "UNIMPLEMENTED", "INTERNAL",        "UNAVAILABLE",       "DATA_LOSS",
+        "OK",
+        "CANCELLED",
+        "UNKNOWN",
+        "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
         "UNAUTHENTICATED",
     };
 

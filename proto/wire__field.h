@@ -1,8 +1,8 @@
 /* wire__field -- a cursor over the fields of a protobuf message as they stand in the bytes.
  *
  * Private to the room.  It takes and refuses exactly what protobuf-c 1.4 does (groups are
- * refused, tags and lengths have at most five bytes), so that whoever looked at the bytes with
- * it has seen what protobuf-c will see.
+ * refused; field 0 is, unless spelt overlong; tags and lengths have at most five bytes), so that
+ * whoever looked at the bytes with it has seen what protobuf-c will see.
  */
 #ifndef WIRE__FIELD_H
 #define WIRE__FIELD_H
@@ -78,6 +78,8 @@ static inline cs_err wire__field_next(cs_bytes *rest, struct wire__field *ret)
     tag = wire__varint(p, tag_len);
     ret->number = (uint32_t)(tag >> 3);
     ret->type = tag & 7;
+    if (ret->number == 0 && tag_len == 1)
+        return CS_EPROTO;
     p += tag_len;
     len = wire__value_len(ret->type, p, rest->len - tag_len, &prefix);
     if (len == 0)
