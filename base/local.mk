@@ -5,6 +5,7 @@ libbase_la_SOURCES = \
 	base/base.h \
 	base/chan.c \
 	base/chan.h \
+	base/chan__in.h \
 	base/err.c \
 	base/list.h \
 	base/loop.c \
@@ -17,6 +18,7 @@ libbase_la_SOURCES = \
 	base/mem.h \
 	base/ref.c \
 	base/ref.h \
+	base/select.c \
 	base/timer.c \
 	base/trace.c \
 	base/trace.h \

@@ -3,13 +3,21 @@ noinst_LTLIBRARIES += libmux.la
 # files: mux/*.c mux/*.h
 libmux_la_SOURCES = \
 	mux/addr.c \
+	mux/dial.c \
 	mux/link.c \
 	mux/link__in.h \
 	mux/local.h \
 	mux/lowat.c \
 	mux/mux.h \
+	mux/out.c \
+	mux/out__in.h \
 	mux/pair.c \
+	mux/port.c \
+	mux/resolve.c \
+	mux/rx.c \
 	mux/rx.h \
+	mux/sendq.c \
+	mux/sendq__in.h \
 	mux/sock.c \
 	mux/sock__in.h \
 	mux/stats.h
