@@ -36,8 +36,8 @@ int main(void)
     chanserv_source *source = NULL;
     cs_bytes frame;
     if (cs_loop_new(NULL, &loop) || chanserv_server_new(loop, NULL, &server) ||
-        chanserv_serve(server, "ticker", ticker, NULL) ||
-        chanserv_listen(server, "127.0.0.1:0") || chanserv_client_new(loop, NULL, &client) ||
+        chanserv_serve(server, "ticker", ticker, NULL) || chanserv_listen(server, "127.0.0.1:0") ||
+        chanserv_client_new(loop, NULL, &client) ||
         chanserv_join(client, chanserv_server_addr(server, 0)) ||
         chanserv_lookup_and_post(client, "ticker", cs_str("hello"), NULL, &feed))
         return 1;

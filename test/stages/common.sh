@@ -71,7 +71,7 @@ check() {
         grep -E '^(FAIL|ERROR|SKIP|XPASS|make.*(Error|\*\*\*))|error:|warning:' "$log" | head -n 60 || true
         for failed in $(grep -E '^(FAIL|ERROR|SKIP|XPASS): ' "$log" | awk '{ print $2 }' | sort -u); do
             echo "--- ${failed%.sh}.log"
-            { grep -v '^ok' "$dir/${failed%.sh}.log" || true; } | tail -n 40
+            { grep -v -e '^ok' -e '^PASS' "$dir/${failed%.sh}.log" || true; } | tail -n 40
         done
         echo "(all of it: $log)"
     fi
