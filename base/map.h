@@ -17,7 +17,7 @@ struct cs_map {
     uint64_t seed; /* random: a peer cannot choose keys that collide */
 };
 
-void *cs_map_get(const struct cs_map *map, uint64_t key); /* NULL: not there */
+void *cs_map_get(const struct cs_map *map, uint64_t key);         /* NULL: not there */
 cs_err cs_map_put(struct cs_map *map, uint64_t key, void *value); /* CS_EEXIST, CS_ENOMEM */
 void *cs_map_remove(struct cs_map *map, uint64_t key);            /* what it was, or NULL */
 void cs_map_fini(struct cs_map *map);

@@ -255,7 +255,7 @@ void cs_set_log(cs_log_fn *log, void *user, cs_level up_to)
 
 void cs_log(cs_level level, const char *room, const char *format, ...)
 {
-    char line[1024]; /* enough for a story; what is longer is cut, so that logging needs no memory */
+    char line[1024]; /* what is longer is cut, so that logging needs no memory */
     va_list args;
 
     if ((int)level > atomic_load_explicit(&log_up_to, memory_order_relaxed))
