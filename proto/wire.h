@@ -127,8 +127,9 @@ struct wire_services {
     void *owned;
 };
 
-/* Decoding: CS_OK; CS_EPROTO not such a message, or a string with a NUL or bad UTF-8; CS_ENOMEM.
- * On CS_OK, and only then, clear it; the message must stay until then. */
+/* Decoding: CS_OK; CS_EPROTO not such a message, a string with a NUL or bad UTF-8, a session of
+ * other than 16 bytes, or more than 65,536 fields in all; CS_ENOMEM.  On CS_OK, and only then,
+ * clear it; the message must stay until then. */
 cs_err wire_post_unpack(cs_bytes msg, struct wire_post *ret);
 void wire_post_clear(struct wire_post *post);
 cs_err wire_open_unpack(cs_bytes msg, struct wire_open *ret);
@@ -138,7 +139,8 @@ void wire_announcement_clear(struct wire_announcement *announcement);
 cs_err wire_services_unpack(cs_bytes msg, struct wire_services *ret);
 void wire_services_clear(struct wire_services *services);
 
-/* Encoding: the message's bytes in memory of yours (cs_free, base/mem.h). CS_OK, CS_ENOMEM. */
+/* Encoding: the message's bytes in memory of yours (cs_free, base/mem.h). CS_OK, CS_ENOMEM.  In
+ * strings a NUL and what is not UTF-8 go out as '?', so that the peer can take the message. */
 cs_err wire_post_pack(const struct wire_post *post, uint8_t **ret, size_t *ret_len);
 cs_err wire_open_pack(const struct wire_open *open, uint8_t **ret, size_t *ret_len);
 cs_err wire_announcement_pack(const struct wire_announcement *a, uint8_t **ret, size_t *ret_len);

@@ -42,7 +42,7 @@ static inline uint64_t wire__varint(const void *bytes, size_t n)
  * there is no such value. */
 static inline size_t wire__value_len(uint32_t type, const uint8_t *p, size_t n, size_t *ret_prefix)
 {
-    uint32_t len;
+    uint64_t len;
 
     switch (type) {
     case WIRE__VARINT:
@@ -53,10 +53,10 @@ static inline size_t wire__value_len(uint32_t type, const uint8_t *p, size_t n, 
         return n < 4 ? 0 : 4;
     case WIRE__BYTES:
         *ret_prefix = wire__varint_len(p, n, 5);
-        len = (uint32_t)wire__varint(p, *ret_prefix);
+        len = wire__varint(p, *ret_prefix);
         if (*ret_prefix == 0 || len > INT32_MAX || len > n - *ret_prefix)
             return 0;
-        return *ret_prefix + len;
+        return *ret_prefix + (size_t)len;
     default:
         return 0;
     }

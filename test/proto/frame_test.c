@@ -242,6 +242,7 @@ Test(frame, numbers_that_are_too_long_are_refused)
     refused(BYTES("\x18\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00"));
     refused(BYTES("\x8a\x80\x80\x80\x80\x00\x01x"));
     refused(BYTES("\x0a\x81\x80\x80\x80\x80\x00x"));
+    refused(BYTES("\x0a\x81\x80\x80\x80\x20x")); /* 2^33 + 1 is not 1 */
     refused(BYTES("\x0a\xff\xff\xff\xff\x0f"
                   "x"));
     refused(BYTES("\x0a\xff\xff\xff\xff\x07"

@@ -1,0 +1,170 @@
+/* Any bytes into every decoder of the wire.  The Frame is held against protobuf-c; what else was
+ * taken must survive a second journey. */
+#include "base/mem.h"
+#include "proto/chanserv.pb-c.h"
+#include "proto/status.h"
+#include "proto/wire.h"
+#include "proto/wire__field.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+
+static void must(bool held)
+{
+    if (!held)
+        abort();
+}
+
+/* protobuf-c forgets the first of two gaps; protobuf, and we, merge them. */
+static size_t gaps_in(cs_bytes msg)
+{
+    struct wire__field field;
+    size_t n = 0;
+
+    while (wire__field_next(&msg, &field) == CS_OK)
+        n += field.number == 2;
+    return n;
+}
+
+static void frame_as_protobuf(cs_bytes msg)
+{
+    struct wire_frame mine;
+    cs_err err = wire_frame_parse(msg, &mine);
+    Chanserv__V1__Frame *theirs = chanserv__v1__frame__unpack(NULL, msg.len, msg.base);
+
+    must(err == (theirs ? CS_OK : CS_EPROTO));
+    if (!theirs)
+        return;
+    must(mine.more == !!theirs->more);
+    if (theirs->what_case == CHANSERV__V1__FRAME__WHAT_PAYLOAD) {
+        must(mine.kind == WIRE_PAYLOAD);
+        must(cs_same(mine.payload, cs_bytes_of(theirs->payload.data, theirs->payload.len)));
+    } else if (theirs->what_case == CHANSERV__V1__FRAME__WHAT_GAP) {
+        must(mine.kind == WIRE_GAP);
+        must(gaps_in(msg) > 1 ||
+             (mine.gap_count == theirs->gap->count && mine.gap_reason == theirs->gap->reason));
+    } else {
+        must(mine.kind == WIRE_HEARTBEAT);
+    }
+    chanserv__v1__frame__free_unpacked(theirs, NULL);
+}
+
+static void post(cs_bytes msg)
+{
+    struct wire_post one, two;
+    uint8_t *bytes;
+    size_t len;
+
+    if (wire_post_unpack(msg, &one) != CS_OK)
+        return;
+    must(wire_post_pack(&one, &bytes, &len) == CS_OK);
+    must(wire_post_unpack(cs_bytes_of(bytes, len), &two) == CS_OK);
+    must(cs_same(one.service, two.service) && cs_same(one.body, two.body));
+    must(cs_same(one.bucket, two.bucket) && one.from == two.from);
+    must(one.channel.present == two.channel.present && one.inline_bytes == two.inline_bytes);
+    (void)wire_service_name_ok(one.service);
+    wire_post_clear(&one);
+    wire_post_clear(&two);
+    cs_free(bytes);
+}
+
+static void opening(cs_bytes msg)
+{
+    struct wire_open one, two;
+    uint8_t *bytes;
+    size_t len;
+
+    if (wire_open_unpack(msg, &one) != CS_OK)
+        return;
+    must(wire_open_pack(&one, &bytes, &len) == CS_OK);
+    must(wire_open_unpack(cs_bytes_of(bytes, len), &two) == CS_OK);
+    must(cs_same(one.ticket, two.ticket) && one.from == two.from);
+    must(cs_same(one.channel.session, two.channel.session));
+    wire_open_clear(&one);
+    wire_open_clear(&two);
+    cs_free(bytes);
+}
+
+static void announcement(cs_bytes msg)
+{
+    struct wire_announcement one, two;
+    uint8_t *bytes;
+    size_t len;
+
+    if (wire_announcement_unpack(msg, &one) != CS_OK)
+        return;
+    must(wire_announcement_pack(&one, &bytes, &len) == CS_OK);
+    must(wire_announcement_unpack(cs_bytes_of(bytes, len), &two) == CS_OK);
+    must(one.frames_len == two.frames_len && one.end.present == two.end.present);
+    must(cs_same(one.end.message, two.end.message) && cs_same(one.header, two.header));
+    for (size_t i = 0; i < one.frames_len; i++) {
+        must(one.frames[i].kind == two.frames[i].kind);
+        must(cs_same(one.frames[i].payload, two.frames[i].payload));
+        must(one.frames[i].gap_count == two.frames[i].gap_count);
+    }
+    wire_announcement_clear(&one);
+    wire_announcement_clear(&two);
+    cs_free(bytes);
+}
+
+static void services(cs_bytes msg)
+{
+    struct wire_services one, two;
+    uint8_t *bytes;
+    size_t len;
+
+    if (wire_services_unpack(msg, &one) != CS_OK)
+        return;
+    must(wire_services_pack(&one, &bytes, &len) == CS_OK);
+    must(wire_services_unpack(cs_bytes_of(bytes, len), &two) == CS_OK);
+    must(one.names_len == two.names_len && cs_same(one.node, two.node));
+    for (size_t i = 0; i < one.names_len; i++)
+        must(cs_same(one.names[i], two.names[i]));
+    wire_services_clear(&one);
+    wire_services_clear(&two);
+    cs_free(bytes);
+}
+
+static void spellings(cs_bytes text)
+{
+    char encoded[WIRE_MESSAGE_ENCODED_MAX], timeout[10];
+    char *room = malloc(text.len + 1);
+    int64_t ms, back;
+    size_t n;
+
+    must(room != NULL);
+    if (wire_timeout_parse(text, &ms) == CS_OK) {
+        must(ms >= 0);
+        n = wire_timeout_format(timeout, ms);
+        must(wire_timeout_parse(cs_bytes_of(timeout, n), &back) == CS_OK && back >= ms);
+    }
+    must(wire_percent_decode(room, text) <= text.len);
+    n = wire_percent_encode(encoded, text);
+    must(n <= sizeof encoded);
+    n = wire_percent_decode(encoded, cs_bytes_of(encoded, n));
+    must(n <= text.len && cs_same(cs_bytes_of(encoded, n), cs_bytes_of(text.base, n)));
+    if (wire_base64_decode((uint8_t *)room, text, &n) == CS_OK)
+        must(n <= text.len);
+    free(room);
+    room = malloc(wire_base64_len(text.len) + 1);
+    must(room != NULL);
+    n = wire_base64_encode(room, text);
+    must(wire_base64_decode((uint8_t *)room, cs_bytes_of(room, n), &n) == CS_OK);
+    must(cs_same(cs_bytes_of(room, n), text));
+    free(room);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+    cs_bytes msg = cs_bytes_of(bytes, len);
+
+    frame_as_protobuf(msg);
+    post(msg);
+    opening(msg);
+    announcement(msg);
+    services(msg);
+    spellings(msg);
+    (void)wire_err_of(len > 0 ? bytes[0] : 0, msg);
+    return 0;
+}
