@@ -33,7 +33,9 @@ static cs_err place_try(struct cs__place *place, struct cs__waiter *waiter)
         err = cs__chan_put(chan, place->cost, place->msg);
     else
         err = cs__chan_take(chan, place->msg);
-    if (err == CS_AGAIN && waiter && !cs_linked(&place->link)) {
+    if (err != CS_AGAIN) {
+        cs_unlink(&place->link); /* or stir might call ourselves */
+    } else if (waiter && !cs_linked(&place->link)) {
         struct cs_list *places = &chan->sides[place->way].places;
         place->waiter = waiter;
         if (called) /* it was first, and somebody was faster: still first */
