@@ -2,9 +2,13 @@
 noinst_LTLIBRARIES += libcs.la
 # files: chanserv/*.c chanserv/*.h
 libcs_la_SOURCES = \
+	chanserv/call.c \
 	chanserv/chanserv.h \
 	chanserv/client.h \
-	chanserv/server.h
+	chanserv/client__in.h \
+	chanserv/server.h \
+	chanserv/server__in.h \
+	chanserv/ticket.c
 CHANSERV_LIBS = libcs.la $(MUX_LIBS)
 
 lib_LTLIBRARIES = libchanserv.la

@@ -1,3 +1,5 @@
 # examples: the tutorial.
 # programs: examples/*.c
 noinst_PROGRAMS +=
+# files: examples/* !examples/*.c !examples/local.mk
+EXTRA_DIST +=

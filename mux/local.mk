@@ -4,11 +4,13 @@ noinst_LTLIBRARIES += libmux.la
 libmux_la_SOURCES = \
 	mux/addr.c \
 	mux/dial.c \
+	mux/h2.c \
 	mux/link.c \
 	mux/link__in.h \
 	mux/local.h \
 	mux/lowat.c \
 	mux/mux.h \
+	mux/mux__in.h \
 	mux/out.c \
 	mux/out__in.h \
 	mux/pair.c \

@@ -30,8 +30,18 @@ test_base_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_base_LDADD = libsupport.a $(BASE_LIBS) $(CRITERION_LIBS)
 # files: test/base/*.c test/base/*.h
 test_base_SOURCES = \
+	test/base/chan_select_test.c \
+	test/base/chan_test.c \
+	test/base/chan_watch_test.c \
+	test/base/err_test.c \
+	test/base/loop_test.c \
+	test/base/map_test.c \
+	test/base/mem_test.c \
+	test/base/ref_test.c \
 	test/base/timer_test.c \
-	test/base/turn_test.c
+	test/base/trace_test.c \
+	test/base/turn_test.c \
+	test/base/wait_test.c
 
 test_proto_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_proto_LDADD = libsupport.a $(PROTO_LIBS) $(CRITERION_LIBS)
@@ -45,7 +55,11 @@ test_proto_SOURCES = \
 test_mux_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_mux_LDADD = libsupport.a $(MUX_LIBS) $(CRITERION_LIBS)
 # files: test/mux/*.c test/mux/*.h
-test_mux_SOURCES =
+test_mux_SOURCES = \
+	test/mux/addr_test.c \
+	test/mux/failing.h \
+	test/mux/link_test.c \
+	test/mux/pair_test.c
 
 test_chanserv_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_chanserv_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
@@ -70,12 +84,22 @@ endif
 # ---- Plain programs: threads, for ThreadSanitizer, and the corpora of the fuzzers -------------
 
 # programs: test/tsan/*.c
-thread_programs =
+thread_programs = \
+	test/tsan/loop_tsan
 
 # programs: test/fuzz/*_fuzz.c
-fuzz_programs =
+fuzz_programs = \
+	test/fuzz/wire_fuzz
 
 check_PROGRAMS += $(thread_programs) $(fuzz_programs)
+
+# With libFuzzer the same sources need no replay_main.c, which is the `main` of the others.
+check_LIBRARIES += libreplay.a
+libreplay_a_SOURCES = test/fuzz/replay_main.c
+
+test_tsan_loop_tsan_LDADD = $(BASE_LIBS)
+test_fuzz_wire_fuzz_LDADD = libreplay.a $(PROTO_LIBS)
+$(test_fuzz_wire_fuzz_OBJECTS): proto/chanserv.pb-c.h
 
 # ---- Scripts ----------------------------------------------------------------------------------
 
@@ -93,7 +117,8 @@ EXTRA_DIST += \
 	test/stages/50-interop \
 	test/stages/60-mutants \
 	test/stages/common.sh
-# files: test/fuzz/corpus/**/*
+EXTRA_DIST += test/fuzz/corpus
+# files: test/interop/**/* test/mutants/**/* test/attack/**/* test/conform/**/*
 EXTRA_DIST +=
 # files: test/install/*
 EXTRA_DIST += \
