@@ -136,6 +136,7 @@ CS_API void mux_stream_cancel(mux_stream *stream, cs_err why);
 CS_API cs_err mux_stream_header(const mux_stream *stream, const char *name, cs_bytes *ret);
 CS_API cs_err mux_stream_trailer(const mux_stream *stream, const char *name, cs_bytes *ret);
 CS_API const cs_pair *mux_stream_headers(const mux_stream *stream, size_t *n);
+CS_API const cs_pair *mux_stream_trailers(const mux_stream *stream, size_t *n); /* in end() */
 CS_API bool mux_stream_has_headers(const mux_stream *stream); /* client: the answer has begun */
 
 /* In end(): one line, never NULL: what the peer's message said, or what happened here. */
