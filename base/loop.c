@@ -31,7 +31,7 @@ void cs__loop_kick(cs_loop *loop)
     if (loop->is_virtual)
         return;
     if (loop->is_shared && !cs_loop_is_mine(loop))
-        cs__loop_ring(loop);
+        loop->to_ring = true;
     else if (loop->phase == CS__NO_TURN || event_add(loop->event[CS__EVENT_TURN], &at_once) != 0)
         event_active(loop->event[CS__EVENT_TURN], EV_TIMEOUT, 0);
 }
@@ -129,8 +129,8 @@ static void on_bell(evutil_socket_t fd, short what, void *user)
 
 cs_err cs__loop_dispatch(cs_loop *loop, bool block)
 {
-    return event_base_loop(loop->base, block ? EVLOOP_ONCE : EVLOOP_NONBLOCK) < 0 ? CS_ESYS
-                                                                                  : CS_OK;
+    int done = event_base_loop(loop->base, block ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
+    return done < 0 ? CS_ESYS : CS_OK;
 }
 
 /* ---- Making and freeing ------------------------------------------------------------------- */
@@ -176,6 +176,7 @@ static cs_loop *loop_alloc(void)
     cs_list_init(&loop->running);
     cs_list_init(&loop->calls);
     cs_list_init(&loop->woken);
+    cs_list_init(&loop->last);
     cs_list_init(&loop->timers.expired);
     loop->phase = CS__NO_TURN;
     loop->bell = -1;
@@ -183,6 +184,7 @@ static cs_loop *loop_alloc(void)
     atomic_store(&loop->runner, cs__thread_here());
     if (cs_timer_new(loop, nothing, NULL, &loop->limit) == CS_OK)
         return loop;
+    cs_free(loop->timers.heap);
     pthread_mutex_destroy(&loop->calls_lock);
 destroy_lock:
     pthread_mutex_destroy(&loop->lock);

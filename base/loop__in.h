@@ -40,8 +40,8 @@ struct cs_timer {
     void *user;
     struct cs_link expired; /* in cs__timers.expired, between falling due and firing */
     int64_t due_us;
-    uint64_t set;  /* how many were set before it: equal times fire in this order */
-    size_t place;  /* in the heap, from 1; 0: not there */
+    uint64_t set; /* how many were set before it: equal times fire in this order */
+    size_t place; /* in the heap, from 1; 0: not there */
 };
 
 /* A binary heap by (due_us, set); heap[0] is not used.  cap grows with every timer that is
@@ -89,6 +89,8 @@ struct cs_loop {
     _Atomic(const void *) holder;
     unsigned depth;
     struct cs_list woken; /* sleepers to be signalled when the lock is let go */
+    struct cs_list last;  /* who waits in cs_loop_last_turn */
+    bool to_ring;         /* and the bell to be rung */
     pthread_t thread;
     bool ending;
 };
@@ -112,8 +114,8 @@ void cs__callback_end(cs_loop *loop);
 
 /* ---- turn.c ---- */
 void cs__turn(cs_loop *loop);
-bool cs__turn_needed(const cs_loop *loop);  /* something is posted or was called */
-size_t cs__turns(cs_loop *loop);            /* until it is not, or CS__TURNS_MAX */
+bool cs__turn_needed(const cs_loop *loop); /* something is posted or was called */
+size_t cs__turns(cs_loop *loop);           /* until it is not, or CS__TURNS_MAX */
 bool cs__turn_virtual_step(cs_loop *loop); /* one turn or one jump; false: nothing is left */
 
 /* ---- timer.c ---- */

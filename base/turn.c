@@ -126,6 +126,37 @@ static void run_phase(cs_loop *loop, int phase)
     }
 }
 
+bool cs__turn_needed(const cs_loop *loop)
+{
+    for (int phase = 0; phase < CS_PHASES; phase++)
+        if (!cs_list_empty(&loop->queued[phase]))
+            return true;
+    return !cs_list_empty(&loop->running) || atomic_load(&loop->called);
+}
+
+/* On a shared loop only the loop's thread turns; it wakes who waits for its calm.  (Not by a
+ * task: two who wait would see each other's posted, and wait for ever.) */
+struct last_turn {
+    struct cs_link link; /* in loop->last */
+    cs_waiter waiter;
+    size_t turns;
+};
+
+static void wake_last(cs_loop *loop)
+{
+    bool calm = !cs__turn_needed(loop);
+    struct cs_link *link = cs_list_first(&loop->last), *next;
+
+    for (; link; link = next) {
+        struct last_turn *last = CS_CONTAINER(link, struct last_turn, link);
+        next = cs_list_next(&loop->last, link);
+        if (++last->turns < CS__TURNS_MAX && !calm)
+            continue;
+        cs_unlink(link);
+        cs_waiter_wake(loop, &last->waiter);
+    }
+}
+
 /* The caller has said cs__callback_begin(). */
 void cs__turn(cs_loop *loop)
 {
@@ -137,49 +168,31 @@ void cs__turn(cs_loop *loop)
     for (int phase = 0; phase < CS_PHASES; phase++)
         run_phase(loop, phase);
     loop->phase = CS__NO_TURN;
+    if (!cs_list_empty(&loop->last))
+        wake_last(loop);
     cs__loop_arm(loop);
 }
 
-bool cs__turn_needed(const cs_loop *loop)
+static void turn_once(cs_loop *loop)
 {
-    for (int phase = 0; phase < CS_PHASES; phase++)
-        if (!cs_list_empty(&loop->queued[phase]))
-            return true;
-    return !cs_list_empty(&loop->running) || atomic_load(&loop->called);
+    cs__callback_begin(loop);
+    cs__turn(loop);
+    cs__callback_end(loop);
 }
 
 size_t cs__turns(cs_loop *loop)
 {
     size_t turns = 0;
     while (turns < CS__TURNS_MAX && cs__turn_needed(loop)) {
-        cs__callback_begin(loop);
-        cs__turn(loop);
-        cs__callback_end(loop);
+        turn_once(loop);
         turns++;
     }
     return turns;
 }
 
-/* On a shared loop only the loop's thread turns: a task there looks whether it is the last. */
-struct last_turn {
-    cs_task task;
-    cs_waiter waiter;
-    cs_loop *loop;
-    size_t turns;
-};
-
-static void look_around(cs_task *task)
-{
-    struct last_turn *last = CS_CONTAINER(task, struct last_turn, task);
-    if (++last->turns < CS__TURNS_MAX && cs__turn_needed(last->loop))
-        cs_task_post(last->loop, CS_REAP, task);
-    else
-        cs_waiter_wake(last->loop, &last->waiter);
-}
-
 void cs_loop_last_turn(cs_loop *loop)
 {
-    struct last_turn last = {.loop = loop};
+    struct last_turn last = {.turns = 0};
 
     if (cs_loop_in_turn(loop))
         return;
@@ -190,10 +203,11 @@ void cs_loop_last_turn(cs_loop *loop)
         return;
     }
     cs_loop_enter(loop);
-    cs_task_init(&last.task, look_around);
     cs_waiter_init(&last.waiter);
-    cs_task_post(loop, CS_REAP, &last.task);
-    cs_loop_wait(loop, &last.waiter, CS_FOREVER);
+    cs_list_push(&loop->last, &last.link);
+    cs__loop_kick(loop);
+    if (cs_loop_wait(loop, &last.waiter, CS_FOREVER) != CS_OK)
+        cs_unlink(&last.link); /* there was no way to sleep */
     cs_waiter_fini(&last.waiter);
     cs_loop_leave(loop);
 }
@@ -203,13 +217,6 @@ void cs_loop_last_turn(cs_loop *loop)
 static bool restless(const cs_loop *loop)
 {
     return cs__turn_needed(loop) || cs__timers_earliest(loop) <= loop->now_us;
-}
-
-static void turn_once(cs_loop *loop)
-{
-    cs__callback_begin(loop);
-    cs__turn(loop);
-    cs__callback_end(loop);
 }
 
 static size_t settle(cs_loop *loop)

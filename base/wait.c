@@ -1,8 +1,8 @@
 /* wait -- who sleeps until the loop has something for him, and the loop with its own thread.
  *
  * The lock of a shared loop is recursive by hand: a waiter lets go of all its depth at
- * once.  Sleepers are signalled when the lock is let go, not when they are woken: they
- * need the lock first thing, and would run into it while the turn goes on.
+ * once.  Sleepers are signalled, and the loop's thread is rung, when the lock is let go: both
+ * need it first thing, and would run into it while the turn or the caller goes on.
  */
 #include "base/loop__in.h"
 
@@ -34,11 +34,16 @@ static void set_holder(cs_loop *loop, const void *thread, unsigned depth)
     loop->depth = depth;
 }
 
-static void signal_sleepers(cs_loop *loop)
+/* Just before the lock goes, and not after: then the sleeper, or the loop, may be gone. */
+static void call_others(cs_loop *loop)
 {
     struct cs_link *link;
+
     while ((link = cs_list_pop(&loop->woken)))
         pthread_cond_signal(&CS_CONTAINER(link, struct sleeper, link)->cond);
+    if (loop->to_ring)
+        cs__loop_ring(loop);
+    loop->to_ring = false;
 }
 
 void cs_loop_enter(cs_loop *loop)
@@ -57,7 +62,7 @@ void cs_loop_leave(cs_loop *loop)
 {
     if (!loop->is_shared || --loop->depth > 0)
         return;
-    signal_sleepers(loop);
+    call_others(loop);
     set_holder(loop, NULL, 0);
     pthread_mutex_unlock(&loop->lock);
 }
@@ -129,7 +134,7 @@ static cs_err wait_shared(cs_loop *loop, cs_waiter *waiter, int timeout_ms)
     if (!sleeper_init(&sleeper))
         return CS_ESYS;
     int64_t end = timeout_ms < 0 ? CS__NEVER : cs_loop_now_us(loop) + (int64_t)timeout_ms * 1000;
-    signal_sleepers(loop);
+    call_others(loop);
     waiter->sleeper = &sleeper;
     set_holder(loop, NULL, 0);
     sleep_until(loop, waiter, &sleeper.cond, end);
