@@ -54,7 +54,7 @@ static inline size_t wire__value_len(uint32_t type, const uint8_t *p, size_t n, 
     case WIRE__BYTES:
         *ret_prefix = wire__varint_len(p, n, 5);
         len = wire__varint(p, *ret_prefix);
-        if (*ret_prefix == 0 || len > INT32_MAX || len > n - *ret_prefix)
+        if (*ret_prefix == 0 || len > n - *ret_prefix)
             return 0;
         return *ret_prefix + (size_t)len;
     default:

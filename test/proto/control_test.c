@@ -162,7 +162,8 @@ Test(control, a_string_that_is_no_utf8_is_refused)
 {
     post_refused(BYTES("\x0a\x01\x80"));
     post_refused(BYTES("\x0a\x01\xc3"));
-    post_refused(BYTES("\x0a\x02\xc0\x80")); /* a NUL in two bytes */
+    post_refused(BYTES("\x0a\x01\xc3\xba\x01\x00")); /* what follows does not complete it */
+    post_refused(BYTES("\x0a\x02\xc0\x80"));         /* a NUL in two bytes */
     post_refused(BYTES("\x0a\x02\xc1\xbf"));
     post_refused(BYTES("\x0a\x03\xe0\x9f\xbf")); /* two bytes' worth in three */
     post_refused(BYTES("\x0a\x03\xed\xa0\x80")); /* a surrogate */
