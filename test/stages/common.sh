@@ -65,7 +65,7 @@ build() {
 check() {
     local dir=$CHANSERV_WORK/$1 log=$CHANSERV_WORK/log/$1.check.log status=0
     shift
-    make -C "$dir" -j"$jobs" check "$@" > "$log" 2>&1 || status=$?
+    make -C "$dir" -k -j"$jobs" check "$@" > "$log" 2>&1 || status=$?
     count_check "$log" || status=1
     if [ $status -ne 0 ]; then
         grep -E '^(FAIL|ERROR|SKIP|XPASS|make.*(Error|\*\*\*))|error:|warning:' "$log" | head -n 60 || true
