@@ -6,6 +6,11 @@ libcs_la_SOURCES = \
 	chanserv/chanserv.h \
 	chanserv/client.h \
 	chanserv/client__in.h \
+	chanserv/feed.c \
+	chanserv/line.c \
+	chanserv/outlet.c \
+	chanserv/outlet_life.c \
+	chanserv/outlet_times.c \
 	chanserv/server.h \
 	chanserv/server__in.h \
 	chanserv/ticket.c

@@ -3,6 +3,8 @@ noinst_LTLIBRARIES += libmux.la
 # files: mux/*.c mux/*.h
 libmux_la_SOURCES = \
 	mux/addr.c \
+	mux/alive.c \
+	mux/conn.c \
 	mux/dial.c \
 	mux/h2.c \
 	mux/link.c \

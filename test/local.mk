@@ -57,6 +57,7 @@ test_mux_LDADD = libsupport.a $(MUX_LIBS) $(CRITERION_LIBS)
 # files: test/mux/*.c test/mux/*.h
 test_mux_SOURCES = \
 	test/mux/addr_test.c \
+	test/mux/dial_test.c \
 	test/mux/failing.h \
 	test/mux/link_test.c \
 	test/mux/pair_test.c
@@ -85,6 +86,7 @@ endif
 
 # programs: test/tsan/*.c
 thread_programs = \
+	test/tsan/chan_tsan \
 	test/tsan/loop_tsan
 
 # programs: test/fuzz/*_fuzz.c
