@@ -20,7 +20,8 @@ extern "C" {
 
 typedef struct cs_chan cs_chan;
 
-/* Holds up to `bytes` (0: 64 KiB), and always at least one message however large. */
+/* Holds up to `bytes` (0: 64 KiB), and always at least one message however large; an empty one
+ * counts as one byte.  CS_EMISUSE: negative, a channel is never without a bound. */
 CS_API cs_err cs_chan_new(int64_t bytes, cs_chan **ret);
 
 /* A channel is counted: each thread or owner keeps one and frees one. */
@@ -46,7 +47,8 @@ CS_API void cs_chan_cancel(cs_chan *chan); /* the receivers leave */
 
 /* Go's select.  Waits until one case can go, takes it at random among those that can, and
  * answers its place, or -1 after timeout_ms.  A case is a receive, or a send when
- * `send.block` is set. */
+ * `send.block` is set.  More than 16 cases need memory: if there is none, the answer is 0 and
+ * cases[0].err is CS_ENOMEM. */
 struct cs_case {
     cs_chan *chan; /* NULL: never ready, as in Go */
     cs_ref send;   /* in: the message; {0} when it was taken */
@@ -56,7 +58,8 @@ struct cs_case {
 CS_API int cs_select(struct cs_case *cases, size_t n, int timeout_ms);
 
 /* The face for loops: `ready(user)` on the loop when recv (or send) answered CS_AGAIN and
- * would now not. One watcher a side; a NULL function takes it away. */
+ * would now not; a new watcher counts as one that was told CS_AGAIN.  One watcher a side; a NULL
+ * function takes it away, and then not even a call that is under way arrives. */
 CS_API cs_err cs_chan_watch_recv(cs_chan *chan, cs_loop *loop, void (*ready)(void *user),
                                  void *user);
 CS_API cs_err cs_chan_watch_send(cs_chan *chan, cs_loop *loop, void (*ready)(void *user),

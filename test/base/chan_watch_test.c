@@ -112,6 +112,19 @@ Test(watch, one_call_for_many_messages_and_none_before_again)
     cr_assert_eq(settled(), 2);
 }
 
+Test(watch, there_is_never_more_than_one_call_under_way)
+{
+    watch_recv();
+    for (int i = 0; i < 5; i++) {
+        send_one();
+        cr_assert(recv_one());
+        cr_assert_not(recv_one());
+    }
+    cr_assert_eq(settled(), 1);
+    send_one();
+    cr_assert_eq(settled(), 2);
+}
+
 Test(watch, a_message_that_came_before_the_watcher_is_told_to_it)
 {
     send_one();
