@@ -19,8 +19,8 @@ struct end {
     struct end *far;
     cs_task task;
     struct ring in;
-    size_t visible;  /* of `in`: what was there when the IO phase began */
-    bool far_gone;   /* the same, of the far end's being freed */
+    size_t visible; /* of `in`: what was there when the IO phase began */
+    bool far_gone;  /* the same, of the far end's being freed */
     bool is_freed;
     bool wants_read, wants_write;
 };

@@ -42,11 +42,11 @@ Test(addr, takes_a_host_and_a_port_apart)
 Test(addr, refuses_what_makes_no_sense)
 {
     static const char *const bad[] = {
-        "",           "localhost",  "localhost:",    "localhost:http", "localhost:65536",
-        "a:-1",       "a:+1",       "a: 1",          "a:000080",       "::1:80",
-        "[::1]",      "[::1]80",    "[::1:80",       "[localhost]:80", "[]:80",
-        "[::1%]:80",  "a b:80",     "a/b:80",        "a\n:80",         "[::1%nosuchif]:80",
-        "http://a:1", "unix:",      "unix:@",        "[127.0.0.1]:80", "[::1%1x]:80",
+        "",           "localhost", "localhost:", "localhost:http", "localhost:65536",
+        "a:-1",       "a:+1",      "a: 1",       "a:000080",       "::1:80",
+        "[::1]",      "[::1]80",   "[::1:80",    "[localhost]:80", "[]:80",
+        "[::1%]:80",  "a b:80",    "a/b:80",     "a\n:80",         "[::1%nosuchif]:80",
+        "http://a:1", "unix:",     "unix:@",     "[127.0.0.1]:80", "[::1%1x]:80",
     };
     struct mux__addr addr;
 
@@ -122,10 +122,17 @@ Test(addr, knows_what_no_stranger_can_reach)
     static const struct {
         const char *text;
         bool is_local;
-    } cases[] = {{"127.0.0.1:1", true},        {"127.255.0.9:1", true}, {"128.0.0.1:1", false},
-                 {"0.0.0.0:1", false},         {"[::1]:1", true},       {"[::]:1", false},
-                 {"[::ffff:127.0.0.1]:1", true}, {"[::ffff:10.0.0.1]:1", false},
-                 {"[fe80::1]:1", false},       {"unix:/x", true},       {"unix:@x", true}};
+    } cases[] = {{"127.0.0.1:1", true},
+                 {"127.255.0.9:1", true},
+                 {"128.0.0.1:1", false},
+                 {"0.0.0.0:1", false},
+                 {"[::1]:1", true},
+                 {"[::]:1", false},
+                 {"[::ffff:127.0.0.1]:1", true},
+                 {"[::ffff:10.0.0.1]:1", false},
+                 {"[fe80::1]:1", false},
+                 {"unix:/x", true},
+                 {"unix:@x", true}};
     struct mux__sockaddr sa[MUX__ADDRS_MAX];
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
