@@ -14,6 +14,9 @@ cs_err mux_dial_local(cs_loop *loop, const struct mux_options *client_options,
                       const struct mux_options *server_options, mux_handlers *handlers,
                       mux_conn **ret);
 
+/* Ends every such connection's server end, as mux_port_free() does for a port's: CS_EDRAIN. */
+void mux_handlers_end_local(mux_handlers *handlers);
+
 /* For tests of dying peers: from now on neither end hears anything of the other, nor an end. */
 void mux_conn_swallow(mux_conn *conn);
 /* For tests: the link breaks now, as if the peer's host had reset it. */

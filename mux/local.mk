@@ -4,13 +4,17 @@ noinst_LTLIBRARIES += libmux.la
 libmux_la_SOURCES = \
 	mux/addr.c \
 	mux/alive.c \
+	mux/call.c \
 	mux/conn.c \
 	mux/dial.c \
 	mux/h2.c \
+	mux/handlers.c \
 	mux/link.c \
 	mux/link__in.h \
 	mux/local.h \
 	mux/lowat.c \
+	mux/message.c \
+	mux/meta.c \
 	mux/mux.h \
 	mux/mux__in.h \
 	mux/out.c \
@@ -24,7 +28,8 @@ libmux_la_SOURCES = \
 	mux/sendq__in.h \
 	mux/sock.c \
 	mux/sock__in.h \
-	mux/stats.h
+	mux/stats.h \
+	mux/stream.c
 MUX_LIBS = libmux.la $(PROTO_LIBS) $(NGHTTP2_LIBS)
 
 muxincludedir = $(includedir)/chanserv/mux

@@ -137,6 +137,7 @@ CS_API cs_err mux_stream_header(const mux_stream *stream, const char *name, cs_b
 CS_API cs_err mux_stream_trailer(const mux_stream *stream, const char *name, cs_bytes *ret);
 CS_API const cs_pair *mux_stream_headers(const mux_stream *stream, size_t *n);
 CS_API const cs_pair *mux_stream_trailers(const mux_stream *stream, size_t *n); /* in end() */
+CS_API void mux_stream_drop_headers(mux_stream *stream);      /* no longer needed: saves memory */
 CS_API bool mux_stream_has_headers(const mux_stream *stream); /* client: the answer has begun */
 
 /* In end(): one line, never NULL: what the peer's message said, or what happened here. */
@@ -162,7 +163,7 @@ CS_API void mux_stream_send_headers(mux_stream *stream); /* now, without waiting
  * CS_EINVAL: the address makes no sense; CS_ENOMEM. */
 CS_API cs_err mux_dial(cs_loop *loop, const char *addr, const struct mux_options *options,
                        mux_conn **ret);
-CS_API void mux_conn_free(mux_conn *conn); /* every stream ends with CS_ECANCELED */
+CS_API void mux_conn_free(mux_conn *conn);                /* every stream ends with CS_ECANCELED */
 CS_API const char *mux_conn_errmsg(const mux_conn *conn); /* "dial 127.0.0.1:5555: connection
                                                              refused"; "" when it stands */
 CS_API const struct mux_peer *mux_conn_peer(const mux_conn *conn);

@@ -12,7 +12,7 @@
 #ifndef MUX_RX_H
 #define MUX_RX_H
 
-#include "base/base.h"
+#include "base/list.h"
 #include "mux/mux.h"
 
 struct mux_segment {
@@ -20,16 +20,19 @@ struct mux_segment {
     const uint8_t *at; /* not yet taken: at .. end */
     const uint8_t *end;
     cs_block *block; /* one reference */
+    bool own;        /* nobody else sees the block: more may be written behind `end` */
 };
 
 struct mux_rx {
     struct mux_segment *first, *last;
-    struct mux_segment *held; /* what the last message handed out is a view into; or NULL */
+    cs_block *held;      /* what the last message is a view into, when its segment has gone */
+    bool lent;           /* the last message is a view into the first segment's block */
     size_t bytes;        /* in the segments, not yet taken */
     size_t taken;        /* wire bytes taken since mux_rx_credit() asked */
     int64_t message_max; /* a prefix that promises more is CS_ETOOBIG */
     cs_block *big;       /* a message under way, or handed out, that lies in several segments */
     size_t big_len, big_have;
+    struct cs_link fresh; /* in the connection's list of what mux_rx_settle() must look at */
 };
 
 void mux_rx_init(struct mux_rx *rx, int64_t message_max);
@@ -52,6 +55,13 @@ bool mux_rx_partial(const struct mux_rx *rx);
 
 /* Appends all that `from` has not taken; leaves `from` empty. */
 void mux_rx_append(struct mux_rx *rx, struct mux_rx *from);
+
+/* Adds a view into `block`, which is counted once more.  CS_ENOMEM. */
+cs_err mux_rx_add(struct mux_rx *rx, const uint8_t *bytes, size_t len, cs_block *block);
+
+/* At the end of a turn: what is left and small is copied out of the large blocks that it arrived in, so
+ * that little bytes do not pin them.  Best effort: without memory they stay where they are. */
+void mux_rx_settle(struct mux_rx *rx);
 
 /* Moves what has arrived on a stream into `rx`; answers how many bytes.  mux_stream_recv() must not be
  * used on that stream.  The bytes still count against the stream's window until

@@ -1,0 +1,295 @@
+/* call -- how gRPC spells a request and its answer (doc/PROTOCOL-HTTP2.md of grpc/grpc). */
+#include "mux/mux__in.h"
+
+#define LITERAL(s)                                                                                 \
+    {                                                                                              \
+        "" s, sizeof s - 1                                                                         \
+    }
+
+static const cs_bytes METHOD = LITERAL(":method"), POST = LITERAL("POST");
+static const cs_bytes SCHEME = LITERAL(":scheme"), HTTP = LITERAL("http");
+static const cs_bytes PATH = LITERAL(":path"), AUTHORITY = LITERAL(":authority");
+static const cs_bytes TE = LITERAL("te"), TRAILERS = LITERAL("trailers");
+static const cs_bytes TYPE = LITERAL("content-type"), GRPC = LITERAL("application/grpc");
+static const cs_bytes AGENT = LITERAL("user-agent"), US = LITERAL("grpc-c-chanserv/0.1");
+static const cs_bytes TIMEOUT = LITERAL("grpc-timeout");
+static const cs_bytes CODING = LITERAL("grpc-encoding"), IDENTITY = LITERAL("identity");
+static const cs_bytes CODINGS = LITERAL("grpc-accept-encoding");
+static const cs_bytes STATUS = LITERAL(":status"), OK = LITERAL("200");
+static const cs_bytes NOT_GRPC = LITERAL("415"), NOT_POST = LITERAL("405");
+static const cs_bytes GRPC_STATUS = LITERAL("grpc-status");
+static const cs_bytes GRPC_MESSAGE = LITERAL("grpc-message");
+static const cs_bytes REASON = LITERAL("chanserv-reason");
+
+static bool starts(cs_bytes b, const char *with)
+{
+    size_t n = strlen(with);
+    return b.len >= n && memcmp(b.base, with, n) == 0;
+}
+
+/* "application/grpc", "application/grpc+proto", "application/grpc;..." */
+static bool is_grpc(cs_bytes type)
+{
+    const char *rest = (const char *)type.base + GRPC.len;
+    return starts(type, GRPC.base) && (type.len == GRPC.len || *rest == '+' || *rest == ';');
+}
+
+/* What gRPC and HTTP use themselves, and what nobody asks for. */
+static bool is_ours(cs_bytes name)
+{
+    return starts(name, ":") || starts(name, "grpc-") || cs_same(name, TE) || cs_same(name, TYPE) ||
+           cs_same(name, AGENT);
+}
+
+/* ---- A request: client's side --------------------------------------------------------------- */
+
+cs_err mux__call_request(mux_stream *stream, const struct mux_call_options *options)
+{
+    struct mux__fields f;
+    char timeout[16];
+    cs_bytes authority = cs_str(stream->conn->authority);
+    mux__fields_init(&f);
+    mux__fields_add(&f, METHOD, POST, true);
+    mux__fields_add(&f, SCHEME, HTTP, true);
+    mux__fields_add(&f, PATH, cs_str(stream->method), true);
+    mux__fields_add(&f, AUTHORITY, authority, true);
+    mux__fields_add(&f, TE, TRAILERS, true);
+    mux__fields_add(&f, TYPE, GRPC, true);
+    mux__fields_add(&f, AGENT, US, true);
+    if (stream->deadline) {
+        size_t n = wire_timeout_format(timeout, mux_stream_time_left_ms(stream));
+        mux__fields_add(&f, TIMEOUT, cs_bytes_of(timeout, n), false);
+    }
+    if (options)
+        mux__fields_add_meta(&f, options->metadata, options->metadata_len);
+    cs_err err = f.err == CS_OK ? mux__h2_request(stream, f.all, f.len) : f.err;
+    mux__fields_fini(&f);
+    stream->submitted = err == CS_OK;
+    return err;
+}
+
+/* ---- A request: server's side --------------------------------------------------------------- */
+
+cs_err mux__call_request_header(mux_stream *stream, cs_bytes name, cs_bytes value)
+{
+    if (stream->remote_headers)
+        return CS_OK; /* trailers of a request mean nothing to gRPC */
+    if (cs_same(name, PATH)) {
+        stream->handler = cs_names_get(&stream->conn->handlers->methods, value);
+        if (!stream->handler)
+            cs_story(&stream->story, "unknown method %.*s",
+                     (int)(value.len < 200 ? value.len : 200), (const char *)value.base);
+    } else if (cs_same(name, METHOD))
+        stream->is_post = cs_same(value, POST);
+    else if (cs_same(name, TYPE))
+        stream->is_grpc = is_grpc(value);
+    else if (cs_same(name, CODING))
+        stream->bad_coding = !cs_same(value, IDENTITY);
+    else if (cs_same(name, TIMEOUT))
+        stream->bad_timeout = wire_timeout_parse(value, &stream->deadline_ms) != CS_OK;
+    else if (!is_ours(name)) {
+        cs_err err = mux__meta_make(&stream->headers);
+        return err == CS_OK ? mux__meta_add_wire(stream->headers, name, value) : err;
+    }
+    if (cs_same(name, TIMEOUT) && !stream->bad_timeout)
+        stream->has_timeout = true;
+    return CS_OK;
+}
+
+static void answer_http(mux_stream *stream, cs_bytes status)
+{
+    const struct mux__field field = {STATUS, status, true};
+    stream->conn->stats->bad_requests++;
+    stream->submitted = stream->finished = stream->trailers_out = true;
+    if (mux__h2_answer(stream, &field, 1, true) != CS_OK)
+        mux_stream_cancel(stream, CS_ENOMEM);
+    mux__conn_flush_soon(stream->conn);
+}
+
+static void refuse(mux_stream *stream, cs_err status, const char *message)
+{
+    stream->conn->stats->bad_requests++;
+    mux_stream_finish(stream, status, message);
+}
+
+/* RFC 9110, 15.5.16 and 15.5.6 for what is not gRPC; for gRPC always 200 and a status. */
+void mux__call_request_ready(mux_stream *stream)
+{
+    if (!stream->is_post)
+        answer_http(stream, NOT_POST);
+    else if (!stream->is_grpc)
+        answer_http(stream, NOT_GRPC);
+    else if (!stream->handler)
+        refuse(stream, CS_ENOTSUP, stream->story);
+    else if (stream->bad_coding)
+        refuse(stream, CS_ENOTSUP, "messages must come uncompressed");
+    else if (stream->bad_timeout) {
+        (void)mux__stream_reason(stream, WIRE_R_BAD_REQUEST);
+        refuse(stream, CS_EINVAL, "grpc-timeout is at most 8 digits and one of H M S m u n");
+    } else if (stream->has_timeout &&
+               mux__stream_set_deadline(stream, stream->deadline_ms) != CS_OK)
+        refuse(stream, CS_ENOMEM, NULL);
+    else {
+        stream->told = true;
+        stream->handler->accept(stream, stream->handler->user);
+        if (!stream->accepted)
+            refuse(stream, CS_ENOTSUP, "nobody took the call");
+    }
+}
+
+/* ---- The answer: server's side -------------------------------------------------------------- */
+
+/* grpc-status, grpc-message and the trailers set; what was copied lives with the fields. */
+static void add_status(struct mux__fields *f, mux_stream *stream)
+{
+    static const char digits[17][3] = {"0", "1",  "2",  "3",  "4",  "5",  "6",  "7", "8",
+                                       "9", "10", "11", "12", "13", "14", "15", "16"};
+    uint32_t code = wire_code_of(stream->status);
+    mux__fields_add(f, GRPC_STATUS, cs_str(digits[code <= 16 ? code : 2]), true);
+    if (code != 0 && stream->story) {
+        char *text = mux__fields_text(f, WIRE_MESSAGE_ENCODED_MAX);
+        if (text)
+            mux__fields_add(f, GRPC_MESSAGE,
+                            cs_bytes_of(text, wire_percent_encode(text, cs_str(stream->story))),
+                            false);
+    }
+    if (code != 0 && stream->bad_coding)
+        mux__fields_add(f, CODINGS, IDENTITY, true);
+    if (stream->own_trailers)
+        mux__fields_add_meta(f, stream->own_trailers->pairs, stream->own_trailers->len);
+}
+
+void mux__call_answer(mux_stream *stream)
+{
+    bool trailers_only = stream->finished && stream->out.bytes == 0;
+    struct mux__fields f;
+    mux__fields_init(&f);
+    mux__fields_add(&f, STATUS, OK, true);
+    mux__fields_add(&f, TYPE, GRPC, true);
+    if (stream->own_headers)
+        mux__fields_add_meta(&f, stream->own_headers->pairs, stream->own_headers->len);
+    if (trailers_only)
+        add_status(&f, stream);
+    cs_err err = f.err == CS_OK ? mux__h2_answer(stream, f.all, f.len, trailers_only) : f.err;
+    mux__fields_fini(&f);
+    stream->submitted = true;
+    stream->trailers_out = trailers_only;
+    if (err != CS_OK)
+        mux_stream_cancel(stream, err);
+    mux__conn_flush_soon(stream->conn);
+}
+
+void mux__call_trailers(mux_stream *stream)
+{
+    struct mux__fields f;
+    if (stream->trailers_out)
+        return;
+    mux__fields_init(&f);
+    add_status(&f, stream);
+    cs_err err = f.err == CS_OK ? mux__h2_trailers(stream, f.all, f.len) : f.err;
+    mux__fields_fini(&f);
+    stream->trailers_out = true;
+    if (err != CS_OK)
+        mux_stream_cancel(stream, err); /* better a reset than an end that looks clean */
+}
+
+/* ---- The answer: client's side -------------------------------------------------------------- */
+
+static bool number(cs_bytes text, uint32_t *ret)
+{
+    uint32_t v = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = ((const char *)text.base)[i];
+        if (c < '0' || c > '9' || v > 100000)
+            return false;
+        v = v * 10 + (uint32_t)(c - '0');
+    }
+    *ret = v;
+    return text.len > 0;
+}
+
+cs_err mux__call_answer_header(mux_stream *stream, cs_bytes name, cs_bytes value)
+{
+    if (cs_same(name, STATUS)) {
+        if (!number(value, &stream->http_status))
+            stream->http_status = 0;
+    } else if (cs_same(name, GRPC_STATUS)) {
+        stream->has_status = true;
+        if (!number(value, &stream->peer_status))
+            stream->peer_status = 2; /* UNKNOWN, as gRPC's clients do */
+    } else if (cs_same(name, GRPC_MESSAGE)) {
+        char *text = cs_bytesdup(value);
+        if (!text)
+            return CS_ENOMEM;
+        text[wire_percent_decode(text, cs_bytes_of(text, value.len))] = 0;
+        cs_free(stream->story);
+        stream->story = text;
+    } else if (cs_same(name, CODING))
+        stream->bad_coding = !cs_same(value, IDENTITY);
+    else if (!is_ours(name)) {
+        /* Until the end is seen a Trailers-Only answer looks like headers: mux__call_ended(). */
+        struct mux__meta **meta = stream->remote_headers ? &stream->trailers : &stream->headers;
+        cs_err err = mux__meta_make(meta);
+        return err == CS_OK ? mux__meta_add_wire(*meta, name, value) : err;
+    }
+    return CS_OK;
+}
+
+void mux__call_ended(mux_stream *stream)
+{
+    cs_bytes token = {"", 0};
+    cs_err why = CS_EPROTO;
+    if (stream->over)
+        return;
+    if (!stream->trailers && stream->has_status) { /* Trailers-Only: both in one */
+        stream->trailers = stream->headers;
+        stream->headers = NULL;
+    }
+    (void)mux__meta_get(stream->trailers, REASON.base, &token);
+    if (stream->has_status) {
+        why = wire_err_of(stream->peer_status, token);
+        const char *words = stream->story && *stream->story ? stream->story : cs_strerror(why);
+        if (cs_failed(why)) {
+            char *story = cs_printf("%s: %s", wire_code_name(stream->peer_status), words);
+            if (story) {
+                cs_free(stream->story);
+                stream->story = story;
+            }
+        }
+    } else if (stream->http_status != 200) {
+        why = wire_err_of_http(stream->http_status);
+        cs_story(&stream->story, "the server answered HTTP status %u", stream->http_status);
+    } else
+        cs_story(&stream->story, "the stream ended without a status");
+    /* A server's last word ends the call both ways. */
+    if (!stream->finished || stream->out.bytes > 0) {
+        mux__h2_reset(stream, false);
+        mux__conn_flush_soon(stream->conn);
+    }
+    mux__stream_over(stream, why, NULL);
+}
+
+void mux__call_reset(mux_stream *stream, uint32_t h2_error)
+{
+    static const char *const names[] = {"NO_ERROR",
+                                        "PROTOCOL_ERROR",
+                                        "INTERNAL_ERROR",
+                                        "FLOW_CONTROL_ERROR",
+                                        "SETTINGS_TIMEOUT",
+                                        "STREAM_CLOSED",
+                                        "FRAME_SIZE_ERROR",
+                                        "REFUSED_STREAM",
+                                        "CANCEL",
+                                        "COMPRESSION_ERROR",
+                                        "CONNECT_ERROR",
+                                        "ENHANCE_YOUR_CALM",
+                                        "INADEQUATE_SECURITY",
+                                        "HTTP_1_1_REQUIRED"};
+    if (stream->conn->goaway && h2_error == 7) {
+        mux__stream_over(stream, CS_EDRAIN, "the server is going away");
+        return;
+    }
+    cs_story(&stream->story, "the server reset the stream: %s",
+             h2_error < sizeof names / sizeof names[0] ? names[h2_error] : "an unknown code");
+    mux__stream_over(stream, wire_err_of_rst(h2_error), NULL);
+}

@@ -1,0 +1,414 @@
+/* h2 -- the one file that speaks with nghttp2.
+ *
+ * nghttp2 has no socket: bytes go in by feed, and come out by fill into the connection's output.
+ * Three things it leaves to us: it does not tell of open streams when it is deleted (conn.c keeps
+ * a list); send and receive must not be called from inside its callbacks (nobody else calls them);
+ * and trailers overtake DATA that waits for credit, so a status that must not overtake is
+ * submitted only when the data source has come to its end (read_data). */
+#include "mux/mux__in.h"
+
+#include <nghttp2/nghttp2.h>
+
+static void *mem_malloc(size_t size, void *user)
+{
+    (void)user;
+    return cs_alloc(size);
+}
+static void mem_free(void *p, void *user)
+{
+    (void)user;
+    cs_free(p);
+}
+static void *mem_calloc(size_t n, size_t size, void *user)
+{
+    (void)user;
+    return size && n > SIZE_MAX / size ? NULL : cs_zalloc(n * size);
+}
+static void *mem_realloc(void *p, size_t size, void *user)
+{
+    (void)user;
+    return cs_realloc(p, size);
+}
+
+/* ---- What nghttp2 says ---------------------------------------------------------------------- */
+
+static mux_stream *stream_of(nghttp2_session *h2, int32_t id)
+{
+    return nghttp2_session_get_stream_user_data(h2, id);
+}
+
+static int on_begin_headers(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
+{
+    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+        return 0;
+    mux_stream *stream = mux__stream_on_begin(user, frame->hd.stream_id);
+    if (!stream)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* no memory: this stream is reset */
+    nghttp2_session_set_stream_user_data(h2, frame->hd.stream_id, stream);
+    return 0;
+}
+
+static int on_header(nghttp2_session *h2, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
+                     void *user)
+{
+    (void)flags;
+    (void)user;
+    mux_stream *stream = stream_of(h2, frame->hd.stream_id);
+    if (!stream)
+        return 0;
+    cs_err err =
+        mux__stream_on_header(stream, cs_bytes_of(name, name_len), cs_bytes_of(value, value_len));
+    return err == CS_OK ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+static int on_frame_recv(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
+{
+    mux_conn *conn = user;
+    if (frame->hd.type == NGHTTP2_GOAWAY)
+        conn->goaway = true;
+    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
+        return 0;
+    mux_stream *stream = stream_of(h2, frame->hd.stream_id);
+    if (!stream)
+        return 0;
+    bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+    if (frame->hd.type == NGHTTP2_HEADERS && !(end && stream->remote_headers))
+        mux__stream_on_headers(stream);
+    if (end)
+        mux__stream_on_remote_end(stream);
+    return 0;
+}
+
+static int on_data_chunk(nghttp2_session *h2, uint8_t flags, int32_t id, const uint8_t *data,
+                         size_t len, void *user)
+{
+    (void)flags;
+    (void)user;
+    mux_stream *stream = stream_of(h2, id);
+    /* The connection's credit goes back as the bytes come (DESIGN, promise 3): else one source
+     * that nobody reads would stop the others. */
+    if (nghttp2_session_consume_connection(h2, len) != 0)
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (stream)
+        mux__stream_on_data(stream, data, len);
+    return 0;
+}
+
+static int on_stream_close(nghttp2_session *h2, int32_t id, uint32_t error, void *user)
+{
+    (void)user;
+    mux_stream *stream = stream_of(h2, id);
+    if (stream)
+        mux__stream_on_close(stream, error);
+    return 0;
+}
+
+static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
+{
+    mux_conn *conn = user;
+    /* The server's last word ends a call both ways; a client that is still talking is told so
+     * without blame (doc/PROTOCOL-HTTP2.md; RFC 9113, 8.1). */
+    if (conn->is_server && frame->hd.type == NGHTTP2_HEADERS &&
+        (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
+        mux_stream *stream = stream_of(h2, frame->hd.stream_id);
+        if (stream && !stream->remote_done)
+            nghttp2_submit_rst_stream(h2, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
+    }
+    return 0;
+}
+
+static int on_frame_not_send(nghttp2_session *h2, const nghttp2_frame *frame, int error, void *user)
+{
+    (void)user;
+    if (frame->hd.type != NGHTTP2_HEADERS || error == NGHTTP2_ERR_STREAM_CLOSED ||
+        error == NGHTTP2_ERR_STREAM_CLOSING)
+        return 0;
+    mux_stream *stream = stream_of(h2, frame->hd.stream_id);
+    if (!stream && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+        return 0;
+    if (stream)
+        mux__stream_on_close(stream, NGHTTP2_REFUSED_STREAM);
+    return 0;
+}
+
+/* ---- What nghttp2 asks ---------------------------------------------------------------------- */
+
+static ssize_t read_data(nghttp2_session *h2, int32_t id, uint8_t *buf, size_t len,
+                         uint32_t *data_flags, nghttp2_data_source *source, void *user)
+{
+    (void)buf;
+    (void)source;
+    (void)user;
+    mux_stream *stream = stream_of(h2, id);
+    bool end = false;
+    if (!stream)
+        return NGHTTP2_ERR_DEFERRED; /* given up; its RST_STREAM is on the way */
+    size_t n = mux__stream_fill(stream, len, &end);
+    if (end && stream->is_server) {
+        mux__call_trailers(stream);
+        if (n == 0)
+            return NGHTTP2_ERR_DEFERRED; /* saves an empty DATA: trailers need none before them */
+        *data_flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+    }
+    if (end)
+        *data_flags |= NGHTTP2_DATA_FLAG_EOF;
+    else if (n == 0)
+        return NGHTTP2_ERR_DEFERRED;
+    *data_flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    stream->reserved = (uint32_t)n;
+    return (ssize_t)n;
+}
+
+static int send_data(nghttp2_session *h2, nghttp2_frame *frame, const uint8_t *head, size_t len,
+                     nghttp2_data_source *source, void *user)
+{
+    (void)source;
+    mux_conn *conn = user;
+    mux_stream *stream = stream_of(h2, frame->hd.stream_id);
+    if (!stream)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    if (mux__out_full(&conn->out) ||
+        !mux__out_fits(&conn->out, len, mux__sendq_pieces(&stream->out, len)))
+        return NGHTTP2_ERR_WOULDBLOCK;
+    mux__out_copy(&conn->out, head, 9);
+    mux__sendq_emit(&stream->out, len, &conn->out);
+    stream->reserved = 0;
+    stream->sent_any = true;
+    return 0;
+}
+
+static ssize_t send_bytes(nghttp2_session *h2, const uint8_t *bytes, size_t len, int flags,
+                          void *user)
+{
+    (void)h2;
+    (void)flags;
+    mux_conn *conn = user;
+    struct mux__out *out = &conn->out;
+    if (mux__out_full(out) || !mux__out_fits(out, 0, 1) || out->copied >= MUX__OUT_COPIES)
+        return NGHTTP2_ERR_WOULDBLOCK;
+    if (len > MUX__OUT_COPIES - out->copied)
+        len = MUX__OUT_COPIES - out->copied;
+    mux__out_copy(out, bytes, len);
+    return (ssize_t)len;
+}
+
+/* ---- A session ------------------------------------------------------------------------------ */
+
+static nghttp2_session_callbacks *callbacks_new(void)
+{
+    nghttp2_session_callbacks *cb;
+    if (nghttp2_session_callbacks_new(&cb) != 0)
+        return NULL;
+    nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame_recv);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data_chunk);
+    nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
+    nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_send);
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(cb, on_frame_not_send);
+    nghttp2_session_callbacks_set_send_data_callback(cb, send_data);
+    nghttp2_session_callbacks_set_send_callback(cb, send_bytes);
+    return cb;
+}
+
+static nghttp2_option *options_new(void)
+{
+    nghttp2_option *o;
+    if (nghttp2_option_new(&o) != 0)
+        return NULL;
+    nghttp2_option_set_no_auto_window_update(o, 1);
+    nghttp2_option_set_no_closed_streams(o, 1); /* else every finished stream stays in memory */
+    /* nghttp2's own limiter ends a connection after 1,000 resets, good client or not: cancelling
+     * is normal here. */
+    nghttp2_option_set_stream_reset_rate_limit(o, UINT64_C(1) << 40, UINT64_C(1) << 30);
+    nghttp2_option_set_peer_max_concurrent_streams(o, 100);
+    return o;
+}
+
+static int say_settings(mux_conn *conn)
+{
+    nghttp2_session *h2 = conn->h2;
+    nghttp2_settings_entry entries[] = {
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
+         conn->is_server ? (uint32_t)conn->opt.streams_max : 0},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, (uint32_t)conn->opt.window_bytes},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)conn->opt.header_max_bytes},
+        /* RFC 9218, 2.1: equal streams take turns, and the old tree costs nothing. */
+        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+        {NGHTTP2_SETTINGS_ENABLE_PUSH, 0}, /* a client's alone, and last for that reason */
+    };
+    size_t n = sizeof entries / sizeof entries[0] - (conn->is_server ? 1 : 0);
+    int rv = nghttp2_submit_settings(h2, NGHTTP2_FLAG_NONE, entries, n);
+    if (rv == 0)
+        rv = nghttp2_session_set_local_window_size(h2, NGHTTP2_FLAG_NONE, 0, MUX__CONN_WINDOW);
+    return rv;
+}
+
+cs_err mux__h2_new(mux_conn *conn)
+{
+    nghttp2_mem mem = {NULL, mem_malloc, mem_free, mem_calloc, mem_realloc};
+    nghttp2_session_callbacks *cb = callbacks_new();
+    nghttp2_option *option = options_new();
+    nghttp2_session *h2 = NULL;
+    int rv = NGHTTP2_ERR_NOMEM;
+    if (cb && option)
+        rv = conn->is_server ? nghttp2_session_server_new3(&h2, cb, conn, option, &mem)
+                             : nghttp2_session_client_new3(&h2, cb, conn, option, &mem);
+    nghttp2_session_callbacks_del(cb);
+    nghttp2_option_del(option);
+    if (rv != 0)
+        return CS_ENOMEM;
+    conn->h2 = h2;
+    if (say_settings(conn) == 0)
+        return CS_OK;
+    mux__h2_free(conn);
+    return CS_ENOMEM;
+}
+
+void mux__h2_free(mux_conn *conn)
+{
+    nghttp2_session_del(conn->h2);
+    conn->h2 = NULL;
+}
+
+cs_err mux__h2_feed(mux_conn *conn, const uint8_t *bytes, size_t len)
+{
+    conn->in_h2 = true;
+    ssize_t n = nghttp2_session_mem_recv(conn->h2, bytes, len);
+    conn->in_h2 = false;
+    if (n == NGHTTP2_ERR_NOMEM)
+        return CS_ENOMEM;
+    return n < 0 ? CS_EPROTO : CS_OK;
+}
+
+cs_err mux__h2_fill(mux_conn *conn)
+{
+    conn->in_h2 = true;
+    int rv = nghttp2_session_send(conn->h2);
+    conn->in_h2 = false;
+    if (rv == 0)
+        return CS_OK;
+    return rv == NGHTTP2_ERR_NOMEM ? CS_ENOMEM : CS_EPROTO;
+}
+
+bool mux__h2_is_over(const mux_conn *conn)
+{
+    return !nghttp2_session_want_read(conn->h2) && !nghttp2_session_want_write(conn->h2);
+}
+
+bool mux__h2_has_more(const mux_conn *conn)
+{
+    return nghttp2_session_want_write(conn->h2);
+}
+
+void mux__h2_ping(mux_conn *conn)
+{
+    nghttp2_submit_ping(conn->h2, NGHTTP2_FLAG_NONE, NULL);
+}
+
+void mux__h2_goodbye(mux_conn *conn)
+{
+    nghttp2_session_terminate_session(conn->h2, NGHTTP2_NO_ERROR);
+}
+
+/* ---- Streams -------------------------------------------------------------------------------- */
+
+enum { FIELDS_MAX = 16 }; /* on the stack; more are allocated */
+
+struct nvs {
+    nghttp2_nv few[FIELDS_MAX], *all;
+};
+
+static bool nvs_make(struct nvs *nvs, const struct mux__field *fields, size_t n)
+{
+    nvs->all = n <= FIELDS_MAX ? nvs->few : cs_alloc(n * sizeof *nvs->all);
+    for (size_t i = 0; nvs->all && i < n; i++)
+        nvs->all[i] = (nghttp2_nv){(uint8_t *)(uintptr_t)fields[i].name.base,
+                                   (uint8_t *)(uintptr_t)fields[i].value.base, fields[i].name.len,
+                                   fields[i].value.len,
+                                   (uint8_t)(fields[i].lasting ? NGHTTP2_NV_FLAG_NO_COPY_NAME |
+                                                                     NGHTTP2_NV_FLAG_NO_COPY_VALUE
+                                                               : NGHTTP2_NV_FLAG_NONE)};
+    return nvs->all;
+}
+
+static void nvs_free(struct nvs *nvs)
+{
+    if (nvs->all != nvs->few)
+        cs_free(nvs->all);
+}
+
+cs_err mux__h2_request(mux_stream *stream, const struct mux__field *fields, size_t n)
+{
+    struct nvs nvs;
+    nghttp2_data_provider provider = {{.ptr = stream}, read_data};
+    if (!nvs_make(&nvs, fields, n))
+        return CS_ENOMEM;
+    int32_t id = nghttp2_submit_request(stream->conn->h2, NULL, nvs.all, n, &provider, stream);
+    nvs_free(&nvs);
+    if (id == NGHTTP2_ERR_NOMEM)
+        return CS_ENOMEM;
+    if (id < 0)
+        return CS_EUNAVAIL; /* the connection's ids are used up */
+    stream->id = id;
+    return CS_OK;
+}
+
+cs_err mux__h2_answer(mux_stream *stream, const struct mux__field *fields, size_t n, bool end)
+{
+    nghttp2_session *h2 = stream->conn->h2;
+    struct nvs nvs;
+    nghttp2_data_provider provider = {{.ptr = stream}, read_data};
+    /* Incremental: streams of equal urgency take turns, a frame each (RFC 9218, 10). */
+    nghttp2_extpri turns = {NGHTTP2_EXTPRI_DEFAULT_URGENCY, 1};
+    if (!nvs_make(&nvs, fields, n))
+        return CS_ENOMEM;
+    if (!end)
+        nghttp2_session_change_extpri_stream_priority(h2, stream->id, &turns, 1);
+    int rv = nghttp2_submit_response(h2, stream->id, nvs.all, n, end ? NULL : &provider);
+    nvs_free(&nvs);
+    return rv == 0 ? CS_OK : CS_ENOMEM;
+}
+
+cs_err mux__h2_trailers(mux_stream *stream, const struct mux__field *fields, size_t n)
+{
+    struct nvs nvs;
+    if (!nvs_make(&nvs, fields, n))
+        return CS_ENOMEM;
+    int rv = nghttp2_submit_trailer(stream->conn->h2, stream->id, nvs.all, n);
+    nvs_free(&nvs);
+    return rv == 0 ? CS_OK : CS_ENOMEM;
+}
+
+void mux__h2_resume(mux_stream *stream)
+{
+    nghttp2_session_resume_data(stream->conn->h2, stream->id);
+}
+
+void mux__h2_reset(mux_stream *stream, bool refused)
+{
+    nghttp2_submit_rst_stream(stream->conn->h2, NGHTTP2_FLAG_NONE, stream->id,
+                              refused ? NGHTTP2_REFUSED_STREAM : NGHTTP2_CANCEL);
+}
+
+void mux__h2_detach(mux_stream *stream)
+{
+    nghttp2_session_set_stream_user_data(stream->conn->h2, stream->id, NULL);
+}
+
+void mux__h2_credit(mux_stream *stream, size_t n)
+{
+    nghttp2_session_consume_stream(stream->conn->h2, stream->id, n);
+}
+
+void mux__h2_grow(mux_stream *stream, int64_t window)
+{
+    nghttp2_session_set_local_window_size(stream->conn->h2, NGHTTP2_FLAG_NONE, stream->id,
+                                          (int32_t)window);
+}
+
+int64_t mux__h2_send_window(const mux_stream *stream)
+{
+    return nghttp2_session_get_stream_remote_window_size(stream->conn->h2, stream->id);
+}

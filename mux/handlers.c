@@ -1,0 +1,61 @@
+/* handlers -- the table of methods that a server answers. */
+#include "mux/local.h"
+#include "mux/mux__in.h"
+
+cs_err mux_handlers_new(mux_handlers **ret)
+{
+    mux_handlers *handlers = cs_zalloc(sizeof *handlers);
+    if (!handlers)
+        return CS_ENOMEM;
+    handlers->refs = 1;
+    cs_list_init(&handlers->local_conns);
+    *ret = handlers;
+    return CS_OK;
+}
+
+void mux__handlers_drop(mux_handlers *handlers)
+{
+    if (!handlers || --handlers->refs > 0)
+        return;
+    size_t at = 0;
+    void *handler;
+    while (cs_names_each(&handlers->methods, &at, &handler))
+        cs_free(handler);
+    cs_names_fini(&handlers->methods);
+    cs_free(handlers);
+}
+
+void mux_handlers_free(mux_handlers *handlers)
+{
+    if (!handlers)
+        return;
+    mux_handlers_end_local(handlers);
+    mux__handlers_drop(handlers);
+}
+
+cs_err mux_handle(mux_handlers *handlers, const char *method, mux_accept_fn *accept, void *user)
+{
+    size_t len = strlen(method);
+    if (method[0] != '/' || !strchr(method + 1, '/') || !accept)
+        return CS_EMISUSE;
+    struct mux__handler *handler = cs_alloc(sizeof *handler + len + 1);
+    if (!handler)
+        return CS_ENOMEM;
+    handler->accept = accept;
+    handler->user = user;
+    handler->method = memcpy(handler + 1, method, len + 1);
+    cs_err err = cs_names_put(&handlers->methods, cs_bytes_of(handler->method, len), handler);
+    if (err != CS_OK)
+        cs_free(handler);
+    return err;
+}
+
+void mux_handlers_end_local(mux_handlers *handlers)
+{
+    mux__conns_end(&handlers->local_conns, CS_EDRAIN);
+}
+
+struct mux_stats *mux_handlers_stats(mux_handlers *handlers)
+{
+    return handlers ? &handlers->stats : NULL;
+}

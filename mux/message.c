@@ -1,0 +1,218 @@
+/* message -- the messages of a stream, both ways, and the credit that goes back. */
+#include "mux/mux__in.h"
+
+#include "proto/wire.h"
+
+/* ---- Sending -------------------------------------------------------------------------------- */
+
+size_t mux_stream_queued(const mux_stream *stream)
+{
+    return stream->out.bytes;
+}
+
+size_t mux_stream_room(const mux_stream *stream)
+{
+    if (stream->over || stream->finished || stream->out.bytes >= stream->send_max)
+        return 0;
+    return stream->send_max - stream->out.bytes;
+}
+
+static cs_err may_send(mux_stream *stream)
+{
+    if (stream->over)
+        return stream->why == CS_DONE ? CS_ECANCELED : stream->why;
+    if (stream->finished)
+        return CS_EMISUSE;
+    if (stream->out.bytes >= stream->send_max) {
+        stream->writable_due = true;
+        return CS_AGAIN;
+    }
+    return CS_OK;
+}
+
+static void sent(mux_stream *stream)
+{
+    if (stream->in_pull)
+        return; /* nghttp2 is asking for it this very moment */
+    if (!stream->submitted)
+        mux__call_answer(stream);
+    else
+        mux__h2_resume(stream);
+    mux__conn_flush_soon(stream->conn);
+}
+
+cs_err mux_stream_send(mux_stream *stream, cs_bytes head, cs_bytes tail)
+{
+    uint8_t prefix[WIRE_PREFIX];
+    cs_err err = may_send(stream);
+    if (err != CS_OK)
+        return err;
+    if (head.len + tail.len > UINT32_MAX)
+        return CS_ETOOBIG;
+    wire_prefix_put(prefix, false, (uint32_t)(head.len + tail.len));
+    const cs_bytes parts[] = {cs_bytes_of(prefix, sizeof prefix), head, tail};
+    if ((err = mux__sendq_add(&stream->out, parts, 3)) == CS_OK)
+        sent(stream);
+    return err;
+}
+
+cs_err mux_stream_send_ref(mux_stream *stream, cs_bytes head, cs_ref *tail)
+{
+    uint8_t prefix[WIRE_PREFIX];
+    cs_err err;
+    if (tail->bytes.len < MUX__OUT_SHORT) { /* would be copied on its way out all the same */
+        if ((err = mux_stream_send(stream, head, tail->bytes)) == CS_OK)
+            cs_ref_drop(tail);
+        return err;
+    }
+    if ((err = may_send(stream)) != CS_OK)
+        return err;
+    if (head.len + tail->bytes.len > UINT32_MAX)
+        return CS_ETOOBIG;
+    wire_prefix_put(prefix, false, (uint32_t)(head.len + tail->bytes.len));
+    const cs_bytes parts[] = {cs_bytes_of(prefix, sizeof prefix), head};
+    if ((err = mux__sendq_add_ref(&stream->out, parts, 2, tail)) == CS_OK)
+        sent(stream);
+    return err;
+}
+
+void mux_stream_wake(mux_stream *stream)
+{
+    if (stream->awake || stream->over || stream->finished)
+        return;
+    stream->awake = true;
+    if (!stream->in_pull)
+        sent(stream);
+}
+
+/* Pulled here, one turn at a time and no more than goes out now: so a producer that nobody reads
+ * is not asked (DESIGN, promise 5). */
+static void pull(mux_stream *stream, size_t max)
+{
+    while (stream->out.bytes < max && stream->awake && mux_stream_room(stream) > 0) {
+        size_t before = stream->out.bytes;
+        stream->awake = false; /* unless pull, or a wake within it, says otherwise */
+        stream->in_pull = true;
+        stream->ops->pull(stream, stream->state);
+        stream->in_pull = false;
+        if (!stream->over && stream->out.bytes > before)
+            stream->awake = true;
+    }
+}
+
+size_t mux__stream_fill(mux_stream *stream, size_t max, bool *end)
+{
+    if (stream->ops && stream->ops->pull)
+        pull(stream, max);
+    if (stream->over || stream->aborted || stream->trailers_out)
+        return 0;
+    size_t n = stream->out.bytes < max ? stream->out.bytes : max;
+    *end = stream->finished && n == stream->out.bytes;
+    if (stream->writable_due && stream->out.bytes - n < stream->send_max)
+        mux__stream_post(stream);
+    return n;
+}
+
+/* ---- Credit --------------------------------------------------------------------------------- */
+
+/* The window grows while it pays: a whole one was taken within a second, so the reader keeps up and
+ * the sender may have waited.  Out of a budget for the connection, given at grant time and never taken
+ * back by holding credit (PROTOCOL B1). */
+static void grow(mux_stream *stream)
+{
+    mux_conn *conn = stream->conn;
+    int64_t now = cs_loop_now_ms(conn->loop), window = stream->window;
+    if (stream->credited < window || conn->opt.window_max_bytes == CS_OFF)
+        return;
+    bool pays = now - stream->window_at_ms < 1000;
+    stream->credited = 0;
+    stream->window_at_ms = now;
+    if (!pays || 2 * window > conn->opt.window_max_bytes ||
+        conn->grown + window > conn->opt.window_grow_bytes)
+        return;
+    conn->grown += window;
+    conn->stats->windows_grown++;
+    stream->window = 2 * window;
+    mux__h2_grow(stream, stream->window);
+}
+
+void mux_stream_credit(mux_stream *stream, size_t bytes)
+{
+    stream->credit_due += bytes;
+    stream->credited += (int64_t)bytes;
+    if ((int64_t)stream->credit_due < stream->window / 4 || stream->over)
+        return; /* a sender that waits has used the whole window: then there is this much */
+    mux__h2_credit(stream, stream->credit_due);
+    stream->credit_due = 0;
+    grow(stream);
+    mux__conn_flush_soon(stream->conn);
+}
+
+/* ---- Receiving ------------------------------------------------------------------------------ */
+
+static cs_err broke(mux_stream *stream, cs_err err)
+{
+    if (!stream->broken) {
+        stream->broken = true;
+        if (!stream->over) {
+            enum wire_reason reason = err == CS_ETOOBIG  ? WIRE_R_TOO_LARGE
+                                      : err == CS_EPROTO ? WIRE_R_PROTOCOL
+                                                         : WIRE_R_LIMIT;
+            mux__stream_kill(stream, reason);
+        }
+        if (!stream->is_server)
+            stream->why = err;
+        stream->drop_rx = true;
+        mux__stream_post(stream);
+    }
+    return err;
+}
+
+static cs_err nothing_left(mux_stream *stream)
+{
+    bool last = stream->over || stream->remote_done;
+    stream->dry = true;
+    if (stream->over)
+        mux__stream_post(stream);
+    if (!last)
+        return CS_AGAIN;
+    if (mux_rx_partial(&stream->rx) && stream->is_server)
+        return broke(stream, CS_EPROTO);
+    return CS_DONE;
+}
+
+cs_err mux_stream_recv(mux_stream *stream, cs_bytes *ret)
+{
+    if (stream->broken || stream->drop_rx)
+        return stream->over && stream->why != CS_DONE ? stream->why : CS_DONE;
+    cs_err err = mux_rx_next(&stream->rx, ret);
+    mux_stream_credit(stream, mux_rx_credit(&stream->rx));
+    if (err == CS_AGAIN)
+        return nothing_left(stream);
+    return err == CS_OK ? CS_OK : broke(stream, err);
+}
+
+void mux_stream_resume(mux_stream *stream)
+{
+    stream->told = true;
+    mux__stream_post(stream);
+}
+
+size_t mux_stream_take(mux_stream *stream, struct mux_rx *rx)
+{
+    mux_conn *conn = stream->conn;
+    size_t n = stream->rx.bytes;
+    if (n == 0)
+        return 0;
+    mux_rx_append(rx, &stream->rx);
+    cs_unlink(&stream->rx.fresh);
+    if (cs_loop_is_shared(conn->loop))
+        mux_rx_settle(rx); /* goes to another thread: now or never */
+    else if (!cs_linked(&rx->fresh)) {
+        cs_list_push(&conn->fresh, &rx->fresh);
+        cs_task_post(conn->loop, CS_REAP, &conn->settle);
+    }
+    if (stream->over)
+        mux__stream_post(stream);
+    return n;
+}

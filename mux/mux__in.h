@@ -1,0 +1,239 @@
+/* mux -- the objects of the room, as its files share them.  Private to mux.
+ *
+ *   conn.c     life of a connection: dialed, up, lost, freed; reading and writing
+ *   alive.c    keepalive and stalled streams
+ *   h2.c       all that is spoken with nghttp2
+ *   stream.c   life of a stream, and its calls        message.c  its messages, both ways
+ *   call.c     gRPC's spelling of a request and of its answer
+ *   meta.c     metadata      handlers.c  methods that are served
+ *
+ * Nobody but h2.c calls nghttp2, and nghttp2 calls nobody but h2.c.  Inside its callbacks only
+ * mux__stream_on_..., mux__stream_fill and mux__stream_emit run, and of the user's code only
+ * `pull`: what these may call (send, finish, cancel, wake) only submits and posts.
+ */
+#ifndef MUX_IN_H
+#define MUX_IN_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/turn.h"
+#include "mux/link__in.h"
+#include "mux/mux.h"
+#include "mux/out__in.h"
+#include "mux/rx.h"
+#include "mux/sendq__in.h"
+#include "mux/stats.h"
+#include "proto/status.h"
+
+enum {
+    MUX__WINDOW = 65535,                 /* RFC 9113, 6.9.2 */
+    MUX__CONN_WINDOW = 16 * 1024 * 1024, /* never the bottleneck: it is given back on arrival */
+    MUX__READ = 64 * 1024,               /* a block, and what a stalled stream may pin of it */
+    MUX__READS = 4,                      /* a turn */
+    MUX__SEND_MAX = 16 * 1024            /* queued on a stream before send() says CS_AGAIN */
+};
+
+/* ---- Metadata ------------------------------------------------------------------------------ */
+
+struct mux__meta {
+    cs_pair *pairs;
+    size_t len, cap;
+};
+cs_err mux__meta_make(struct mux__meta **meta); /* when there is none yet */
+void mux__meta_free(struct mux__meta *meta);    /* NULL is fine */
+cs_err mux__meta_add(struct mux__meta *meta, cs_bytes name, cs_bytes value); /* copies */
+cs_err mux__meta_add_wire(struct mux__meta *meta, cs_bytes name,
+                          cs_bytes text); /* "-bin" decoded */
+cs_err mux__meta_get(const struct mux__meta *meta, const char *name, cs_bytes *ret);
+/* A name that users may give: lower case letters, digits, "-_.", not "grpc-", not a pseudo name; a
+ * value that HTTP/2 may carry, unless the name ends in "-bin". */
+bool mux__meta_ok(cs_bytes name, cs_bytes value);
+
+/* Fields on their way out; the first failure sticks in `err`. */
+struct mux__field {
+    cs_bytes name, value;
+    bool lasting; /* both stay where they are for as long as the stream: no copy */
+};
+struct mux__fields {
+    struct mux__field few[16], *all;
+    size_t len, cap;
+    void *texts; /* made for them */
+    cs_err err;
+};
+void mux__fields_init(struct mux__fields *fields);
+void mux__fields_fini(struct mux__fields *fields);
+void mux__fields_add(struct mux__fields *fields, cs_bytes name, cs_bytes value, bool lasting);
+char *mux__fields_text(struct mux__fields *fields,
+                       size_t len); /* lives with them; NULL: no memory */
+void mux__fields_add_meta(struct mux__fields *fields, const cs_pair *pairs, size_t n);
+
+/* ---- Handlers ------------------------------------------------------------------------------ */
+
+struct mux__handler {
+    mux_accept_fn *accept;
+    void *user;
+    char *method; /* lives behind the struct */
+};
+struct mux_handlers { /* counted: a connection may outlive its server by a turn */
+    unsigned refs;
+    struct cs_names methods;
+    struct cs_list local_conns; /* servers' ends of mux_dial_local() */
+    struct mux_stats stats;
+};
+
+void mux__handlers_drop(mux_handlers *handlers);
+
+/* ---- Connections --------------------------------------------------------------------------- */
+
+enum mux__conn_state { MUX__IDLE, MUX__DIALING, MUX__UP, MUX__OVER };
+
+struct mux_conn {
+    struct cs_link link_in; /* of the port's list */
+    cs_loop *loop;
+    struct mux_options opt; /* with the defaults filled in */
+    bool is_server, freed, goaway, in_h2;
+    cs_err end_why; /* what its streams are told when it is freed; 0: CS_ECANCELED */
+    enum mux__conn_state state;
+    char *addr; /* what is dialed, or NULL */
+    char *authority;
+    mux__dial *dial;
+    mux__link *link;
+    struct mux_peer no_peer; /* while there is no link */
+    void *h2;                /* nghttp2's session */
+    struct mux__out out;
+    bool blocked; /* the kernel takes no more: wait for CS_IO_WRITE */
+    struct cs_list streams;
+    struct cs_list fresh; /* every mux_rx that got bytes this turn */
+    cs_block *block;      /* where the next read goes, or NULL */
+    mux_handlers *handlers;
+    struct mux_stats *stats, own_stats;
+    cs_task flush, settle, reap;
+    cs_timer *alive;
+    int64_t heard_ms; /* the last sign of life */
+    bool pinged;
+    int64_t grown; /* of window_grow_bytes */
+    char *story;
+};
+
+cs_err mux__conn_new(cs_loop *loop, const struct mux_options *options, bool is_server,
+                     mux_conn **ret);
+void mux__conn_up(mux_conn *conn, mux__link *link);
+void mux__conn_lost(mux_conn *conn, cs_err why, const char *story);
+void mux__conn_flush_soon(mux_conn *conn);
+void mux__conn_stream_gone(mux_conn *conn);     /* the last one of a freed connection frees it */
+cs_err mux__conn_ready_to_open(mux_conn *conn); /* dials if need be */
+void mux__options_fill(struct mux_options *to, const struct mux_options *from);
+
+void mux__alive_start(mux_conn *conn);
+void mux__alive_heard(mux_conn *conn);
+
+/* ---- Streams ------------------------------------------------------------------------------- */
+
+struct mux_stream {
+    struct cs_link link_in; /* of the connection's streams */
+    mux_conn *conn;
+    const struct mux_stream_ops *ops;
+    void *state;
+    int32_t id;
+    cs_err why;
+    cs_task call; /* to say what happened */
+    struct mux_rx rx;
+    struct mux__sendq out;
+    uint32_t reserved; /* bytes nghttp2 was told of and has not asked for yet */
+    uint32_t send_max;
+    int64_t window;    /* towards us, what it has been made */
+    size_t credit_due; /* taken, and not told to nghttp2 yet */
+    int64_t credited;  /* since it was made so */
+    int64_t window_at_ms;
+    int64_t born_ms;
+    cs_timer *deadline;
+    int64_t deadline_ms;
+    struct mux__meta *headers, *trailers, *own_headers, *own_trailers;
+    struct mux__handler *handler;
+    char *story; /* what end() is told, or what our status says */
+    const char *method;
+    cs_err status;        /* ours (server), once finished */
+    uint32_t peer_status; /* the trailers': grpc-status */
+    uint32_t http_status; /* the answer's, when it is not 200 */
+    bool is_server;
+    bool accepted;
+    bool acceptable; /* on_headers: wants to be accepted */
+    bool told;       /* call: readable */
+    bool dry;        /* recv() said CS_AGAIN and nothing came since */
+    bool in_pull;
+    bool writable_due; /* send said CS_AGAIN */
+    bool awake;        /* pull has something, as far as we know */
+    bool finished;     /* our last word was said */
+    bool aborted;      /* ... and overtakes what is queued */
+    bool submitted;    /* nghttp2 knows our HEADERS */
+    bool headers_due;  /* server: send them now */
+    bool trailers_out; /* submitted */
+    bool sent_any;
+    bool remote_headers;
+    bool remote_done; /* END_STREAM came */
+    bool has_status;  /* trailers had grpc-status */
+    bool over;        /* nothing more happens on the wire; end() comes */
+    bool drop_rx;     /* what was not taken is given up */
+    bool broken;      /* recv() failed: the framing */
+    bool is_post;     /* what a request must be: POST, application/grpc, ... */
+    bool is_grpc;
+    bool has_timeout;
+    bool bad_timeout;
+    bool bad_coding;
+    size_t header_bytes;
+};
+
+mux_stream *mux__stream_new(mux_conn *conn, const struct mux_stream_ops *ops, void *state);
+void mux__stream_over(mux_stream *stream, cs_err why, const char *story);
+void mux__stream_post(mux_stream *stream);                              /* its call task */
+cs_err mux__stream_reason(mux_stream *stream, enum wire_reason reason); /* the trailer */
+/* The framework ends it: at once, with this reason, on the wire and here. */
+void mux__stream_kill(mux_stream *stream, enum wire_reason reason);
+cs_err mux__stream_set_deadline(mux_stream *stream, int64_t ms);
+
+/* What nghttp2 says. */
+mux_stream *mux__stream_on_begin(mux_conn *conn, int32_t id);
+cs_err mux__stream_on_header(mux_stream *stream, cs_bytes name, cs_bytes value);
+void mux__stream_on_headers(mux_stream *stream);
+void mux__stream_on_data(mux_stream *stream, const uint8_t *bytes, size_t len);
+void mux__stream_on_remote_end(mux_stream *stream);
+void mux__stream_on_close(mux_stream *stream, uint32_t h2_error);
+
+/* What nghttp2 asks: how many bytes go in the next DATA, 0: none now.  *end: and then our half is
+ * over. */
+size_t mux__stream_fill(mux_stream *stream, size_t max, bool *end);
+
+/* ---- call.c: gRPC's spelling --------------------------------------------------------------- */
+
+cs_err mux__call_request_header(mux_stream *stream, cs_bytes name, cs_bytes value);
+cs_err mux__call_answer_header(mux_stream *stream, cs_bytes name, cs_bytes value);
+void mux__call_request_ready(mux_stream *stream); /* accept, or answer what is wrong with it */
+void mux__call_ended(mux_stream *stream);         /* client: from trailers to why and story */
+void mux__call_reset(mux_stream *stream, uint32_t h2_error);
+cs_err mux__call_request(mux_stream *stream, const struct mux_call_options *options); /* submits */
+void mux__call_answer(mux_stream *stream);   /* submits the HEADERS, Trailers-Only if it is over */
+void mux__call_trailers(mux_stream *stream); /* submits the status */
+
+/* ---- h2.c: nghttp2 ------------------------------------------------------------------------- */
+
+cs_err mux__h2_new(mux_conn *conn);
+void mux__h2_free(mux_conn *conn);
+cs_err mux__h2_feed(mux_conn *conn, const uint8_t *bytes, size_t len); /* CS_EPROTO, CS_ENOMEM */
+cs_err mux__h2_fill(mux_conn *conn); /* the output's batch: until it is full or all is said */
+bool mux__h2_is_over(const mux_conn *conn);  /* wants neither to read nor to write */
+bool mux__h2_has_more(const mux_conn *conn); /* wants to write */
+void mux__h2_ping(mux_conn *conn);
+void mux__h2_goodbye(mux_conn *conn); /* GOAWAY */
+
+cs_err mux__h2_request(mux_stream *stream, const struct mux__field *fields, size_t n);
+cs_err mux__h2_answer(mux_stream *stream, const struct mux__field *fields, size_t n, bool end);
+cs_err mux__h2_trailers(mux_stream *stream, const struct mux__field *fields, size_t n);
+void mux__h2_resume(mux_stream *stream);
+void mux__h2_reset(mux_stream *stream, bool refused); /* CANCEL, or REFUSED_STREAM */
+void mux__h2_detach(mux_stream *stream);              /* nghttp2 forgets the object */
+void mux__h2_credit(mux_stream *stream, size_t n);
+void mux__h2_grow(mux_stream *stream, int64_t window);
+int64_t mux__h2_send_window(const mux_stream *stream);
+
+#endif

@@ -1,0 +1,315 @@
+/* rx -- see rx.h.
+ *
+ *     first                        last
+ *     [at ....... end] -> [....] -> [...]     segments, each a view into a block
+ *      ^ the first message begins here
+ *
+ * A message that lies whole in one segment is handed out as it is.  One that straddles is put
+ * together in `big`; a long one as its bytes come, so that it may be longer than the window.
+ */
+#include "mux/rx.h"
+
+#include "base/mem.h"
+#include "base/ref.h"
+#include "proto/wire.h"
+
+enum {
+    LONG = 8 * 1024,           /* less than the smallest window: a shorter message can just wait */
+    FIRST_GRANT = 1024 * 1024, /* what a prefix alone may make us allocate */
+    SMALL_SHARE = 4,           /* a quarter of its block or less is copied out */
+    SETTLED_MIN = 512,         /* into blocks of this size, doubling to */
+    SETTLED_MAX = 16 * 1024
+};
+
+void mux_rx_init(struct mux_rx *rx, int64_t message_max)
+{
+    memset(rx, 0, sizeof *rx);
+    rx->message_max = message_max;
+    cs_link_init(&rx->fresh);
+}
+
+static void segment_free(struct mux_segment *s)
+{
+    cs_block_drop(s->block);
+    cs_free(s);
+}
+
+static void release(struct mux_rx *rx) /* what the last message was a view into */
+{
+    cs_block_drop(rx->held);
+    rx->held = NULL;
+    rx->lent = false;
+    if (rx->big && rx->big_have == rx->big_len) {
+        cs_block_drop(rx->big);
+        rx->big = NULL;
+    }
+}
+
+void mux_rx_fini(struct mux_rx *rx)
+{
+    release(rx);
+    cs_block_drop(rx->big);
+    rx->big = NULL;
+    for (struct mux_segment *s = rx->first, *next; s; s = next) {
+        next = s->next;
+        segment_free(s);
+    }
+    rx->first = rx->last = NULL;
+    rx->bytes = 0;
+    cs_unlink(&rx->fresh);
+}
+
+cs_err mux_rx_add(struct mux_rx *rx, const uint8_t *bytes, size_t len, cs_block *block)
+{
+    struct mux_segment *s = cs_alloc(sizeof *s);
+    if (!s)
+        return CS_ENOMEM;
+    s->next = NULL;
+    s->at = bytes;
+    s->end = bytes + len;
+    s->block = cs_block_keep(block);
+    s->own = false;
+    if (rx->last)
+        rx->last->next = s;
+    else
+        rx->first = s;
+    rx->last = s;
+    rx->bytes += len;
+    return CS_OK;
+}
+
+static void pop(struct mux_rx *rx)
+{
+    rx->first = rx->first->next;
+    if (!rx->first)
+        rx->last = NULL;
+}
+
+/* Moves up to `len` bytes out of the segments. */
+static size_t move(struct mux_rx *rx, uint8_t *to, size_t len)
+{
+    size_t done = 0;
+    while (done < len && rx->first) {
+        struct mux_segment *s = rx->first;
+        size_t n = (size_t)(s->end - s->at);
+        if (n > len - done)
+            n = len - done;
+        memcpy(to + done, s->at, n);
+        done += n;
+        s->at += n;
+        if (s->at == s->end) {
+            pop(rx);
+            segment_free(s);
+        }
+    }
+    rx->bytes -= done;
+    rx->taken += done;
+    return done;
+}
+
+static bool peek_prefix(const struct mux_rx *rx, uint8_t to[WIRE_PREFIX])
+{
+    size_t n = 0;
+    for (const struct mux_segment *s = rx->first; s && n < WIRE_PREFIX; s = s->next)
+        for (const uint8_t *p = s->at; p < s->end && n < WIRE_PREFIX;)
+            to[n++] = *p++;
+    return n == WIRE_PREFIX;
+}
+
+static cs_err check_prefix(const struct mux_rx *rx, const uint8_t *prefix)
+{
+    if (prefix[0] != 0) /* no coding was negotiated (gRPC: INTERNAL) */
+        return CS_EPROTO;
+    return (int64_t)wire_prefix_len(prefix) > rx->message_max ? CS_ETOOBIG : CS_OK;
+}
+
+/* Room in `big` for `len` bytes; the block is nobody else's while a message is under way. */
+static cs_err big_grow(struct mux_rx *rx, size_t len)
+{
+    if (rx->big && rx->big->size >= len)
+        return CS_OK;
+    cs_block *block = cs_block_new(len);
+    if (!block)
+        return CS_ENOMEM;
+    if (rx->big) {
+        memcpy(cs_block_bytes(block), cs_block_bytes(rx->big), rx->big_have);
+        cs_block_drop(rx->big);
+    }
+    rx->big = block;
+    return CS_OK;
+}
+
+/* A prefix is only a promise: memory follows the bytes, by doubling. */
+static cs_err big_fill(struct mux_rx *rx)
+{
+    while (rx->big_have < rx->big_len && rx->bytes) {
+        size_t want = rx->big_have + rx->bytes;
+        if (want > rx->big_len)
+            want = rx->big_len;
+        if (!rx->big || want > rx->big->size) {
+            size_t grant = rx->big ? 2 * rx->big->size : FIRST_GRANT;
+            if (grant < want)
+                grant = want;
+            cs_err err = big_grow(rx, grant > rx->big_len ? rx->big_len : grant);
+            if (err != CS_OK)
+                return err;
+        }
+        rx->big_have += move(rx, cs_block_bytes(rx->big) + rx->big_have, want - rx->big_have);
+    }
+    return rx->big_have < rx->big_len ? CS_AGAIN : CS_OK;
+}
+
+static cs_err next_in_pieces(struct mux_rx *rx, cs_bytes *ret)
+{
+    cs_err err;
+    if (!rx->big) {
+        uint8_t prefix[WIRE_PREFIX];
+        if (!peek_prefix(rx, prefix))
+            return CS_AGAIN;
+        if ((err = check_prefix(rx, prefix)) != CS_OK)
+            return err;
+        size_t len = wire_prefix_len(prefix);
+        bool whole = rx->bytes - WIRE_PREFIX >= len;
+        if (!whole && len < LONG)
+            return CS_AGAIN;
+        /* The block before the bytes: without memory nothing has been taken. */
+        if ((err = big_grow(rx, len > FIRST_GRANT && !whole ? FIRST_GRANT : len)) != CS_OK)
+            return err;
+        rx->big_len = len;
+        rx->big_have = 0;
+        move(rx, prefix, WIRE_PREFIX);
+    }
+    if ((err = big_fill(rx)) != CS_OK)
+        return err;
+    *ret = cs_bytes_of(cs_block_bytes(rx->big), rx->big_len);
+    return CS_OK;
+}
+
+cs_err mux_rx_next(struct mux_rx *rx, cs_bytes *ret)
+{
+    release(rx);
+    struct mux_segment *s = rx->first;
+    if (!s && !rx->big)
+        return CS_AGAIN;
+    if (!rx->big && s->end - s->at >= WIRE_PREFIX) {
+        size_t len = wire_prefix_len(s->at);
+        size_t all = len + WIRE_PREFIX;
+        if ((size_t)(s->end - s->at) >= all) {
+            cs_err err = check_prefix(rx, s->at);
+            if (err != CS_OK)
+                return err;
+            *ret = cs_bytes_of(s->at + WIRE_PREFIX, len);
+            s->at += all;
+            rx->bytes -= all;
+            rx->taken += all;
+            if (s->at == s->end) {
+                pop(rx);
+                rx->held = s->block;
+                cs_free(s);
+            } else
+                rx->lent = true;
+            return CS_OK;
+        }
+    }
+    return next_in_pieces(rx, ret);
+}
+
+cs_err mux_rx_keep(struct mux_rx *rx, cs_bytes message, cs_ref *ret)
+{
+    cs_block *block = rx->big && rx->big_have == rx->big_len ? rx->big
+                      : rx->held                             ? rx->held
+                      : rx->first                            ? rx->first->block
+                                                             : NULL;
+    if (!block || message.len < block->size / SMALL_SHARE)
+        return cs_ref_copy(message, ret);
+    ret->bytes = message;
+    ret->block = cs_block_keep(block);
+    return CS_OK;
+}
+
+size_t mux_rx_credit(struct mux_rx *rx)
+{
+    size_t n = rx->taken;
+    rx->taken = 0;
+    return n;
+}
+
+bool mux_rx_partial(const struct mux_rx *rx)
+{
+    return rx->bytes > 0 || (rx->big && rx->big_have < rx->big_len);
+}
+
+void mux_rx_append(struct mux_rx *rx, struct mux_rx *from)
+{
+    if (!from->first)
+        return;
+    if (rx->last)
+        rx->last->next = from->first;
+    else
+        rx->first = from->first;
+    rx->last = from->last;
+    rx->bytes += from->bytes;
+    from->first = from->last = NULL;
+    from->bytes = 0;
+}
+
+static size_t share(const struct mux_segment *s)
+{
+    return (size_t)(s->end - s->at);
+}
+
+/* Behind the end of a segment's own block. */
+static size_t spare(const struct mux_segment *s)
+{
+    return s->own ? (size_t)(cs_block_bytes(s->block) + s->block->size - s->end) : 0;
+}
+
+/* A block of its own for a small segment, with room at the end: else one short message a turn
+ * would cost a block a message. */
+static bool settle_one(struct mux_rx *rx, struct mux_segment *s, const struct mux_segment *before)
+{
+    size_t cap = before && before->own ? 2 * before->block->size : SETTLED_MIN;
+    if (cap > SETTLED_MAX)
+        cap = SETTLED_MAX;
+    if (cap < share(s))
+        cap = share(s);
+    cs_block *block = cs_block_new(cap);
+    if (!block)
+        return false;
+    size_t len = share(s);
+    memcpy(cs_block_bytes(block), s->at, len);
+    if (s == rx->first && rx->lent) { /* the message handed out stays where it is */
+        rx->held = s->block;
+        rx->lent = false;
+    } else
+        cs_block_drop(s->block);
+    s->block = block;
+    s->at = cs_block_bytes(block);
+    s->end = s->at + len;
+    s->own = true;
+    return true;
+}
+
+void mux_rx_settle(struct mux_rx *rx)
+{
+    struct mux_segment *before = NULL, *s = rx->first;
+    while (s) {
+        struct mux_segment *next = s->next;
+        if (!s->own && share(s) < s->block->size / SMALL_SHARE) {
+            if (before && spare(before) >= share(s)) {
+                memcpy(cs_block_bytes(before->block) +
+                           (before->end - cs_block_bytes(before->block)),
+                       s->at, share(s));
+                before->end += share(s);
+                before->next = next;
+                if (!next)
+                    rx->last = before;
+                segment_free(s);
+                s = before;
+            } else if (!settle_one(rx, s, before))
+                return;
+        }
+        before = s;
+        s = next;
+    }
+}

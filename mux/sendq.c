@@ -1,0 +1,171 @@
+/* sendq -- see sendq__in.h. */
+#include "mux/sendq__in.h"
+
+#include "base/mem.h"
+
+enum { CAP_MIN = 512, CAP_MAX = 16 * 1024 };
+
+static mux__chunk *chunk_new(size_t cap)
+{
+    mux__chunk *c = cs_alloc(sizeof *c + cap);
+    if (!c)
+        return NULL;
+    c->next = NULL;
+    c->refs = 1;
+    c->cap = (uint32_t)cap;
+    c->base = (const uint8_t *)(c + 1);
+    c->len = 0;
+    c->ref = (cs_ref){0};
+    return c;
+}
+
+static void append(struct mux__sendq *q, mux__chunk *chunk)
+{
+    if (q->last)
+        q->last->next = chunk;
+    else
+        q->first = chunk;
+    q->last = chunk;
+}
+
+static void pop(struct mux__sendq *q)
+{
+    mux__chunk *first = q->first;
+    q->first = first->next;
+    if (!q->first)
+        q->last = NULL;
+    q->sent = 0;
+    mux__chunk_drop(first);
+}
+
+void mux__sendq_fini(struct mux__sendq *q)
+{
+    while (q->first)
+        pop(q);
+    q->bytes = 0;
+}
+
+static size_t spare(const struct mux__sendq *q)
+{
+    return q->last && q->last->cap > q->last->len ? q->last->cap - q->last->len : 0;
+}
+
+/* Room for `len` bytes in at most two chunks; nothing is lost when there is no memory. */
+static cs_err reserve(struct mux__sendq *q, size_t len, mux__chunk **fresh)
+{
+    *fresh = NULL;
+    size_t have = spare(q);
+    if (have >= len)
+        return CS_OK;
+    size_t cap = q->next_cap ? q->next_cap : CAP_MIN;
+    q->next_cap = (uint32_t)(cap * 4 > CAP_MAX ? CAP_MAX : cap * 4);
+    if (cap < len - have)
+        cap = len - have;
+    *fresh = chunk_new(cap);
+    return *fresh ? CS_OK : CS_ENOMEM;
+}
+
+static void fill(struct mux__sendq *q, const uint8_t *p, size_t len, mux__chunk **fresh)
+{
+    while (len > 0) {
+        size_t n = spare(q);
+        if (n == 0) {
+            append(q, *fresh);
+            *fresh = NULL;
+            continue;
+        }
+        if (n > len)
+            n = len;
+        mux__chunk *c = q->last;
+        memcpy((uint8_t *)(c + 1) + c->len, p, n);
+        c->len += n;
+        p += n;
+        len -= n;
+        q->bytes += n;
+    }
+}
+
+cs_err mux__sendq_add(struct mux__sendq *q, const cs_bytes *parts, size_t n)
+{
+    mux__chunk *fresh;
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++)
+        len += parts[i].len;
+    cs_err err = reserve(q, len, &fresh);
+    if (err != CS_OK)
+        return err;
+    for (size_t i = 0; i < n; i++)
+        fill(q, parts[i].base, parts[i].len, &fresh);
+    return CS_OK;
+}
+
+cs_err mux__sendq_add_ref(struct mux__sendq *q, const cs_bytes *parts, size_t n, cs_ref *tail)
+{
+    mux__chunk *c = chunk_new(0);
+    if (!c)
+        return CS_ENOMEM;
+    cs_err err = mux__sendq_add(q, parts, n);
+    if (err != CS_OK) {
+        mux__chunk_drop(c);
+        return err;
+    }
+    c->base = tail->bytes.base;
+    c->len = tail->bytes.len;
+    c->cap = 0;
+    c->ref = *tail;
+    *tail = (cs_ref){0};
+    q->bytes += c->len;
+    append(q, c);
+    return CS_OK;
+}
+
+void mux__sendq_emit(struct mux__sendq *q, size_t len, struct mux__out *out)
+{
+    q->bytes -= len;
+    while (len > 0) {
+        mux__chunk *c = q->first;
+        size_t n = c->len - q->sent;
+        if (n > len)
+            n = len;
+        mux__out_piece(out, c->base + q->sent, n, c);
+        q->sent += n;
+        len -= n;
+        if (q->sent == c->len && (c->next || c->len >= c->cap))
+            pop(q);
+    }
+    if (q->bytes == 0 && q->first)
+        pop(q); /* what is left of a chunk is not worth keeping for an idle stream */
+}
+
+void mux__sendq_cut(struct mux__sendq *q, size_t keep)
+{
+    if (keep >= q->bytes)
+        return;
+    if (keep == 0) {
+        mux__sendq_fini(q);
+        return;
+    }
+    size_t left = keep + q->sent;
+    mux__chunk *c = q->first;
+    while (left > c->len) {
+        left -= c->len;
+        c = c->next;
+    }
+    c->len = left;
+    c->cap = (uint32_t)left; /* not written behind again: its bytes may be on their way */
+    while (c->next) {
+        mux__chunk *next = c->next;
+        c->next = next->next;
+        mux__chunk_drop(next);
+    }
+    q->last = c;
+    q->bytes = keep;
+}
+
+size_t mux__sendq_pieces(const struct mux__sendq *q, size_t len)
+{
+    size_t n = 0, have = 0;
+    for (const mux__chunk *c = q->first; c && have < len; c = c->next, n++)
+        have += c->len - (n == 0 ? q->sent : 0);
+    return n;
+}

@@ -1,0 +1,38 @@
+/* sendq -- what a stream has to say, encoded, until it is on its way.
+ *
+ * Private to mux.  A list of chunks: small ones that are filled one behind the other, and
+ * references to bytes of somebody else's.  The bytes are written once, and sent from where they
+ * are: the output (out__in.h) keeps the chunks that the kernel has not taken yet.
+ *
+ *     first                    last
+ *     [sent | ......] -> [ref] -> [.....  spare]
+ */
+#ifndef MUX_SENDQ_IN_H
+#define MUX_SENDQ_IN_H
+
+#include "base/base.h"
+#include "mux/out__in.h"
+
+struct mux__sendq {
+    mux__chunk *first, *last;
+    size_t sent;       /* of the first chunk */
+    size_t bytes;      /* not yet sent, in all */
+    uint32_t next_cap; /* of the next chunk: a busy stream gets larger ones */
+};
+
+void mux__sendq_fini(struct mux__sendq *q);
+
+/* All or nothing: CS_OK or CS_ENOMEM. */
+cs_err mux__sendq_add(struct mux__sendq *q, const cs_bytes *parts, size_t n);
+cs_err mux__sendq_add_ref(struct mux__sendq *q, const cs_bytes *parts, size_t n, cs_ref *tail);
+
+/* The next `len` bytes go to the output. */
+void mux__sendq_emit(struct mux__sendq *q, size_t len, struct mux__out *out);
+
+/* In how many pieces the next `len` bytes lie. */
+size_t mux__sendq_pieces(const struct mux__sendq *q, size_t len);
+
+/* Forgets all but the next `keep` bytes. */
+void mux__sendq_cut(struct mux__sendq *q, size_t keep);
+
+#endif

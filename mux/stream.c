@@ -1,0 +1,429 @@
+/* stream -- life of a call, on both sides.
+ *
+ *     opened or accepted ──▶ runs ──▶ over (the wire is done with it) ──▶ end() ──▶ gone
+ *
+ * Whatever happens is noted here and told by the call task, in the CALL phase, once a turn: accept, then
+ * readable, writable, end.  Between `over` and end() lies only what the owner has not taken yet. */
+#include "mux/mux__in.h"
+
+static void call(cs_task *task);
+
+mux_stream *mux__stream_new(mux_conn *conn, const struct mux_stream_ops *ops, void *state)
+{
+    mux_stream *stream = cs_zalloc(sizeof *stream);
+    if (!stream)
+        return NULL;
+    stream->conn = conn;
+    stream->is_server = conn->is_server;
+    cs_link_init(&stream->link_in);
+    cs_task_init(&stream->call, call);
+    mux_rx_init(&stream->rx, conn->opt.message_max_bytes);
+    stream->send_max = MUX__SEND_MAX;
+    stream->window = conn->opt.window_bytes;
+    stream->born_ms = stream->window_at_ms = cs_loop_now_ms(conn->loop);
+    if (ops && mux_stream_accept(stream, ops, state) != CS_OK) {
+        cs_free(stream);
+        return NULL;
+    }
+    cs_list_push(&conn->streams, &stream->link_in);
+    conn->stats->streams++;
+    conn->stats->streams_total++;
+    return stream;
+}
+
+cs_err mux_stream_accept(mux_stream *stream, const struct mux_stream_ops *ops, void *state)
+{
+    if (stream->accepted || !ops->end)
+        return CS_EMISUSE;
+    if (ops->state_bytes > 0) {
+        void *copy = cs_zalloc(ops->state_bytes);
+        if (!copy)
+            return CS_ENOMEM;
+        if (state)
+            memcpy(copy, state, ops->state_bytes);
+        state = copy;
+    }
+    stream->ops = ops;
+    stream->state = state;
+    stream->accepted = true;
+    return CS_OK;
+}
+
+static void stream_free(mux_stream *stream)
+{
+    mux_conn *conn = stream->conn;
+    cs_task_drop(&stream->call);
+    cs_unlink(&stream->link_in);
+    cs_timer_free(stream->deadline);
+    mux_rx_fini(&stream->rx);
+    mux__sendq_fini(&stream->out);
+    mux__meta_free(stream->headers);
+    mux__meta_free(stream->trailers);
+    mux__meta_free(stream->own_headers);
+    mux__meta_free(stream->own_trailers);
+    cs_free(stream->story);
+    if (stream->ops && stream->ops->state_bytes > 0)
+        cs_free(stream->state);
+    cs_free(stream);
+    conn->stats->streams--;
+    mux__conn_stream_gone(conn);
+}
+
+void mux__stream_post(mux_stream *stream)
+{
+    cs_task_post(stream->conn->loop, CS_CALL, &stream->call);
+}
+
+static bool all_taken(const mux_stream *stream)
+{
+    return stream->drop_rx || stream->dry || !mux_rx_partial(&stream->rx);
+}
+
+/* A message that was begun and not ended is not a good end, whatever the status says. */
+static void check_truncated(mux_stream *stream)
+{
+    if (stream->why != CS_DONE || stream->drop_rx || !mux_rx_partial(&stream->rx))
+        return;
+    stream->why = CS_EPROTO;
+    cs_story(&stream->story, "the stream ended in the middle of a message");
+}
+
+static void call(cs_task *task)
+{
+    mux_stream *stream = CS_CONTAINER(task, mux_stream, call);
+    if (stream->acceptable) {
+        stream->acceptable = false;
+        if (!stream->over)
+            mux__call_request_ready(stream);
+    }
+    const struct mux_stream_ops *ops = stream->ops;
+    if (ops && stream->told) {
+        stream->told = false;
+        if (ops->readable && !stream->drop_rx && !(stream->over && all_taken(stream)))
+            ops->readable(stream, stream->state);
+    }
+    if (ops && stream->writable_due && !stream->over && mux_stream_room(stream) > 0) {
+        stream->writable_due = false;
+        if (ops->writable)
+            ops->writable(stream, stream->state);
+    }
+    if (!stream->over || (ops && !all_taken(stream)))
+        return;
+    check_truncated(stream);
+    if (ops)
+        ops->end(stream, stream->why, stream->state);
+    stream_free(stream);
+}
+
+void mux__stream_over(mux_stream *stream, cs_err why, const char *story)
+{
+    if (stream->over)
+        return;
+    stream->over = true;
+    stream->why = why;
+    /* A server has nobody to answer any more. */
+    stream->drop_rx = stream->drop_rx || stream->is_server;
+    if (story && story != stream->story)
+        cs_story(&stream->story, "%s", story);
+    if (stream->deadline)
+        cs_timer_set(stream->deadline, CS_OFF);
+    if (stream->conn->h2 && stream->id > 0)
+        mux__h2_detach(stream);
+    mux__sendq_fini(&stream->out);
+    mux__stream_post(stream);
+}
+
+void mux__stream_kill(mux_stream *stream, enum wire_reason reason)
+{
+    cs_err err = wire_reason_err(reason);
+    if (stream->over)
+        return;
+    if (!stream->is_server) {
+        mux__h2_reset(stream, false);
+        mux__conn_flush_soon(stream->conn);
+        mux__stream_over(stream, err, wire_reason_words(reason));
+        return;
+    }
+    /* Without memory for the trailer the code alone has to do. */
+    (void)mux__stream_reason(stream, reason);
+    stream->drop_rx = true;
+    mux_stream_abort(stream, err, wire_reason_words(reason));
+}
+
+/* ---- Opening and ending --------------------------------------------------------------------- */
+
+static cs_err check_call(const char *method, const struct mux_call_options *options)
+{
+    if (method[0] != '/' || !strchr(method + 1, '/'))
+        return CS_EMISUSE;
+    for (size_t i = 0; options && i < options->metadata_len; i++)
+        if (!mux__meta_ok(options->metadata[i].name, options->metadata[i].value))
+            return CS_EMISUSE;
+    return CS_OK;
+}
+
+cs_err mux_stream_open(mux_conn *conn, const char *method, const struct mux_call_options *options,
+                       const struct mux_stream_ops *ops, void *state, mux_stream **ret)
+{
+    cs_err err = check_call(method, options);
+    if (err != CS_OK || !ops || !ops->end)
+        return CS_EMISUSE;
+    if ((err = mux__conn_ready_to_open(conn)) != CS_OK)
+        return err;
+    mux_stream *stream = mux__stream_new(conn, ops, state);
+    if (!stream)
+        return CS_ENOMEM;
+    stream->method = method;
+    if (options && options->send_max_bytes > 0)
+        stream->send_max = (uint32_t)options->send_max_bytes;
+    if (options && options->timeout_ms > 0)
+        err = mux__stream_set_deadline(stream, options->timeout_ms);
+    if (err == CS_OK)
+        err = mux__call_request(stream, options);
+    if (err != CS_OK) {
+        stream_free(stream);
+        return err;
+    }
+    mux__conn_flush_soon(conn);
+    *ret = stream;
+    return CS_OK;
+}
+
+void mux_stream_finish(mux_stream *stream, cs_err status, const char *message)
+{
+    if (stream->over || stream->finished)
+        return;
+    stream->finished = true;
+    if (stream->is_server) {
+        stream->status = status;
+        if (cs_failed(status))
+            cs_story(&stream->story, "%s", message ? message : cs_strerror(status));
+        if (!stream->submitted)
+            mux__call_answer(stream);
+        else if (stream->out.bytes == 0 && !stream->in_pull)
+            mux__call_trailers(stream);
+    }
+    if (stream->submitted && !stream->in_pull)
+        mux__h2_resume(stream);
+    mux__conn_flush_soon(stream->conn);
+}
+
+void mux_stream_abort(mux_stream *stream, cs_err status, const char *message)
+{
+    if (stream->over || stream->aborted || stream->trailers_out)
+        return;
+    stream->finished = stream->aborted = true;
+    stream->status = cs_failed(status) ? status : CS_EUNKNOWN; /* an abortive end is never OK */
+    cs_story(&stream->story, "%s", message ? message : cs_strerror(stream->status));
+    mux__sendq_cut(&stream->out, stream->reserved);
+    if (!stream->submitted)
+        mux__call_answer(stream);
+    else
+        mux__call_trailers(stream);
+    mux__conn_flush_soon(stream->conn);
+}
+
+void mux_stream_cancel(mux_stream *stream, cs_err why)
+{
+    if (stream->over)
+        return;
+    stream->drop_rx = true;
+    mux__h2_reset(stream, false);
+    mux__conn_flush_soon(stream->conn);
+    mux__stream_over(stream, why, cs_strerror(why));
+}
+
+static void on_deadline(void *user)
+{
+    mux__stream_kill(user, WIRE_R_DEADLINE);
+}
+
+cs_err mux__stream_set_deadline(mux_stream *stream, int64_t ms)
+{
+    cs_err err = cs_timer_new(stream->conn->loop, on_deadline, stream, &stream->deadline);
+    if (err != CS_OK)
+        return err;
+    if (ms > INT32_MAX)
+        ms = INT32_MAX; /* 24 days */
+    stream->deadline_ms = cs_loop_now_ms(stream->conn->loop) + ms;
+    cs_timer_set(stream->deadline, (int)ms);
+    return CS_OK;
+}
+
+/* ---- What nghttp2 says ---------------------------------------------------------------------- */
+
+mux_stream *mux__stream_on_begin(mux_conn *conn, int32_t id)
+{
+    mux_stream *stream = mux__stream_new(conn, NULL, NULL);
+    if (stream)
+        stream->id = id;
+    return stream;
+}
+
+cs_err mux__stream_on_header(mux_stream *stream, cs_bytes name, cs_bytes value)
+{
+    stream->header_bytes += name.len + value.len + 32; /* RFC 9113, 6.5.2 */
+    if ((int64_t)stream->header_bytes > stream->conn->opt.header_max_bytes)
+        return CS_ELIMIT;
+    return stream->is_server ? mux__call_request_header(stream, name, value)
+                             : mux__call_answer_header(stream, name, value);
+}
+
+void mux__stream_on_headers(mux_stream *stream)
+{
+    if (!stream->is_server && stream->http_status >= 100 && stream->http_status < 200)
+        return; /* informational: the answer is still to come */
+    stream->remote_headers = true;
+    if (stream->is_server)
+        stream->acceptable = true;
+    else
+        stream->told = true;
+    mux__stream_post(stream);
+}
+
+void mux__stream_on_data(mux_stream *stream, const uint8_t *bytes, size_t len)
+{
+    mux_conn *conn = stream->conn;
+    if (stream->over || stream->drop_rx || stream->broken) {
+        mux__h2_credit(stream, len);
+        return;
+    }
+    if (mux_rx_add(&stream->rx, bytes, len, conn->block) != CS_OK) {
+        mux_stream_cancel(stream, CS_ENOMEM);
+        return;
+    }
+    if (!cs_linked(&stream->rx.fresh))
+        cs_list_push(&conn->fresh, &stream->rx.fresh);
+    stream->dry = false;
+    stream->told = true;
+    mux__stream_post(stream);
+}
+
+void mux__stream_on_remote_end(mux_stream *stream)
+{
+    stream->remote_done = true;
+    if (stream->is_server) {
+        stream->told = true;
+        mux__stream_post(stream);
+    } else
+        mux__call_ended(stream);
+}
+
+void mux__stream_on_close(mux_stream *stream, uint32_t h2_error)
+{
+    if (stream->over)
+        return;
+    if (!stream->is_server)
+        mux__call_reset(stream, h2_error);
+    else if (stream->trailers_out)
+        mux__stream_over(stream, stream->aborted ? stream->status : CS_DONE, NULL);
+    else
+        mux__stream_over(stream, CS_EPEER, "the client left");
+}
+
+/* ---- What is known -------------------------------------------------------------------------- */
+
+cs_err mux_stream_header(const mux_stream *stream, const char *name, cs_bytes *ret)
+{
+    return mux__meta_get(stream->headers, name, ret);
+}
+
+cs_err mux_stream_trailer(const mux_stream *stream, const char *name, cs_bytes *ret)
+{
+    return mux__meta_get(stream->trailers, name, ret);
+}
+
+static const cs_pair *pairs(const struct mux__meta *meta, size_t *n)
+{
+    *n = meta ? meta->len : 0;
+    return meta ? meta->pairs : NULL;
+}
+
+const cs_pair *mux_stream_headers(const mux_stream *stream, size_t *n)
+{
+    return pairs(stream->headers, n);
+}
+
+const cs_pair *mux_stream_trailers(const mux_stream *stream, size_t *n)
+{
+    return pairs(stream->trailers, n);
+}
+
+bool mux_stream_has_headers(const mux_stream *stream)
+{
+    return stream->remote_headers;
+}
+
+const char *mux_stream_errmsg(const mux_stream *stream)
+{
+    return stream->story ? stream->story : cs_strerror(stream->why);
+}
+
+int mux_stream_time_left_ms(const mux_stream *stream)
+{
+    if (!stream->deadline)
+        return CS_FOREVER;
+    int64_t left = stream->deadline_ms - cs_loop_now_ms(stream->conn->loop);
+    return left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
+}
+
+const struct mux_peer *mux_stream_peer(const mux_stream *stream)
+{
+    return mux_conn_peer(stream->conn);
+}
+
+mux_conn *mux_stream_conn(const mux_stream *stream)
+{
+    return stream->conn;
+}
+
+void *mux_stream_state(const mux_stream *stream)
+{
+    return stream->state;
+}
+
+bool mux_stream_is_over(const mux_stream *stream)
+{
+    return stream->over;
+}
+
+void mux_stream_drop_headers(mux_stream *stream)
+{
+    mux__meta_free(stream->headers);
+    stream->headers = NULL;
+}
+
+/* ---- What a server says around its messages ------------------------------------------------- */
+
+static cs_err set(struct mux__meta **meta, const char *name, cs_bytes value)
+{
+    if (!mux__meta_ok(cs_str(name), value))
+        return CS_EMISUSE;
+    cs_err err = mux__meta_make(meta);
+    return err == CS_OK ? mux__meta_add(*meta, cs_str(name), value) : err;
+}
+
+cs_err mux_stream_set_header(mux_stream *stream, const char *name, cs_bytes value)
+{
+    if (!stream->is_server || stream->submitted || stream->over)
+        return CS_EMISUSE;
+    return set(&stream->own_headers, name, value);
+}
+
+cs_err mux_stream_set_trailer(mux_stream *stream, const char *name, cs_bytes value)
+{
+    if (!stream->is_server || stream->trailers_out || stream->over)
+        return CS_EMISUSE;
+    return set(&stream->own_trailers, name, value);
+}
+
+cs_err mux__stream_reason(mux_stream *stream, enum wire_reason reason)
+{
+    return set(&stream->own_trailers, "chanserv-reason", cs_str(wire_reason_token(reason)));
+}
+
+void mux_stream_send_headers(mux_stream *stream)
+{
+    if (stream->is_server && !stream->submitted && !stream->over)
+        mux__call_answer(stream);
+}
