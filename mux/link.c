@@ -9,6 +9,7 @@ struct sock_link {
     int fd;
     cs_io *io;
     struct mux__lowat lowat;
+    cs_task reap;
 };
 
 static struct sock_link *of(mux__link *link)
@@ -83,14 +84,27 @@ static void sock_want(mux__link *link, bool read, bool write)
     cs_io_want(of(link)->io, (read ? CS_IO_READ : 0) | (write ? CS_IO_WRITE : 0));
 }
 
-static void sock_free(mux__link *link)
+static void reap(cs_task *task)
 {
-    struct sock_link *sock = of(link);
+    struct sock_link *sock = CS_CONTAINER(task, struct sock_link, reap);
 
     mux__lowat_fini(&sock->lowat);
     cs_io_free(sock->io);
     close(sock->fd);
     cs_free(sock);
+}
+
+static void sock_free(mux__link *link)
+{
+    struct sock_link *sock = of(link);
+
+    if (!cs_loop_is_shared(link->loop) || cs_loop_in_turn(link->loop)) {
+        reap(&sock->reap);
+        return;
+    }
+    /* Another thread, with the loop's lock: descriptors are not its to touch. */
+    link->ready = NULL;
+    cs_task_post(link->loop, CS_REAP, &sock->reap);
 }
 
 static const struct mux__link_ops sock_ops = {sock_read, sock_write, sock_want, sock_free};
@@ -142,6 +156,7 @@ cs_err mux__link_of_socket(cs_loop *loop, int fd, size_t lowat_max, mux__link **
     sock->link.ops = &sock_ops;
     sock->link.loop = loop;
     sock->fd = fd;
+    cs_task_init(&sock->reap, reap);
     sock->lowat.max = lowat_max;
     introduce(sock);
     err = mux__lowat_init(&sock->lowat, loop, fd, sock->lowat.max);

@@ -2,7 +2,8 @@
 
 /* A busy receiver is woken less often when the kernel waits until a good piece is there.  The
  * price is the last piece of a burst, which waits for the timer; so the mark goes up only in a
- * steady stream, and each time that it held something back it takes twice as long to go up again. */
+ * steady stream, and each time that it held something back it takes twice as long to go up
+ * again. */
 enum {
     READ_LARGE = 48 * 1024,
     READ_SMALL = 16 * 1024,
@@ -11,6 +12,11 @@ enum {
     PATIENCE_MAX = 1024,
     HOLD_MS = 1
 };
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
 
 static void set_mark(struct mux__lowat *lowat, size_t mark)
 {
@@ -70,8 +76,11 @@ void mux__lowat_read(struct mux__lowat *lowat, size_t bytes)
     } else if (bytes <= READ_LARGE) {
         lowat->streak = 0;
     } else if (++lowat->streak >= lowat->patience) {
+        /* More than half of what comes at once would be waiting for what the window forbids. */
         mark = lowat->mark > 1 ? lowat->mark * 2 : MARK_FIRST;
+        mark = least(mark, least(bytes / 2, lowat->max));
         lowat->streak = 0;
-        set_mark(lowat, mark < lowat->max ? mark : lowat->max);
+        if (mark > lowat->mark)
+            set_mark(lowat, mark);
     }
 }

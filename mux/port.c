@@ -8,7 +8,9 @@
 enum {
     ACCEPTS = 64,   /* a wake-up; a flood of dials must not keep the loop from its streams */
     PAUSE_MS = 100, /* without descriptors or memory, accept() would fail in a busy loop */
-    BACKLOG = 1024
+    BACKLOG = 1024,
+    WINDOW = 65535,        /* a stream's, where nobody says anything (RFC 9113, 6.9.2) */
+    LOWAT_MAX = 256 * 1024 /* as much as is read at once */
 };
 
 struct mux_port {
@@ -28,13 +30,15 @@ struct mux_port {
 
 /* ---- Accepting ---------------------------------------------------------------------------- */
 
-/* So much must be there at least before the kernel wakes us; a sender whose window is smaller would
- * wait for us while we wait for it. */
+/* How much the kernel may hold back before it wakes us: a quarter of what a stream may come to, as
+ * on the client's side (conn.c). */
 static size_t lowat_max(const struct mux_options *options)
 {
-    int64_t window = options->window_bytes > 0 ? options->window_bytes : 65535;
+    int64_t window = options->window_max_bytes;
 
-    return (size_t)(window < 4 * 1024 * 1024 ? window : 4 * 1024 * 1024) / 4;
+    if (window == CS_OFF)
+        window = options->window_bytes > 0 ? options->window_bytes : WINDOW;
+    return window > 0 && window / 4 < LOWAT_MAX ? (size_t)(window / 4) : LOWAT_MAX;
 }
 
 static void take(mux_port *port, int fd)

@@ -414,21 +414,12 @@ static void on_shared(mux__link *link, const char *why, void *user)
     cs_waiter_wake(s.loop, &s.waiter);
 }
 
-/* Links are freed where descriptors may be touched. */
-static void free_link(cs_task *task)
-{
-    (void)task;
-    mux__link_free(s.link);
-}
-
 Test(dial_shared, is_done_on_the_loops_thread)
 {
     mux__dial *dial;
-    cs_task task;
 
     cr_assert(listen_at("127.0.0.1:0", "127.0.0.1:#", 8));
     cr_assert_eq(cs_loop_new_shared(&s.loop), CS_OK);
-    cs_task_init(&task, free_link);
     cs_loop_enter(s.loop);
     cs_waiter_init(&s.waiter);
     cr_assert_eq(mux__dial_new(s.loop, t.addr, 5000, 0, on_shared, NULL, &dial), CS_OK);
@@ -438,7 +429,7 @@ Test(dial_shared, is_done_on_the_loops_thread)
     cr_assert_not_null(s.link);
     cr_assert_not(pthread_equal(s.thread, pthread_self()));
     mux__dial_free(dial);
-    cs_task_post(s.loop, CS_REAP, &task);
+    mux__link_free(s.link);
     cs_loop_leave(s.loop);
     cs_loop_free(s.loop);
     close(t.listener);
@@ -460,12 +451,7 @@ Test(dial_shared, may_be_freed_by_another_thread_at_any_moment)
         (void)cs_loop_wait(s.loop, &s.waiter, i % 4); /* for not long enough, perhaps */
         mux__dial_free(dial);
         cs_waiter_fini(&s.waiter);
-        if (s.link) {
-            cs_task task;
-            cs_task_init(&task, free_link);
-            cs_task_post(s.loop, CS_REAP, &task);
-            cs_loop_last_turn(s.loop);
-        }
+        mux__link_free(s.link);
         cs_loop_leave(s.loop);
     }
     cs_loop_free(s.loop);

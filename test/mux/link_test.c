@@ -321,7 +321,11 @@ Test(lowat, goes_up_in_a_steady_stream_and_no_higher_than_allowed)
     read_often(100 * 1024, 4);
     cr_assert_eq(mark(), 32 * 1024);
     read_often(100 * 1024, 100);
+    cr_assert_eq(mark(), 50 * 1024, "half of what comes at once");
+    read_often(200 * 1024, 100);
     cr_assert_eq(mark(), 64 * 1024);
+    read_often(50 * 1024, 100);
+    cr_assert_eq(mark(), 64 * 1024, "it works as it is");
 }
 
 Test(lowat, large_reads_now_and_then_leave_it_alone)
@@ -335,7 +339,7 @@ Test(lowat, large_reads_now_and_then_leave_it_alone)
 
 Test(lowat, goes_down_after_a_small_read)
 {
-    read_often(100 * 1024, 100);
+    read_often(200 * 1024, 100);
     read_often(20 * 1024, 100);
     cr_assert_eq(mark(), 64 * 1024);
     read_often(100, 1);
