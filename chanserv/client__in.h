@@ -1,0 +1,213 @@
+/* client__in -- the inside of the client: what its files share.
+ *
+ *   client   the connection, the lists of what is alive, the budget of frames being put together
+ *   line     what a feed and a source have in common: a stream towards us, who listens, how it ended
+ *   feed     a line of announcements;  source   a line of frames
+ *
+ * Everything lives on one cs_loop and is guarded by its lock (base/turn.h), which costs nothing
+ * unless the client has a thread of its own.  The exception is what the comment of a field calls
+ * the consumer's: it is touched without the lock, by the one thread that receives.  "Entered" below
+ * means: the caller is between cs_loop_enter() and cs_loop_leave(), or in a callback of the loop.
+ */
+#ifndef CHANSERV_CLIENT_IN_H
+#define CHANSERV_CLIENT_IN_H
+
+#include "base/list.h"
+#include "base/mem.h"
+#include "base/turn.h"
+#include "chanserv/client.h"
+#include "mux/rx.h"
+#include "proto/status.h"
+#include "proto/wire.h"
+
+#include <stdatomic.h>
+
+struct chanserv_client {
+    cs_loop *loop; /* NULL: freed, and the loop was the user's, which may be gone */
+    mux_conn *conn;
+    struct chanserv_client_options options; /* with the defaults filled in */
+    struct cs_list feeds, kept, sets;
+    cs_task task;        /* the last steps of chanserv_client_free() */
+    size_t refs;         /* the user's, one of each line and set */
+    size_t lines;        /* whose memory is there */
+    size_t streams;      /* of mux, whose end() has not come */
+    int64_t message_max; /* bytes of one message on the wire */
+    size_t credit_bytes; /* taken and not given back, above which a source gives back at once */
+    atomic_llong assembling; /* bytes of frames being put together */
+    bool shared;         /* the loop is ours and has a thread */
+    bool freed;
+};
+
+/* Who is told that a line has something new: a call that waits, or a member of a set. */
+struct chanserv__watcher {
+    /* `gone`: the line is closed; forget it. */
+    void (*tell)(struct chanserv__watcher *watcher, bool gone);
+};
+
+struct chanserv__line {
+    chanserv_client *client;
+    struct cs_link link; /* in client->feeds; of a source feed->sources, feed->told, client->kept */
+    cs_task task;        /* CALL: callbacks; REAP: it goes */
+    mux_stream *stream;  /* NULL: not opened, or ended */
+    struct chanserv__watcher *watcher;
+    void *state;
+    cs_timer *timer; /* of silence; NULL unless the option is on */
+    char *errmsg;    /* written once, before anybody can see that it failed */
+    cs_err status;   /* once `over` */
+    atomic_bool dropped; /* cancelled, or failed here: what arrived is not delivered any more */
+    bool is_feed;
+    bool opened;  /* asked for */
+    bool over;    /* nothing more will arrive */
+    bool by_us;   /* it ended because the application said so: no failure */
+    bool told;    /* the application received the end */
+    bool closed;  /* the application let go of it */
+    bool started; /* it has ops */
+    bool ended;   /* ops->end() was called */
+    bool armed;   /* ops->readable() may be called */
+    bool news;    /* there may be something to receive */
+    bool owns_state;
+};
+
+struct chanserv__pairs;
+struct chanserv_feed {
+    struct chanserv__line line;
+    const struct chanserv_feed_ops *ops;
+    struct cs_list sources; /* announced and alive */
+    struct cs_list told;    /* their end was told: they go when the feed is asked again */
+    uint64_t expected;      /* seq of the next announcement */
+    int64_t deadline_ms;    /* on the loop's clock; CS_FOREVER */
+    cs_err failure;         /* the first of the feed or of a source that was read; or CS_OK */
+    char *story;            /* of `failure` */
+    struct chanserv__pairs *headers, *trailers; /* kept when the stream ends */
+    bool ready;      /* the response headers came */
+    bool ready_told; /* ops->ready() was called */
+    char service[];
+};
+
+/* Frames that rode in the announcement, in one block with their payloads. */
+struct chanserv__inlined {
+    size_t at, len;
+    struct wire_frame frames[];
+};
+/* A frame being put together of its parts, or handed out. */
+struct chanserv__whole {
+    uint8_t *base;
+    size_t len, cap; /* the budget has given `cap` */
+    bool complete;
+};
+
+struct chanserv_source {
+    struct chanserv__line line;
+    const struct chanserv_source_ops *ops;
+    chanserv_feed *feed;    /* NULL: kept */
+    struct mux_rx *arrived; /* what the stream left when it ended while the consumer was busy */
+    char *texts;            /* header, then ticket */
+    uint32_t header_len, ticket_len;
+    uint64_t index;
+    int64_t deadline_ms;
+    /* The consumer's: */
+    struct mux_rx rx;
+    struct chanserv__inlined *inlined;
+    struct chanserv__whole *whole;
+    uint64_t number;  /* of the next message */
+    uint64_t seq;     /* of the frame last handed out */
+    uint64_t gap;     /* told with it */
+    uint64_t gap_run; /* to be told with the next */
+};
+
+/* ---- client.c ------------------------------------------------------------------------------ */
+
+static inline void chanserv__enter(chanserv_client *client)
+{
+    if (client->loop)
+        cs_loop_enter(client->loop);
+}
+static inline void chanserv__leave(chanserv_client *client)
+{
+    if (client->loop)
+        cs_loop_leave(client->loop);
+}
+/* The same around a call that may let go of the last thing that keeps the client's memory. */
+void chanserv__client_hold(chanserv_client *client);
+void chanserv__client_release(chanserv_client *client);
+bool chanserv__reserved_ok(const int64_t reserved[8]);
+
+/* ---- line.c: all entered ------------------------------------------------------------------- */
+
+void chanserv__line_init(struct chanserv__line *line, chanserv_client *client, bool is_feed);
+cs_err chanserv__line_start(struct chanserv__line *line, size_t state_bytes, void *state);
+/* Something arrived, from a callback of mux: users' callbacks may be called here. */
+void chanserv__line_arrived(struct chanserv__line *line);
+/* Something is new, from anywhere: they are called later. */
+void chanserv__line_news(struct chanserv__line *line);
+/* It ends here and now with a failure of our own; `text` in people's words, or NULL. */
+void chanserv__line_fail(struct chanserv__line *line, cs_err err, const char *text);
+void chanserv__line_cancel(struct chanserv__line *line);
+/* The end was handed to the application. */
+void chanserv__line_told(struct chanserv__line *line);
+void chanserv__line_close(struct chanserv__line *line);
+/* What was closed goes as soon as nothing can call it any more. */
+void chanserv__line_settle(struct chanserv__line *line);
+/* "NOT_FOUND: no such service": a gRPC status by its name; else `text` alone. */
+char *chanserv__line_words(cs_err err, const char *text);
+/* Silence begins; something came. */
+void chanserv__line_silent(struct chanserv__line *line, int timeout_ms);
+void chanserv__line_heard(struct chanserv__line *line);
+
+/* ---- feed.c: all entered ------------------------------------------------------------------- */
+
+cs_err chanserv__feed_recv(chanserv_feed *feed, chanserv_source **ret);
+void chanserv__feed_over(chanserv_feed *feed, cs_err why, const char *text);
+void chanserv__feed_call(chanserv_feed *feed); /* ops->ready() */
+void chanserv__feed_note(chanserv_feed *feed, const chanserv_source *source);
+void chanserv__feed_cancel(chanserv_feed *feed);
+void chanserv__feed_let_go(chanserv_feed *feed); /* closes its sources */
+void chanserv__feed_free(chanserv_feed *feed);
+
+/* ---- source.c ------------------------------------------------------------------------------ */
+
+/* What a receive yields. */
+struct chanserv__got {
+    cs_bytes payload;
+    cs_bytes message; /* in the rx, which payload is a part of; or empty */
+};
+
+/* Entered. */
+cs_err chanserv__source_new(chanserv_feed *feed, const struct wire_announcement *a,
+                            chanserv_source **ret);
+void chanserv__source_ask(chanserv_source *source); /* opens it, once */
+/* The consumer found nothing more (`why` CS_AGAIN) or a failure in its rx.  CS_OK: there is more now;
+ * CS_AGAIN; else the end, which is told herewith. */
+cs_err chanserv__source_refill(chanserv_source *source, cs_err why);
+void chanserv__source_over(chanserv_source *source, cs_err why, const char *text);
+bool chanserv__source_is_empty(const chanserv_source *source);
+void chanserv__source_free(chanserv_source *source);
+/* The next frame; `entered`: the caller is. */
+cs_err chanserv__source_next(chanserv_source *source, bool entered, struct chanserv__got *ret);
+
+/* ---- frames.c: the consumer's, without the lock -------------------------------------------- */
+
+/* CS_OK; CS_AGAIN no whole frame is here; CS_EPROTO, CS_ETOOBIG, CS_ELIMIT, CS_ENOMEM: final. */
+cs_err chanserv__frame_next(chanserv_source *source, struct chanserv__got *ret);
+/* In the middle of a message, or of a frame in parts. */
+bool chanserv__frame_is_partial(const chanserv_source *source);
+/* Copies the frames of an announcement. */
+cs_err chanserv__frame_inline(chanserv_source *source, const struct wire_announcement *a);
+/* Leaves out what is numbered below `from`, before anything was received. */
+void chanserv__frame_skip(chanserv_source *source, uint64_t from);
+/* The number of the first message after the inline frames. */
+uint64_t chanserv__frame_after(const chanserv_source *source);
+static inline bool chanserv__frame_is_inline(const chanserv_source *source)
+{
+    return source->inlined && source->inlined->at < source->inlined->len;
+}
+/* Moves a frame put together out of the source. */
+cs_err chanserv__frame_move(chanserv_source *source, cs_ref *ret);
+void chanserv__frame_drop(chanserv_source *source); /* parts, inline frames and their memory */
+const char *chanserv__frame_words(cs_err err);
+
+/* ---- set.c --------------------------------------------------------------------------------- */
+
+void chanserv__set_orphan(struct cs_link *link); /* the client is freed: the set becomes empty */
+
+#endif

@@ -1,0 +1,432 @@
+/* feed -- a channel of sources: the Post stream, read an announcement at a time.
+ *
+ * Nothing is taken out of the stream before the application asks, so an application that does not ask
+ * stops the source function on the other side.
+ */
+#include "chanserv/client__in.h"
+
+/* Metadata that outlives its stream; the names and values follow the pairs. */
+struct chanserv__pairs {
+    size_t len;
+    cs_pair pairs[];
+};
+
+/* ---- Ends ---------------------------------------------------------------------------------- */
+
+/* Only the first failure counts. */
+static void note(chanserv_feed *feed, cs_err err, const char *story)
+{
+    if (feed->failure != CS_OK || !cs_failed(err))
+        return;
+    feed->failure = err;
+    cs_story(&feed->story, "post %s: %s", feed->service, story ? story : cs_strerror(err));
+}
+
+void chanserv__feed_note(chanserv_feed *feed, const chanserv_source *source)
+{
+    note(feed, source->line.status, source->line.errmsg);
+}
+
+void chanserv__feed_over(chanserv_feed *feed, cs_err why, const char *text)
+{
+    char *words = NULL;
+
+    feed->line.over = true;
+    feed->line.status = why;
+    chanserv__line_heard(&feed->line);
+    if (!cs_failed(why) || feed->failure != CS_OK)
+        return;
+    words = feed->line.by_us ? NULL : chanserv__line_words(why, text);
+    note(feed, why, words);
+    cs_free(words);
+}
+
+/* Without memory for them the metadata are lost, and nothing else. */
+static struct chanserv__pairs *pairs_copy(const cs_pair *pairs, size_t n)
+{
+    struct chanserv__pairs *copy;
+    size_t bytes = 0;
+    char *to;
+
+    for (size_t i = 0; i < n; i++)
+        bytes += pairs[i].name.len + pairs[i].value.len;
+    if (n == 0 || !(copy = cs_alloc(sizeof *copy + n * sizeof *pairs + bytes)))
+        return NULL;
+    copy->len = n;
+    to = (char *)(copy->pairs + n);
+    for (size_t i = 0; i < n; i++) {
+        const cs_bytes parts[2] = {pairs[i].name, pairs[i].value};
+        cs_bytes kept[2];
+        for (int part = 0; part < 2; part++) {
+            if (parts[part].len)
+                memcpy(to, parts[part].base, parts[part].len);
+            kept[part] = cs_bytes_of(to, parts[part].len);
+            to += parts[part].len;
+        }
+        copy->pairs[i] = (cs_pair){kept[0], kept[1]};
+    }
+    return copy;
+}
+
+static cs_bytes pairs_get(const struct chanserv__pairs *pairs, const char *name)
+{
+    cs_bytes none = {NULL, 0};
+
+    for (size_t i = 0; pairs && i < pairs->len; i++)
+        if (cs_same(pairs->pairs[i].name, cs_str(name)))
+            return pairs->pairs[i].value;
+    return none;
+}
+
+/* ---- What mux says ------------------------------------------------------------------------- */
+
+static void on_readable(mux_stream *stream, void *state)
+{
+    chanserv_feed *feed = state;
+
+    if (feed->line.over)
+        return;
+    if (mux_stream_has_headers(stream))
+        feed->ready = true;
+    chanserv__line_heard(&feed->line);
+    chanserv__line_arrived(&feed->line);
+}
+
+static void on_end(mux_stream *stream, cs_err why, void *state)
+{
+    chanserv_feed *feed = state;
+    const cs_pair *pairs;
+    size_t n = 0;
+
+    feed->line.stream = NULL;
+    feed->line.client->streams--;
+    if (!feed->line.over) {
+        if (mux_stream_has_headers(stream))
+            feed->ready = true;
+        pairs = mux_stream_headers(stream, &n);
+        feed->headers = pairs_copy(pairs, n);
+        pairs = mux_stream_trailers(stream, &n);
+        feed->trailers = pairs_copy(pairs, n);
+        chanserv__feed_over(feed, why, mux_stream_errmsg(stream));
+    }
+    if (feed->line.closed)
+        chanserv__line_settle(&feed->line);
+    else
+        chanserv__line_arrived(&feed->line);
+}
+
+static const struct mux_stream_ops stream_ops = {.readable = on_readable, .end = on_end};
+
+static void on_silence(void *user)
+{
+    chanserv_feed *feed = user;
+    chanserv__line_fail(&feed->line, CS_ETIMEOUT, "no announcement for too long");
+}
+
+/* ---- Posting ------------------------------------------------------------------------------- */
+
+static uint32_t inline_bytes(const chanserv_client *client, const struct chanserv_post_options *o)
+{
+    int64_t n = o->inline_bytes ? o->inline_bytes : client->options.inline_bytes;
+    return n < 0 ? 0 : n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
+
+static cs_err send_request(chanserv_feed *feed, cs_bytes body,
+                           const struct chanserv_post_options *options)
+{
+    chanserv_client *client = feed->line.client;
+    const struct wire_post post = {.service = cs_str(feed->service),
+                                   .body = body,
+                                   .bucket = options->bucket,
+                                   .inline_bytes = inline_bytes(client, options)};
+    const struct mux_call_options call = {.timeout_ms = options->timeout_ms,
+                                          .metadata = options->metadata,
+                                          .metadata_len = options->metadata_len};
+    uint8_t *bytes;
+    size_t len;
+    cs_err err = wire_post_pack(&post, &bytes, &len);
+
+    if (err != CS_OK)
+        return err;
+    err = mux_stream_open(client->conn, "/chanserv.v1.Chanserv/Post", &call, &stream_ops, feed,
+                          &feed->line.stream);
+    if (err == CS_OK) {
+        client->streams++;
+        err = mux_stream_send(feed->line.stream, cs_bytes_of(bytes, len), cs_bytes_of(NULL, 0));
+        if (err == CS_OK)
+            mux_stream_finish(feed->line.stream, CS_OK, NULL);
+    }
+    cs_free(bytes);
+    return err;
+}
+
+static chanserv_feed *feed_new(chanserv_client *client, const char *service)
+{
+    size_t len = strlen(service) + 1;
+    chanserv_feed *feed = cs_zalloc(sizeof *feed + len);
+
+    if (!feed)
+        return NULL;
+    chanserv__line_init(&feed->line, client, true);
+    feed->line.opened = true;
+    memcpy(feed->service, service, len);
+    cs_list_init(&feed->sources);
+    cs_list_init(&feed->told);
+    return feed;
+}
+
+static cs_err post(chanserv_client *client, const char *service, cs_bytes body,
+                   const struct chanserv_post_options *options, chanserv_feed **ret)
+{
+    int silence_ms = client->options.announce_timeout_ms;
+    chanserv_feed *feed;
+    cs_err err = CS_OK;
+
+    if (!client->conn || client->freed)
+        return CS_EMISUSE;
+    if (!(feed = feed_new(client, service)))
+        return CS_ENOMEM;
+    cs_list_push(&client->feeds, &feed->line.link);
+    feed->deadline_ms = options->timeout_ms > 0
+                            ? cs_loop_now_ms(client->loop) + options->timeout_ms
+                            : CS_FOREVER;
+    if (silence_ms > 0)
+        err = cs_timer_new(client->loop, on_silence, feed, &feed->line.timer);
+    if (err == CS_OK)
+        err = send_request(feed, body, options);
+    if (err != CS_OK) {
+        chanserv__line_close(&feed->line);
+        return err;
+    }
+    chanserv__line_silent(&feed->line, silence_ms);
+    *ret = feed;
+    return CS_OK;
+}
+
+cs_err chanserv_lookup_and_post(chanserv_client *client, const char *service, cs_bytes body,
+                                const struct chanserv_post_options *options, chanserv_feed **ret)
+{
+    static const struct chanserv_post_options none = {0};
+    cs_err err;
+
+    if (!options)
+        options = &none;
+    if (!service || !wire_service_name_ok(cs_str(service)) ||
+        !chanserv__reserved_ok(options->reserved))
+        return CS_EMISUSE;
+    chanserv__enter(client);
+    err = post(client, service, body, options, ret);
+    chanserv__leave(client);
+    return err;
+}
+
+/* ---- Receiving ----------------------------------------------------------------------------- */
+
+/* The application asks for the next thing: sources whose end it was told may go. */
+static void drop_told(chanserv_feed *feed)
+{
+    struct cs_link *link;
+
+    while ((link = cs_list_first(&feed->told)))
+        chanserv__line_close(CS_CONTAINER(link, struct chanserv__line, link));
+}
+
+/* CS_AGAIN: an announcement we have had already (PROTOCOL, C19). */
+static cs_err take(chanserv_feed *feed, cs_bytes msg, chanserv_source **ret)
+{
+    struct wire_announcement a;
+    cs_err err = wire_announcement_unpack(msg, &a);
+
+    if (err != CS_OK)
+        return err;
+    if (a.seq < feed->expected)
+        err = CS_AGAIN;
+    else if (a.seq > feed->expected)
+        err = CS_EPROTO;
+    else
+        err = chanserv__source_new(feed, &a, ret);
+    wire_announcement_clear(&a);
+    if (err == CS_OK)
+        feed->expected++;
+    return err;
+}
+
+cs_err chanserv__feed_recv(chanserv_feed *feed, chanserv_source **ret)
+{
+    struct chanserv__line *line = &feed->line;
+    cs_err err = CS_AGAIN, got;
+    cs_bytes msg;
+
+    drop_told(feed);
+    while (!line->over && err == CS_AGAIN && (got = mux_stream_recv(line->stream, &msg)) == CS_OK)
+        err = take(feed, msg, ret);
+    if (err == CS_OK)
+        return CS_OK;
+    if (err != CS_AGAIN)
+        chanserv__line_fail(line, err, err == CS_EPROTO ? "announcement makes no sense" : NULL);
+    if (line->over) {
+        chanserv__line_told(line);
+        return line->status;
+    }
+    /* Nothing is here, or mux has yet to tell how it ended. */
+    line->armed = true;
+    line->news = false;
+    chanserv__line_silent(line, line->client->options.announce_timeout_ms);
+    return CS_AGAIN;
+}
+
+cs_err chanserv_feed_recv(chanserv_feed *feed, chanserv_source **ret)
+{
+    cs_err err;
+
+    chanserv__enter(feed->line.client);
+    err = chanserv__feed_recv(feed, ret);
+    chanserv__leave(feed->line.client);
+    return err;
+}
+
+/* ---- Callbacks ----------------------------------------------------------------------------- */
+
+void chanserv__feed_call(chanserv_feed *feed)
+{
+    if (!feed->ready || feed->ready_told)
+        return;
+    feed->ready_told = true;
+    if (feed->ops->ready)
+        feed->ops->ready(feed, feed->line.state);
+}
+
+cs_err chanserv_feed_start(chanserv_feed *feed, const struct chanserv_feed_ops *ops, void *state)
+{
+    cs_err err;
+
+    for (size_t i = 0; i < sizeof ops->reserved / sizeof *ops->reserved; i++)
+        if (ops->reserved[i])
+            return CS_EMISUSE;
+    chanserv__enter(feed->line.client);
+    err = chanserv__line_start(&feed->line, ops->state_bytes, state);
+    if (err == CS_OK)
+        feed->ops = ops;
+    chanserv__leave(feed->line.client);
+    return err;
+}
+
+void *chanserv_feed_state(const chanserv_feed *feed)
+{
+    return feed->line.state;
+}
+
+/* There may be nothing, but only asking would tell. */
+void chanserv_feed_resume(chanserv_feed *feed)
+{
+    chanserv__enter(feed->line.client);
+    feed->line.armed = true;
+    chanserv__line_news(&feed->line);
+    chanserv__leave(feed->line.client);
+}
+
+/* ---- What is known of it ------------------------------------------------------------------- */
+
+cs_err chanserv_feed_status(const chanserv_feed *feed)
+{
+    cs_err err;
+
+    chanserv__enter(feed->line.client);
+    if (feed->failure != CS_OK)
+        err = feed->failure;
+    else
+        err = feed->line.over ? feed->line.status : CS_AGAIN;
+    chanserv__leave(feed->line.client);
+    return err;
+}
+
+const char *chanserv_feed_errmsg(const chanserv_feed *feed)
+{
+    const char *words;
+
+    chanserv__enter(feed->line.client);
+    if (feed->failure == CS_OK)
+        words = "";
+    else
+        words = feed->story ? feed->story : cs_strerror(feed->failure);
+    chanserv__leave(feed->line.client);
+    return words;
+}
+
+cs_bytes chanserv_feed_header(const chanserv_feed *feed, const char *name)
+{
+    cs_bytes value = {NULL, 0};
+
+    chanserv__enter(feed->line.client);
+    if (feed->headers || !feed->line.stream)
+        value = pairs_get(feed->headers, name);
+    else
+        (void)mux_stream_header(feed->line.stream, name, &value);
+    chanserv__leave(feed->line.client);
+    return value;
+}
+
+cs_bytes chanserv_feed_trailer(const chanserv_feed *feed, const char *name)
+{
+    cs_bytes value;
+
+    chanserv__enter(feed->line.client);
+    value = pairs_get(feed->trailers, name);
+    chanserv__leave(feed->line.client);
+    return value;
+}
+
+/* ---- Going --------------------------------------------------------------------------------- */
+
+static void cancel_all(struct cs_list *sources)
+{
+    for (struct cs_link *link = cs_list_first(sources), *next; link; link = next) {
+        next = cs_list_next(sources, link);
+        chanserv__line_cancel(CS_CONTAINER(link, struct chanserv__line, link));
+    }
+}
+
+void chanserv__feed_cancel(chanserv_feed *feed)
+{
+    cancel_all(&feed->sources);
+    chanserv__line_cancel(&feed->line);
+}
+
+void chanserv_feed_cancel(chanserv_feed *feed)
+{
+    chanserv__enter(feed->line.client);
+    chanserv__feed_cancel(feed);
+    chanserv__leave(feed->line.client);
+}
+
+void chanserv__feed_let_go(chanserv_feed *feed)
+{
+    struct cs_link *link;
+
+    drop_told(feed);
+    while ((link = cs_list_first(&feed->sources)))
+        chanserv__line_close(CS_CONTAINER(link, struct chanserv__line, link));
+}
+
+cs_err chanserv_feed_close(chanserv_feed *feed)
+{
+    chanserv_client *client;
+    cs_err err;
+
+    if (!feed)
+        return CS_OK;
+    client = feed->line.client;
+    chanserv__client_hold(client);
+    err = feed->failure;
+    chanserv__line_close(&feed->line);
+    chanserv__client_release(client);
+    return err;
+}
+
+void chanserv__feed_free(chanserv_feed *feed)
+{
+    cs_free(feed->headers);
+    cs_free(feed->trailers);
+    cs_free(feed->story);
+    cs_free(feed);
+}

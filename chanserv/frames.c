@@ -1,0 +1,271 @@
+/* frames -- from messages to frames: numbers, gaps, parts, and what rode in the announcement.
+ *
+ * The consumer's file: no lock, no loop, only what belongs to the one thread that receives.
+ *
+ * Numbers (PROTOCOL, B4): every message has one, parts singly; a gap stands for as many as it
+ * dropped; a heartbeat has none.  The number of a frame in parts is that of its last part.
+ */
+#include "chanserv/client__in.h"
+
+/* ---- Parts --------------------------------------------------------------------------------- */
+
+static void whole_drop(chanserv_source *source)
+{
+    struct chanserv__whole *whole = source->whole;
+
+    if (!whole)
+        return;
+    atomic_fetch_sub_explicit(&source->line.client->assembling, (long long)whole->cap,
+                              memory_order_relaxed);
+    cs_free(whole->base);
+    cs_free(whole);
+    source->whole = NULL;
+}
+
+static bool budget_take(chanserv_client *client, size_t bytes)
+{
+    long long had = atomic_fetch_add_explicit(&client->assembling, (long long)bytes,
+                                              memory_order_relaxed);
+    if (had + (long long)bytes <= client->options.assembly_bytes)
+        return true;
+    atomic_fetch_sub_explicit(&client->assembling, (long long)bytes, memory_order_relaxed);
+    return false;
+}
+
+/* By doubling, while the budget allows it; else exactly what is needed. */
+static cs_err whole_grow(chanserv_source *source, size_t need)
+{
+    chanserv_client *client = source->line.client;
+    struct chanserv__whole *whole = source->whole;
+    size_t cap = 2 * whole->cap > need ? 2 * whole->cap : need;
+    uint8_t *base;
+
+    if (!budget_take(client, cap - whole->cap)) {
+        cap = need;
+        if (!budget_take(client, cap - whole->cap))
+            return CS_ELIMIT;
+    }
+    if (!(base = cs_realloc(whole->base, cap))) {
+        atomic_fetch_sub_explicit(&client->assembling, (long long)(cap - whole->cap),
+                                  memory_order_relaxed);
+        return CS_ENOMEM;
+    }
+    whole->base = base;
+    whole->cap = cap;
+    return CS_OK;
+}
+
+static cs_err part_add(chanserv_source *source, cs_bytes part)
+{
+    cs_err err;
+
+    if (!source->whole && !(source->whole = cs_zalloc(sizeof *source->whole)))
+        return CS_ENOMEM;
+    struct chanserv__whole *whole = source->whole;
+    if ((int64_t)(whole->len + part.len) > source->line.client->options.frame_max_bytes)
+        return CS_ETOOBIG;
+    if (whole->len + part.len > whole->cap &&
+        (err = whole_grow(source, whole->len + part.len)) != CS_OK)
+        return err;
+    if (part.len)
+        memcpy(whole->base + whole->len, part.base, part.len);
+    whole->len += part.len;
+    return CS_OK;
+}
+
+cs_err chanserv__frame_move(chanserv_source *source, cs_ref *ret)
+{
+    struct chanserv__whole *whole = source->whole;
+    cs_err err = cs_ref_wrap(cs_bytes_of(whole->base, whole->len), cs_free, whole->base, ret);
+
+    if (err == CS_OK)
+        whole->base = NULL;
+    whole_drop(source);
+    return err;
+}
+
+/* ---- Numbers ------------------------------------------------------------------------------- */
+
+static cs_err gap_add(chanserv_source *source, uint64_t count)
+{
+    if (source->whole || count > UINT64_MAX - source->number)
+        return CS_EPROTO;
+    source->number += count;
+    source->gap_run += count;
+    return CS_OK;
+}
+
+static void hand_out(chanserv_source *source)
+{
+    source->seq = source->number++;
+    source->gap = source->gap_run;
+    source->gap_run = 0;
+}
+
+/* All that is not one payload in one message.  CS_AGAIN: that was no (whole) frame. */
+static cs_err take_odd(chanserv_source *source, const struct wire_frame *f,
+                       struct chanserv__got *ret)
+{
+    cs_err err;
+
+    if (f->kind == WIRE_HEARTBEAT)
+        return CS_AGAIN;
+    if (f->kind == WIRE_GAP)
+        return (err = gap_add(source, f->gap_count)) == CS_OK ? CS_AGAIN : err;
+    if (source->number == UINT64_MAX)
+        return CS_EPROTO;
+    if ((err = part_add(source, f->payload)) != CS_OK)
+        return err;
+    if (f->more) {
+        source->number++;
+        return CS_AGAIN;
+    }
+    source->whole->complete = true;
+    hand_out(source);
+    ret->payload = cs_bytes_of(source->whole->base, source->whole->len);
+    ret->message = cs_bytes_of(NULL, 0);
+    return CS_OK;
+}
+
+/* ---- Inline -------------------------------------------------------------------------------- */
+
+/* How many numbers a frame takes. */
+static uint64_t numbers_of(const struct wire_frame *f)
+{
+    return f->kind == WIRE_GAP ? f->gap_count : f->kind == WIRE_PAYLOAD;
+}
+
+cs_err chanserv__frame_inline(chanserv_source *source, const struct wire_announcement *a)
+{
+    struct chanserv__inlined *in;
+    size_t bytes = 0;
+    uint64_t number = 0;
+    uint8_t *to;
+
+    for (size_t i = 0; i < a->frames_len; i++) {
+        if (a->frames[i].more || numbers_of(&a->frames[i]) > UINT64_MAX - number)
+            return CS_EPROTO;
+        number += numbers_of(&a->frames[i]);
+        bytes += a->frames[i].kind == WIRE_PAYLOAD ? a->frames[i].payload.len : 0;
+    }
+    if (a->frames_len == 0)
+        return CS_OK;
+    in = cs_alloc(sizeof *in + a->frames_len * sizeof *in->frames + bytes);
+    if (!in)
+        return CS_ENOMEM;
+    in->at = 0;
+    in->len = a->frames_len;
+    to = (uint8_t *)(in->frames + in->len);
+    for (size_t i = 0; i < in->len; i++) {
+        struct wire_frame *f = &in->frames[i];
+        *f = a->frames[i];
+        if (f->kind != WIRE_PAYLOAD)
+            continue;
+        if (f->payload.len)
+            memcpy(to, f->payload.base, f->payload.len);
+        f->payload.base = to;
+        to += f->payload.len;
+    }
+    source->inlined = in;
+    return CS_OK;
+}
+
+uint64_t chanserv__frame_after(const chanserv_source *source)
+{
+    uint64_t number = source->number;
+
+    for (size_t i = source->inlined ? source->inlined->at : 0;
+         source->inlined && i < source->inlined->len; i++)
+        number += numbers_of(&source->inlined->frames[i]);
+    return number;
+}
+
+void chanserv__frame_skip(chanserv_source *source, uint64_t from)
+{
+    struct chanserv__inlined *in = source->inlined;
+
+    while (in && in->at < in->len && source->number < from) {
+        struct wire_frame *f = &in->frames[in->at];
+        uint64_t n = numbers_of(f), left_out = from - source->number;
+        if (n > left_out) { /* `from` is in the middle of a gap: what is left of it */
+            f->gap_count -= left_out;
+            n = left_out;
+        } else {
+            in->at++;
+        }
+        source->number += n;
+    }
+    if (source->number < from)
+        source->number = from;
+}
+
+static cs_err inline_next(chanserv_source *source, struct chanserv__got *ret)
+{
+    struct chanserv__inlined *in = source->inlined;
+
+    while (in->at < in->len) {
+        const struct wire_frame *f = &in->frames[in->at++];
+        if (f->kind == WIRE_PAYLOAD) {
+            hand_out(source);
+            ret->payload = f->payload;
+            ret->message = cs_bytes_of(NULL, 0);
+            return CS_OK;
+        }
+        if (f->kind == WIRE_GAP && gap_add(source, f->gap_count) != CS_OK)
+            return CS_EPROTO;
+    }
+    cs_free(in);
+    source->inlined = NULL;
+    return CS_AGAIN;
+}
+
+/* ---- The next ------------------------------------------------------------------------------ */
+
+cs_err chanserv__frame_next(chanserv_source *source, struct chanserv__got *ret)
+{
+    int64_t most = source->line.client->options.frame_max_bytes;
+    struct wire_frame f;
+    cs_bytes msg;
+    cs_err err;
+
+    if (source->whole && source->whole->complete)
+        whole_drop(source);
+    if (source->inlined && (err = inline_next(source, ret)) != CS_AGAIN)
+        return err;
+    do {
+        if ((err = mux_rx_next(&source->rx, &msg)) != CS_OK ||
+            (err = wire_frame_parse(msg, &f)) != CS_OK)
+            return err;
+        if (f.kind == WIRE_PAYLOAD && !f.more && !source->whole &&
+            source->number < UINT64_MAX && (int64_t)f.payload.len <= most) {
+            hand_out(source);
+            ret->payload = f.payload;
+            ret->message = msg;
+            return CS_OK;
+        }
+        err = take_odd(source, &f, ret);
+    } while (err == CS_AGAIN);
+    return err;
+}
+
+bool chanserv__frame_is_partial(const chanserv_source *source)
+{
+    return mux_rx_partial(&source->rx) || (source->whole && !source->whole->complete);
+}
+
+void chanserv__frame_drop(chanserv_source *source)
+{
+    whole_drop(source);
+    cs_free(source->inlined);
+    source->inlined = NULL;
+}
+
+const char *chanserv__frame_words(cs_err err)
+{
+    switch (err) {
+    case CS_EPROTO: return "frame makes no sense";
+    case CS_ETOOBIG: return "frame is over frame_max_bytes or message_max_bytes";
+    case CS_ELIMIT: return "frames being put together are over assembly_bytes";
+    default: return NULL;
+    }
+}

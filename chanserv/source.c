@@ -1,0 +1,517 @@
+/* source -- a channel of frames: announced, opened when somebody asks, received, ended.
+ *
+ * What arrives goes from mux's stream into the source's own `rx` a batch at a time, and is decoded
+ * there by the consumer without the lock: threads meet once a batch.  Credit goes back when a
+ * batch is used up, or a quarter of the window, so that the sender never runs dry meanwhile.
+ */
+#include "chanserv/client__in.h"
+
+enum { TICKET_MAX = 64, SHOWN = 40 };
+
+static chanserv_client *client_of(const chanserv_source *source)
+{
+    return source->line.client;
+}
+
+/* ---- Born ---------------------------------------------------------------------------------- */
+
+static void ended_at_birth(chanserv_source *source, const struct wire_status *end)
+{
+    cs_err why = wire_err_of(end->code, end->reason);
+    char *text = cs_bytesdup(end->message);
+
+    chanserv__source_over(source, why, text);
+    cs_free(text);
+}
+
+static cs_err fill(chanserv_source *source, const struct wire_announcement *a)
+{
+    if (a->header.len > UINT32_MAX || a->ticket.len > TICKET_MAX ||
+        (a->ticket.len == 0 && !a->end.present))
+        return CS_EPROTO;
+    source->header_len = (uint32_t)a->header.len;
+    source->ticket_len = (uint32_t)a->ticket.len;
+    if (!(source->texts = cs_alloc(a->header.len + a->ticket.len)))
+        return CS_ENOMEM;
+    if (a->header.len)
+        memcpy(source->texts, a->header.base, a->header.len);
+    if (a->ticket.len)
+        memcpy(source->texts + a->header.len, a->ticket.base, a->ticket.len);
+    return chanserv__frame_inline(source, a);
+}
+
+cs_err chanserv__source_new(chanserv_feed *feed, const struct wire_announcement *a,
+                            chanserv_source **ret)
+{
+    chanserv_client *client = feed->line.client;
+    chanserv_source *source = cs_zalloc(sizeof *source);
+    cs_err err;
+
+    if (!source)
+        return CS_ENOMEM;
+    chanserv__line_init(&source->line, client, false);
+    mux_rx_init(&source->rx, client->message_max);
+    source->feed = feed;
+    source->index = a->seq;
+    source->deadline_ms = feed->deadline_ms;
+    err = fill(source, a);
+    if (err != CS_OK) {
+        chanserv__line_close(&source->line);
+        return err;
+    }
+    if (a->end.present)
+        ended_at_birth(source, &a->end);
+    cs_list_push(&feed->sources, &source->line.link);
+    *ret = source;
+    return CS_OK;
+}
+
+/* ---- Ends ---------------------------------------------------------------------------------- */
+
+/* The beginning of the header, as far as it can be shown. */
+static void show(const chanserv_source *source, char to[SHOWN + 1])
+{
+    size_t n = source->header_len < SHOWN ? source->header_len : SHOWN;
+
+    for (size_t i = 0; i < n; i++)
+        to[i] = source->texts[i] >= ' ' && source->texts[i] <= '~' ? source->texts[i] : '.';
+    to[n] = '\0';
+}
+
+void chanserv__source_over(chanserv_source *source, cs_err why, const char *text)
+{
+    struct chanserv__line *line = &source->line;
+    char header[SHOWN + 1], *words;
+
+    line->over = true;
+    line->status = why;
+    chanserv__line_heard(line);
+    if (!cs_failed(why) || line->by_us || line->errmsg)
+        return;
+    show(source, header);
+    words = chanserv__line_words(why, text);
+    cs_story(&line->errmsg, "source %llu (%s): %s", (unsigned long long)source->index, header,
+             words ? words : cs_strerror(why));
+    cs_free(words);
+}
+
+bool chanserv__source_is_empty(const chanserv_source *source)
+{
+    return !chanserv__frame_is_inline(source) && source->rx.bytes == 0 && !source->arrived;
+}
+
+static cs_err finish(chanserv_source *source)
+{
+    struct chanserv__line *line = &source->line;
+
+    if (line->told)
+        return line->status;
+    if (line->status == CS_DONE && chanserv__frame_is_partial(source))
+        chanserv__source_over(source, CS_EPROTO, "cut off in the middle of a frame");
+    source->gap = source->gap_run;
+    source->gap_run = 0;
+    chanserv__line_told(line);
+    return line->status;
+}
+
+/* ---- What mux says ------------------------------------------------------------------------- */
+
+static void on_readable(mux_stream *stream, void *state)
+{
+    chanserv_source *source = state;
+
+    (void)stream;
+    if (source->line.over)
+        return;
+    chanserv__line_heard(&source->line);
+    chanserv__line_arrived(&source->line);
+}
+
+/* What the application did not take yet is still to be delivered, and the stream goes.  Where the
+ * consumer may be another thread, its rx is not ours to touch. */
+static cs_err take_rest(chanserv_source *source, mux_stream *stream)
+{
+    if (!client_of(source)->shared) {
+        mux_stream_take(stream, &source->rx);
+        return CS_OK;
+    }
+    struct mux_rx *rest = cs_alloc(sizeof *rest);
+    if (!rest)
+        return CS_ENOMEM;
+    mux_rx_init(rest, source->rx.message_max);
+    if (mux_stream_take(stream, rest) > 0) {
+        source->arrived = rest;
+        return CS_OK;
+    }
+    mux_rx_fini(rest);
+    cs_free(rest);
+    return CS_OK;
+}
+
+static void on_end(mux_stream *stream, cs_err why, void *state)
+{
+    chanserv_source *source = state;
+    struct chanserv__line *line = &source->line;
+    cs_err err;
+
+    line->stream = NULL;
+    line->client->streams--;
+    if (!line->over) {
+        err = take_rest(source, stream);
+        if (err == CS_OK)
+            chanserv__source_over(source, why, mux_stream_errmsg(stream));
+        else
+            chanserv__source_over(source, err, NULL);
+    }
+    if (line->closed)
+        chanserv__line_settle(line);
+    else
+        chanserv__line_arrived(line);
+}
+
+static const struct mux_stream_ops stream_ops = {.readable = on_readable, .end = on_end};
+
+static void on_silence(void *user)
+{
+    chanserv_source *source = user;
+    chanserv__line_fail(&source->line, CS_ETIMEOUT, "no frame for too long");
+}
+
+/* ---- Opening ------------------------------------------------------------------------------- */
+
+static cs_err send_request(chanserv_source *source, int timeout_ms)
+{
+    struct chanserv__line *line = &source->line;
+    const struct wire_open open = {.ticket = chanserv_source_ticket(source),
+                                   .from = chanserv__frame_after(source)};
+    const struct mux_call_options call = {.timeout_ms = timeout_ms};
+    uint8_t *bytes;
+    size_t len;
+    cs_err err = wire_open_pack(&open, &bytes, &len);
+
+    if (err != CS_OK)
+        return err;
+    err = mux_stream_open(line->client->conn, "/chanserv.v1.Chanserv/Open", &call, &stream_ops,
+                          source, &line->stream);
+    if (err == CS_OK) {
+        line->client->streams++;
+        err = mux_stream_send(line->stream, cs_bytes_of(bytes, len), cs_bytes_of(NULL, 0));
+        if (err == CS_OK)
+            mux_stream_finish(line->stream, CS_OK, NULL);
+    }
+    cs_free(bytes);
+    return err;
+}
+
+/* Each Open carries what is left of the post's deadline (PROTOCOL, B9). */
+static cs_err ask(chanserv_source *source)
+{
+    struct chanserv__line *line = &source->line;
+    cs_loop *loop = line->client->loop;
+    int silence_ms = line->client->options.frame_timeout_ms;
+    int64_t left_ms = 0;
+    cs_err err = CS_OK;
+
+    if (source->deadline_ms != CS_FOREVER) {
+        left_ms = source->deadline_ms - cs_loop_now_ms(loop);
+        if (left_ms <= 0)
+            return CS_ETIMEOUT;
+    }
+    if (silence_ms > 0)
+        err = cs_timer_new(loop, on_silence, source, &line->timer);
+    if (err == CS_OK)
+        err = send_request(source, (int)left_ms);
+    chanserv__line_silent(line, silence_ms);
+    return err;
+}
+
+void chanserv__source_ask(chanserv_source *source)
+{
+    struct chanserv__line *line = &source->line;
+    cs_err err;
+
+    if (line->opened)
+        return;
+    line->opened = true;
+    if (line->over)
+        return;
+    if ((err = ask(source)) != CS_OK)
+        chanserv__line_fail(line, err, NULL);
+}
+
+cs_err chanserv_source_open(chanserv_source *source, uint64_t from)
+{
+    cs_err err = CS_EMISUSE;
+
+    chanserv__enter(client_of(source));
+    if (!source->line.opened && !source->line.closed) {
+        chanserv__frame_skip(source, from);
+        chanserv__source_ask(source);
+        err = CS_OK;
+    }
+    chanserv__leave(client_of(source));
+    return err;
+}
+
+/* ---- Receiving ----------------------------------------------------------------------------- */
+
+static void credit(chanserv_source *source)
+{
+    size_t bytes = mux_rx_credit(&source->rx);
+
+    if (bytes && source->line.stream && !source->line.over)
+        mux_stream_credit(source->line.stream, bytes);
+}
+
+static bool is_dropped(const chanserv_source *source)
+{
+    return atomic_load_explicit(&source->line.dropped, memory_order_relaxed);
+}
+
+/* What mux has for us; false: nothing. */
+static bool take_more(chanserv_source *source)
+{
+    struct mux_rx *rest = source->arrived;
+
+    credit(source);
+    if (source->line.stream && mux_stream_take(source->line.stream, &source->rx) > 0)
+        return true;
+    if (!rest)
+        return false;
+    mux_rx_append(&source->rx, rest);
+    mux_rx_fini(rest);
+    cs_free(rest);
+    source->arrived = NULL;
+    return true;
+}
+
+cs_err chanserv__source_refill(chanserv_source *source, cs_err why)
+{
+    struct chanserv__line *line = &source->line;
+
+    if (line->told)
+        return line->status;
+    chanserv__source_ask(source);
+    if (why != CS_AGAIN && !is_dropped(source))
+        chanserv__line_fail(line, why, chanserv__frame_words(why));
+    if (is_dropped(source))
+        return finish(source);
+    if (chanserv__frame_is_inline(source) || take_more(source)) {
+        chanserv__line_heard(line);
+        return CS_OK;
+    }
+    if (line->over)
+        return finish(source);
+    line->armed = true;
+    line->news = false;
+    chanserv__line_silent(line, line->client->options.frame_timeout_ms);
+    return CS_AGAIN;
+}
+
+cs_err chanserv__source_next(chanserv_source *source, bool entered, struct chanserv__got *ret)
+{
+    chanserv_client *client = client_of(source);
+    cs_err err;
+    bool got;
+
+    for (;;) {
+        err = CS_AGAIN;
+        if (source->line.opened && !source->line.told && !is_dropped(source))
+            err = chanserv__frame_next(source, ret);
+        got = err == CS_OK;
+        if (got && source->rx.taken < client->credit_bytes)
+            return CS_OK;
+        if (!entered)
+            chanserv__enter(client);
+        if (got)
+            credit(source);
+        else
+            err = chanserv__source_refill(source, err);
+        if (!entered)
+            chanserv__leave(client);
+        if (got || err != CS_OK)
+            return err;
+    }
+}
+
+cs_err chanserv_source_recv(chanserv_source *source, cs_bytes *ret)
+{
+    struct chanserv__got got;
+    cs_err err = chanserv__source_next(source, false, &got);
+
+    if (err == CS_OK)
+        *ret = got.payload;
+    return err;
+}
+
+static cs_err keep_frame(chanserv_source *source, const struct chanserv__got *got, cs_ref *ret)
+{
+    cs_ref message;
+    cs_err err;
+
+    if (!got->message.base)
+        return source->whole ? chanserv__frame_move(source, ret) : cs_ref_copy(got->payload, ret);
+    if ((err = mux_rx_keep(&source->rx, got->message, &message)) != CS_OK)
+        return err;
+    *ret = cs_ref_slice(message,
+                        (size_t)((const char *)got->payload.base - (const char *)got->message.base),
+                        got->payload.len);
+    cs_ref_drop(&message);
+    return CS_OK;
+}
+
+cs_err chanserv_source_recv_ref(chanserv_source *source, cs_ref *ret)
+{
+    struct chanserv__got got;
+    cs_err err = chanserv__source_next(source, false, &got);
+
+    if (err != CS_OK || (err = keep_frame(source, &got, ret)) == CS_OK)
+        return err;
+    /* The frame is lost, so the source must not go on as if nothing had happened. */
+    chanserv__enter(client_of(source));
+    err = chanserv__source_refill(source, err);
+    chanserv__leave(client_of(source));
+    return err;
+}
+
+/* ---- Callbacks ----------------------------------------------------------------------------- */
+
+cs_err chanserv_source_start(chanserv_source *source, const struct chanserv_source_ops *ops,
+                             void *state)
+{
+    cs_err err;
+
+    for (size_t i = 0; i < sizeof ops->reserved / sizeof *ops->reserved; i++)
+        if (ops->reserved[i])
+            return CS_EMISUSE;
+    chanserv__enter(client_of(source));
+    err = chanserv__line_start(&source->line, ops->state_bytes, state);
+    if (err == CS_OK) {
+        source->ops = ops;
+        chanserv__source_ask(source);
+        if (!chanserv__source_is_empty(source))
+            source->line.news = true;
+    }
+    chanserv__leave(client_of(source));
+    return err;
+}
+
+void *chanserv_source_state(const chanserv_source *source)
+{
+    return source->line.state;
+}
+
+void chanserv_source_set_state(chanserv_source *source, void *state)
+{
+    if (!source->line.started)
+        source->line.state = state;
+}
+
+/* There may be nothing, but only asking would tell. */
+void chanserv_source_resume(chanserv_source *source)
+{
+    chanserv__enter(client_of(source));
+    source->line.armed = true;
+    chanserv__line_news(&source->line);
+    chanserv__leave(client_of(source));
+}
+
+/* ---- What is known of it ------------------------------------------------------------------- */
+
+cs_bytes chanserv_source_header(const chanserv_source *source)
+{
+    return cs_bytes_of(source->texts, source->header_len);
+}
+
+cs_bytes chanserv_source_ticket(const chanserv_source *source)
+{
+    return cs_bytes_of(source->texts + source->header_len, source->ticket_len);
+}
+
+uint64_t chanserv_source_seq(const chanserv_source *source)
+{
+    return source->seq;
+}
+
+uint64_t chanserv_source_gap(const chanserv_source *source)
+{
+    return source->gap;
+}
+
+uint64_t chanserv_source_index(const chanserv_source *source)
+{
+    return source->index;
+}
+
+cs_err chanserv_source_status(const chanserv_source *source)
+{
+    cs_err err;
+
+    chanserv__enter(client_of(source));
+    err = source->line.told || source->line.by_us ? source->line.status : CS_AGAIN;
+    chanserv__leave(client_of(source));
+    return err;
+}
+
+const char *chanserv_source_errmsg(const chanserv_source *source)
+{
+    const char *words = "";
+
+    chanserv__enter(client_of(source));
+    if (source->line.over && cs_failed(source->line.status))
+        words = source->line.errmsg ? source->line.errmsg : cs_strerror(source->line.status);
+    chanserv__leave(client_of(source));
+    return words;
+}
+
+chanserv_feed *chanserv_source_feed(const chanserv_source *source)
+{
+    return source->feed;
+}
+
+/* ---- Going --------------------------------------------------------------------------------- */
+
+void chanserv_source_cancel(chanserv_source *source)
+{
+    chanserv__enter(client_of(source));
+    chanserv__line_cancel(&source->line);
+    chanserv__leave(client_of(source));
+}
+
+chanserv_source *chanserv_source_keep(chanserv_source *source)
+{
+    chanserv_client *client = client_of(source);
+
+    chanserv__enter(client);
+    if (source->feed) {
+        source->feed = NULL;
+        cs_unlink(&source->line.link);
+        cs_list_push(&client->kept, &source->line.link);
+    }
+    chanserv__leave(client);
+    return source;
+}
+
+void chanserv_source_close(chanserv_source *source)
+{
+    chanserv_client *client;
+
+    if (!source)
+        return;
+    client = client_of(source);
+    chanserv__client_hold(client);
+    chanserv__line_close(&source->line);
+    chanserv__client_release(client);
+}
+
+void chanserv__source_free(chanserv_source *source)
+{
+    if (source->arrived) {
+        mux_rx_fini(source->arrived);
+        cs_free(source->arrived);
+    }
+    mux_rx_fini(&source->rx);
+    chanserv__frame_drop(source);
+    cs_free(source->texts);
+    cs_free(source);
+}
