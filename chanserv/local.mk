@@ -2,17 +2,32 @@
 noinst_LTLIBRARIES += libcs.la
 # files: chanserv/*.c chanserv/*.h
 libcs_la_SOURCES = \
+	chanserv/announce.c \
 	chanserv/call.c \
 	chanserv/chanserv.h \
+	chanserv/client.c \
 	chanserv/client.h \
 	chanserv/client__in.h \
+	chanserv/counters.c \
 	chanserv/feed.c \
+	chanserv/frames.c \
+	chanserv/go.c \
 	chanserv/line.c \
+	chanserv/open.c \
 	chanserv/outlet.c \
 	chanserv/outlet_life.c \
 	chanserv/outlet_times.c \
+	chanserv/post.c \
+	chanserv/post_asked.c \
+	chanserv/pour.c \
+	chanserv/range.c \
+	chanserv/server.c \
 	chanserv/server.h \
 	chanserv/server__in.h \
+	chanserv/services.c \
+	chanserv/set.c \
+	chanserv/signals.c \
+	chanserv/source.c \
 	chanserv/ticket.c
 CHANSERV_LIBS = libcs.la $(MUX_LIBS)
 

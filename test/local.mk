@@ -60,7 +60,8 @@ test_mux_SOURCES = \
 	test/mux/dial_test.c \
 	test/mux/failing.h \
 	test/mux/link_test.c \
-	test/mux/pair_test.c
+	test/mux/pair_test.c \
+	test/mux/port_test.c
 
 test_chanserv_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_chanserv_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
@@ -99,6 +100,7 @@ check_PROGRAMS += $(thread_programs) $(fuzz_programs)
 check_LIBRARIES += libreplay.a
 libreplay_a_SOURCES = test/fuzz/replay_main.c
 
+test_tsan_chan_tsan_LDADD = $(BASE_LIBS)
 test_tsan_loop_tsan_LDADD = $(BASE_LIBS)
 test_fuzz_wire_fuzz_LDADD = libreplay.a $(PROTO_LIBS)
 $(test_fuzz_wire_fuzz_OBJECTS): proto/chanserv.pb-c.h
