@@ -301,12 +301,12 @@ struct event_base *cs_loop_base(cs_loop *loop)
 
 /* ---- Running ------------------------------------------------------------------------------ */
 
-/* What the user put on the base counts, our bell and clock do not. */
+/* Descriptors and what the user put on the base count, our bell and clock do not. */
 static bool is_something_left(const cs_loop *loop)
 {
     int ours;
 
-    if (loop->due || loop->wanted > 0 || loop->timers.len > 0 || cs__turn_needed(loop))
+    if (loop->due || loop->timers.len > 0 || cs__turn_needed(loop))
         return true;
     if (loop->is_virtual)
         return false;

@@ -73,7 +73,6 @@ struct cs_loop {
     bool stale; /* the clock has to be read */
     int64_t now_us;
     struct cs__timers timers;
-    size_t wanted;   /* directions of descriptors that somebody waits for */
     unsigned held;   /* frames on the stack, or a thread, that still need the loop */
     bool doomed;     /* freed inside: goes when nobody holds it */
     cs_timer *limit; /* of cs_loop_wait on a private loop */

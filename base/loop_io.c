@@ -66,10 +66,8 @@ static void want(cs_io *io, int direction, struct event *event, int what)
     if (!(what & direction)) {
         event_del(event);
         io->wanted &= ~direction;
-        io->loop->wanted--;
     } else if (event_add(event, NULL) == 0) {
         io->wanted |= direction;
-        io->loop->wanted++;
     } else {
         cs_log(CS_ERROR, "loop", "descriptor %d cannot be watched", (int)event_get_fd(event));
     }

@@ -161,7 +161,6 @@ static void wake_last(cs_loop *loop)
 void cs__turn(cs_loop *loop)
 {
     loop->due = false;
-    loop->stale = true;
     loop->phase = CS__BEFORE_PHASES;
     run_calls(loop);
     cs__timers_fire(loop);
@@ -246,7 +245,7 @@ static bool travel(cs_loop *loop, int64_t end_us, const cs_waiter *waiter)
     for (;;) {
         if (settle(loop) == CS__TURNS_MAX)
             return false;
-        if ((waiter && waiter->woken) || loop->doomed)
+        if (waiter && waiter->woken)
             return true;
         int64_t next = cs__timers_earliest(loop);
         if (next > end_us || next == CS__NEVER)
@@ -271,7 +270,7 @@ cs_err cs__loop_wait_virtual(cs_loop *loop, cs_waiter *waiter, int timeout_ms)
     int64_t end = timeout_ms < 0 ? CS__NEVER : loop->now_us + (int64_t)timeout_ms * 1000;
 
     if (travel(loop, end, waiter))
-        return loop->doomed ? CS_EMISUSE : CS_OK;
+        return CS_OK;
     if (timeout_ms < 0)
         return CS_EMISUSE;
     loop->now_us = end;

@@ -74,6 +74,38 @@ Test(loop, a_stop_before_the_run_ends_the_next_run_and_no_other)
     cr_assert_str_eq(page, "c");
 }
 
+static void wait_now(void)
+{
+    cs_waiter waiter;
+
+    cs_waiter_init(&waiter);
+    cr_assert_eq(cs_loop_wait(loop, &waiter, CS_NOW), CS_AGAIN);
+}
+
+Test(loop, a_stop_is_for_a_run_and_not_for_a_wait)
+{
+    cs_timer *distant;
+
+    cs_timer_new(loop, note_call, (char *)"t", &distant);
+    cs_timer_set(distant, 3600000);
+    cs_loop_stop(loop);
+    wait_now();
+    cr_assert_eq(cs_loop_run(loop), CS_OK);
+    cr_assert_str_eq(page, "");
+    cs_timer_free(distant);
+}
+
+Test(loop, a_timer_that_is_gone_is_not_waited_for)
+{
+    cs_timer *distant;
+
+    cs_timer_new(loop, note_call, (char *)"t", &distant);
+    cs_timer_set(distant, 3600000);
+    wait_now();
+    cs_timer_free(distant);
+    cr_assert_eq(cs_loop_run(loop), CS_OK);
+}
+
 static void on_signal(int number)
 {
     (void)number;
@@ -264,11 +296,15 @@ struct busy {
     int turns;
 };
 
+/* The descriptor becomes readable while the turns go on. */
+
 static void post_again(cs_task *task)
 {
     struct busy *busy = CS_CONTAINER(task, struct busy, task);
 
-    if (page[0] == '\0' && ++busy->turns < 100000)
+    if (++busy->turns == 3)
+        cr_assert_eq(write(busy->end->fd[1], "x", 1), 1);
+    if (page[0] == '\0' && busy->turns < 100000)
         cs_task_post(loop, CS_IO, task);
 }
 
@@ -277,12 +313,13 @@ Test(loop, tasks_that_post_one_another_do_not_starve_the_descriptors)
     struct end a;
     struct busy busy = {.end = &a};
 
-    open_end(&a, "w", 1);
-    cs_io_want(a.io, CS_IO_WRITE);
+    open_end(&a, "r", 0);
+    cs_io_want(a.io, CS_IO_READ);
     cs_task_init(&busy.task, post_again);
     cs_task_post(loop, CS_IO, &busy.task);
-    cr_assert_eq(cs_loop_run(loop), CS_OK);
-    cr_assert_str_eq(page, "wt");
+    while (page[0] == '\0')
+        wait_now();
+    cr_assert_str_eq(page, "rt");
     cr_assert_lt(busy.turns, 10);
     close_end(&a);
 }

@@ -15,6 +15,7 @@ struct waker {
     cs_loop *loop;
     cs_waiter *waiter;
     int delay, ran;
+    pthread_t thread;
 };
 
 static void wake(cs_task *task)
@@ -22,6 +23,7 @@ static void wake(cs_task *task)
     struct waker *waker = CS_CONTAINER(task, struct waker, task);
 
     waker->ran++;
+    waker->thread = pthread_self();
     if (waker->delay-- > 0)
         cs_task_post(waker->loop, CS_CALL, task);
     else
@@ -91,6 +93,21 @@ Test(wait, on_a_private_loop_the_caller_turns_it)
     cr_assert_eq(cs_loop_new(NULL, &loop), CS_OK);
     check_waiting(loop);
     check_timer(loop);
+    cs_loop_free(loop);
+}
+
+Test(wait, its_patience_is_forgotten_when_it_is_over)
+{
+    cs_loop *loop;
+    cs_waiter waiter;
+    struct waker waker;
+
+    cr_assert_eq(cs_loop_new(NULL, &loop), CS_OK);
+    waker = waker_of(loop, &waiter, 0);
+    cs_task_init(&waker.task, wake);
+    cs_task_post(loop, CS_CALL, &waker.task);
+    cr_assert_eq(cs_loop_wait(loop, &waiter, 3600000), CS_OK);
+    cr_assert_eq(cs_loop_run(loop), CS_OK); /* at once */
     cs_loop_free(loop);
 }
 
@@ -322,6 +339,7 @@ Test(wait, freeing_a_shared_loop_runs_what_is_posted)
     cs_task_post(loop, CS_REAP, &waker.task);
     cs_loop_free(loop); /* leaves what was entered */
     cr_assert_eq(waker.ran, 6);
+    cr_assert_not(pthread_equal(waker.thread, pthread_self()));
 }
 
 static void free_inside(void *user)
