@@ -3,3 +3,4 @@
 noinst_PROGRAMS +=
 # files: examples/* !examples/*.c !examples/local.mk
 EXTRA_DIST +=
+EXTRA_DIST += examples/.clang-format
