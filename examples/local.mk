@@ -1,6 +1,14 @@
 # examples: the tutorial.
 # programs: examples/*.c
-noinst_PROGRAMS +=
+noinst_PROGRAMS += \
+	examples/step1_serve \
+	examples/step2_range \
+	examples/step3_choose \
+	examples/step4_slow \
+	examples/step5_callbacks \
+	examples/step6_select
 # files: examples/* !examples/*.c !examples/local.mk
-EXTRA_DIST +=
+EXTRA_DIST += \
+	examples/consumer.js \
+	examples/consumer.py
 EXTRA_DIST += examples/.clang-format

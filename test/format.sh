@@ -22,7 +22,7 @@ fi
 scratch=$(mktemp) || exit 1
 trap 'rm -f "$scratch"' EXIT
 while IFS= read -r file; do
-    "$tool" --style=file:.clang-format --dry-run -Werror "$file" > "$scratch" 2>&1
+    "$tool" --style=file --dry-run -Werror "$file" > "$scratch" 2>&1
     verdict $? "$scratch" "$file is as clang-format writes it"
 done < <(find base proto mux chanserv gateway services tools examples bench test \
     \( -name node_modules -o -name .libs \) -prune -o -name '*.[ch]' ! -name '*.pb-c.*' -print \

@@ -66,7 +66,13 @@ test_mux_SOURCES = \
 test_chanserv_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_chanserv_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
 # files: test/chanserv/*.c test/chanserv/*.h
-test_chanserv_SOURCES =
+test_chanserv_SOURCES = \
+	test/chanserv/fake_server.c \
+	test/chanserv/fake_server.h \
+	test/chanserv/frames_test.c \
+	test/chanserv/post_test.c \
+	test/chanserv/raw.c \
+	test/chanserv/raw.h
 
 test_story_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_story_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
@@ -123,7 +129,10 @@ EXTRA_DIST += \
 	test/stages/common.sh
 EXTRA_DIST += test/fuzz/corpus
 # files: test/interop/**/* test/mutants/**/* test/attack/**/* test/conform/**/*
-EXTRA_DIST +=
+EXTRA_DIST += \
+	test/interop/js/kit.js \
+	test/interop/js/package.json \
+	test/interop/witness.c
 # files: test/install/*
 EXTRA_DIST += \
 	test/install/outside.c

@@ -41,7 +41,7 @@ function check_include(path,    of)
     of = path
     sub(/\/.*/, "", of)
     if (!(of in rank)) {
-        if (is_quoted && !(of == "test" && is_test))
+        if (is_quoted && !(is_test && (of == "test" || path !~ /\//)))
             wrong("no room has " path)
         return
     }

@@ -47,6 +47,8 @@ int main(void)
             printf(" %.*s", CS_FMT(frame));
         printf("\n");
     }
+    if (cs_failed(chanserv_feed_status(feed)))
+        fprintf(stderr, "%s\n", chanserv_feed_errmsg(feed));
     cs_err err = chanserv_feed_close(feed);
     chanserv_client_free(client);
     chanserv_server_free(server);
