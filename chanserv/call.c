@@ -1,0 +1,112 @@
+/* call -- what all streams of the server have in common: a request of one message, and statuses
+ * that the framework makes.
+ *
+ * Every such status has the trailer `chanserv-reason`, and no other has: a reader can tell "the
+ * application said so" from "the framework said so" (PROTOCOL, B11). */
+#include "chanserv/server__in.h"
+
+void chanserv__refuse(mux_stream *stream, enum wire_reason reason, const char *message)
+{
+    /* Without memory for the trailer the code alone still says what happened. */
+    (void)mux_stream_set_trailer(stream, "chanserv-reason", cs_str(wire_reason_token(reason)));
+    mux_stream_finish(stream, wire_reason_err(reason),
+                      message ? message : wire_reason_words(reason));
+}
+
+void chanserv__abort(mux_stream *stream, enum wire_reason reason)
+{
+    (void)mux_stream_set_trailer(stream, "chanserv-reason", cs_str(wire_reason_token(reason)));
+    mux_stream_abort(stream, wire_reason_err(reason), wire_reason_words(reason));
+}
+
+enum wire_reason chanserv__reason_of(cs_err err)
+{
+    switch (err) {
+    case CS_ENOMEM:
+    case CS_ELIMIT:
+        return WIRE_R_LIMIT;
+    case CS_ETOOBIG:
+        return WIRE_R_TOO_LARGE;
+    default:
+        return WIRE_NO_REASON;
+    }
+}
+
+cs_err chanserv__why_of(cs_err mux_why, enum chanserv__reason *ret)
+{
+    switch (mux_why) {
+    case CS_ETIMEOUT:
+        *ret = CHANSERV__DEADLINE;
+        return CS_ETIMEOUT;
+    case CS_ESTALLED:
+        *ret = CHANSERV__STALLED;
+        return CS_ESTALLED;
+    case CS_EDRAIN:
+        *ret = CHANSERV__SHUTDOWN;
+        return CS_EDRAIN;
+    default: /* a reset, whatever its code, and a lost connection are the same: B8, A3 */
+        *ret = CHANSERV__LEFT;
+        return CS_EPEER;
+    }
+}
+
+cs_err chanserv__authorise(chanserv_server *server, enum chanserv_verb verb, cs_bytes service,
+                           mux_stream *stream)
+{
+    struct chanserv_request request = {.verb = verb, .service = service};
+
+    if (!server->options.authorise)
+        return CS_OK;
+    request.peer = mux_stream_peer(stream);
+    request.metadata = mux_stream_headers(stream, &request.metadata_len);
+    return server->options.authorise(&request, server->options.authorise_user);
+}
+
+static void refuse_request(mux_stream *stream, struct chanserv__call *call, enum wire_reason reason,
+                           const char *message)
+{
+    call->heard = true;
+    call->server->counters.posts_refused_bad++;
+    chanserv__call_clear(call);
+    chanserv__refuse(stream, reason, message);
+}
+
+/* The message is copied because asking for what is behind it takes it away; the copy then serves
+ * the post as its body, so nothing is copied twice. */
+cs_err chanserv__call_read(mux_stream *stream, struct chanserv__call *call)
+{
+    for (;;) {
+        cs_bytes msg;
+        cs_err err;
+
+        if (call->heard)
+            return CS_DONE;
+        err = mux_stream_recv(stream, &msg);
+        if (err == CS_AGAIN)
+            return CS_AGAIN;
+        if (err == CS_DONE && call->request) {
+            call->heard = true;
+            return CS_OK;
+        }
+        if (err == CS_DONE) {
+            refuse_request(stream, call, WIRE_R_BAD_REQUEST, "a request has one message");
+        } else if (err == CS_ETOOBIG) {
+            refuse_request(stream, call, WIRE_R_TOO_LARGE, "the request is over the size limit");
+        } else if (cs_failed(err)) {
+            refuse_request(stream, call, WIRE_R_PROTOCOL, NULL);
+        } else if (call->request) {
+            refuse_request(stream, call, WIRE_R_BAD_REQUEST, "a request has one message only");
+        } else {
+            call->request = cs_bytesdup(msg);
+            call->request_len = msg.len;
+            if (!call->request)
+                refuse_request(stream, call, WIRE_R_LIMIT, "out of memory");
+        }
+    }
+}
+
+void chanserv__call_clear(struct chanserv__call *call)
+{
+    cs_free(call->request);
+    call->request = NULL;
+}

@@ -1,0 +1,18 @@
+/* counters -- the server's own and those of its connections, in one table. */
+#include "chanserv/server__in.h"
+
+void chanserv_server_counters(chanserv_server *server, struct chanserv_counters *ret)
+{
+    const struct mux_stats *mux = mux_handlers_stats(server->handlers);
+
+    *ret = server->counters;
+    ret->connections = mux->connections;
+    ret->connections_total = mux->connections_total;
+    ret->bytes_in = mux->bytes_in;
+    ret->bytes_out = mux->bytes_out;
+    ret->streams = mux->streams;
+    ret->streams_total = mux->streams_total;
+    ret->streams_stalled = mux->stalled;
+    ret->bad_requests = mux->bad_requests;
+    ret->pings_lost = mux->pings_lost;
+}

@@ -1,0 +1,167 @@
+/* open -- the method Open: checks in PROTOCOL's order, and the claim.
+ *
+ * Checks and claim are one step, so two Opens in one turn have one winner. */
+#include "chanserv/server__in.h"
+
+#include "mux/rx.h"
+
+#include <stdio.h>
+
+cs_err chanserv__outlet_call_open(chanserv_outlet *o, uint64_t from)
+{
+    cs_err err;
+
+    o->flags |= CHANSERV__ASKED;
+    o->next = from;
+    if (!o->ops->open)
+        return CS_OK;
+    o->flags |= CHANSERV__OPENING;
+    err = o->ops->open(o, from, chanserv__outlet_state(o));
+    o->flags &= (uint8_t)~CHANSERV__OPENING;
+    return err;
+}
+
+static void refuse_from(mux_stream *stream, const chanserv_outlet *o, uint64_t from)
+{
+    char words[96], oldest[24];
+
+    snprintf(oldest, sizeof oldest, "%llu", (unsigned long long)o->next);
+    snprintf(words, sizeof words, "frame %llu is not kept; the next one is %s",
+             (unsigned long long)from, oldest);
+    (void)mux_stream_set_trailer(stream, "chanserv-oldest", cs_str(oldest));
+    chanserv__refuse(stream, WIRE_R_NOT_KEPT, words);
+}
+
+static const char *remedy(enum wire_reason why)
+{
+    return why == WIRE_R_OTHER_INSTANCE
+               ? "the ticket is of another process: open it where it was announced (one "
+                 "connection, pick_first, or a route by the metadata chanserv-instance)"
+               : NULL;
+}
+
+static void refuse_ticket(chanserv_server *server, mux_stream *stream, enum wire_reason why,
+                          cs_err told)
+{
+    if (why == WIRE_R_CLAIMED)
+        server->counters.opens_refused_claimed++;
+    else
+        server->counters.opens_refused_ticket++;
+    if (why == WIRE_NO_REASON) /* its producer gave it up before anybody came */
+        mux_stream_finish(stream, told, NULL);
+    else
+        chanserv__refuse(stream, why, remedy(why));
+}
+
+/* The checks; NULL: answered. */
+static chanserv_outlet *check(chanserv_server *server, mux_stream *stream,
+                              const struct wire_open *asked)
+{
+    enum wire_reason why = WIRE_R_BAD_REQUEST;
+    chanserv_outlet *o = NULL;
+    cs_err err;
+
+    if (asked->ticket.len != CHANSERV__TICKET) {
+        server->counters.posts_refused_bad++;
+        chanserv__refuse(stream, why, "a ticket has 32 bytes");
+        return NULL;
+    }
+    if (asked->channel.present) {
+        chanserv__refuse(stream, WIRE_R_NO_SESSION, NULL);
+        return NULL;
+    }
+    o = chanserv__ticket_find(server, asked->ticket, &why, &err);
+    if (!o) {
+        refuse_ticket(server, stream, why, err);
+        return NULL;
+    }
+    err = chanserv__authorise(server, CHANSERV_OPEN, o->post->service, stream);
+    if (err != CS_OK) {
+        server->counters.posts_refused_denied++;
+        chanserv__refuse(stream, err == CS_EAUTH ? WIRE_R_NO_IDENTITY : WIRE_R_DENIED, NULL);
+        return NULL;
+    }
+    if (o->life == CHANSERV__OVER || server->dying) { /* the hook freed the server */
+        chanserv__refuse(stream, WIRE_R_DRAINING, NULL);
+    } else if (o->life != CHANSERV__WAITING) {
+        refuse_ticket(server, stream, WIRE_R_CLAIMED, CS_OK);
+    } else if (asked->from != o->next && (!o->ops->open || o->flags & CHANSERV__ASKED)) {
+        refuse_from(stream, o, asked->from);
+    } else if (chanserv__times_new(o) != CS_OK) {
+        chanserv__refuse(stream, WIRE_R_LIMIT, NULL);
+    } else {
+        return o;
+    }
+    return NULL;
+}
+
+static void claim(chanserv_outlet *o, mux_stream *stream, uint64_t from)
+{
+    chanserv_post *post = o->post;
+    cs_err err = CS_OK;
+
+    cs_unlink(&o->u.accept.link);
+    cs_unlink(&o->link);
+    cs_list_push(&post->open, &o->link);
+    post->unopened--;
+    post->server->counters.sources_waiting--;
+    post->server->counters.sources_open++;
+    o->life = CHANSERV__OPEN;
+    o->stream = stream;
+    chanserv__post_room(post);
+    CS_TRACE("server > #%u opened", (unsigned)o->seq);
+    if (!(o->flags & CHANSERV__ASKED))
+        err = chanserv__outlet_call_open(o, from);
+    if (o->flags & CHANSERV__CUT)
+        return;
+    if (cs_failed(err)) { /* Trailers-Only: refused */
+        chanserv__outlet_last(o, err);
+        o->flags |= CHANSERV__SAID;
+        mux_stream_finish(stream, o->status, o->message);
+        return;
+    }
+    mux_stream_drop_headers(stream); /* nobody asks a quiet source what came with its opening */
+    mux_stream_send_headers(stream);
+    mux_stream_wake(stream);
+}
+
+static void readable(mux_stream *stream, void *state)
+{
+    struct chanserv__call *call = state;
+    struct wire_open asked;
+    chanserv_outlet *o;
+    cs_err err;
+
+    if (chanserv__call_read(stream, call) != CS_OK)
+        return;
+    err = wire_open_unpack(cs_bytes_of(call->request, call->request_len), &asked);
+    if (err == CS_OK) {
+        uint64_t from = asked.from;
+
+        o = check(call->server, stream, &asked);
+        wire_open_clear(&asked);
+        chanserv__call_clear(call);
+        call->object = o;
+        if (o)
+            claim(o, stream, from);
+        return;
+    }
+    chanserv__call_clear(call);
+    call->server->counters.posts_refused_bad += err != CS_ENOMEM;
+    chanserv__refuse(stream, err == CS_ENOMEM ? WIRE_R_LIMIT : WIRE_R_BAD_REQUEST, NULL);
+}
+
+static const struct mux_stream_ops open_ops = {
+    .state_bytes = sizeof(struct chanserv__call),
+    .readable = readable,
+    .pull = chanserv__outlet_pull,
+    .end = chanserv__outlet_stream_end,
+};
+
+void chanserv__open_accept(mux_stream *stream, void *user)
+{
+    struct chanserv__call call = {.server = user};
+
+    if (mux_stream_accept(stream, &open_ops, &call) == CS_OK)
+        call.server->calls++;
+}

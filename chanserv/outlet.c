@@ -1,0 +1,322 @@
+/* outlet -- our end of a source: it asks its producer, and gives the reader's stream what it got.
+ *
+ *      held frame (or the rest of it)  ->  gap  ->  last word
+ *
+ * is the order of what can be pending; while nothing is, the producer is asked.  A gap that was
+ * declared before a frame goes out with that frame, so what is pending behind `held` came after. */
+#include "chanserv/server__in.h"
+
+/* Below this a copy into the stream's queue costs less than carrying a reference. */
+enum { REF_MIN = 4096 };
+
+cs_err chanserv__outlet_ask(chanserv_outlet *o, cs_ref *frame)
+{
+    void *state = chanserv__outlet_state(o);
+    cs_err err;
+
+    if (o->chan)
+        err = cs_chan_recv(o->chan, CS_NOW, frame);
+    else if (o->ops->next)
+        err = o->ops->next(o, &frame->bytes, state);
+    else
+        err = o->ops->next_ref(o, frame, state);
+    if (err == CS_OK)
+        o->flags |= CHANSERV__GIVEN;
+    else
+        *frame = (cs_ref){{NULL, 0}, NULL}; /* what came with a refusal is nobody's promise */
+    return err;
+}
+
+bool chanserv__outlet_too_large(chanserv_outlet *o, const cs_ref *frame)
+{
+    chanserv_server *server = o->post->server;
+
+    if (frame->bytes.len <= (uint64_t)server->options.frame_max_bytes)
+        return false;
+    server->counters.frames_too_large++;
+    chanserv_outlet_fail(o, CS_ETOOBIG, "a frame of %zu bytes is over the limit", frame->bytes.len);
+    chanserv__outlet_last(o, CS_ETOOBIG);
+    o->framework = WIRE_R_TOO_LARGE;
+    return true;
+}
+
+void chanserv__outlet_last(chanserv_outlet *o, cs_err status)
+{
+    if (o->flags & (CHANSERV__LAST | CHANSERV__CUT))
+        return;
+    o->status = status == CS_OK ? CS_DONE : status == CS_AGAIN ? CS_EMISUSE : status;
+    o->reason = cs_failed(o->status) ? CHANSERV__FAILED : CHANSERV__FINISHED;
+    o->flags |= CHANSERV__LAST;
+}
+
+/* The stream took nothing although it had room: no memory, or it is over and end() will come. */
+static void not_taken(chanserv_outlet *o, cs_err err)
+{
+    if (err == CS_ENOMEM)
+        chanserv__outlet_cut(o, WIRE_R_LIMIT, CS_ENOMEM, CHANSERV__FAILED);
+}
+
+/* One message.  `*frame` moves when it can and is long enough to pay; else it stays the caller's. */
+static inline cs_err send_piece(chanserv_outlet *o, cs_ref *frame, bool more)
+{
+    uint8_t head[WIRE_FRAME_HEAD];
+    cs_bytes front = cs_bytes_of(head, wire_frame_head(head, frame->bytes.len, more));
+    cs_err err;
+
+    if (frame->block && frame->bytes.len >= REF_MIN)
+        err = mux_stream_send_ref(o->stream, front, frame);
+    else
+        err = mux_stream_send(o->stream, front, frame->bytes);
+    if (err == CS_OK)
+        o->next++;
+    return err;
+}
+
+static inline void count_frame(chanserv_outlet *o, size_t len)
+{
+    o->post->server->counters.frames_out++;
+    o->post->server->counters.frame_bytes_out += len;
+}
+
+/* The next part of what is held, or all that is left of it. */
+static cs_err send_held(chanserv_outlet *o)
+{
+    const size_t part = (size_t)o->post->server->options.part_bytes;
+    const size_t len = o->held.bytes.len;
+    cs_ref piece;
+    cs_err err;
+
+    if (len <= part) {
+        err = send_piece(o, &o->held, false);
+        if (err == CS_OK) {
+            count_frame(o, len);
+            cs_ref_drop(&o->held);
+            o->flags &= (uint8_t)~CHANSERV__HELD;
+        }
+        return err;
+    }
+    if (o->held.block)
+        piece = cs_ref_slice(o->held, 0, part);
+    else
+        piece = (cs_ref){cs_bytes_of(o->held.bytes.base, part), NULL};
+    err = send_piece(o, &piece, true);
+    cs_ref_drop(&piece);
+    if (err == CS_OK) {
+        o->held.bytes.base = (const char *)o->held.bytes.base + part;
+        o->held.bytes.len -= part;
+        o->post->server->counters.frame_bytes_out += part;
+    }
+    return err;
+}
+
+static cs_err send_gap(chanserv_outlet *o)
+{
+    uint8_t msg[WIRE_GAP_MAX];
+    size_t len = wire_gap_put(msg, o->gap, o->gap_why);
+    cs_err err = mux_stream_send(o->stream, cs_bytes_of(msg, len), cs_bytes_of(NULL, 0));
+
+    if (err == CS_OK) {
+        o->next += o->gap;
+        o->gap = 0;
+        o->flags &= (uint8_t)~CHANSERV__GAP;
+        o->post->server->counters.gaps++;
+    }
+    return err;
+}
+
+static void say_last(chanserv_outlet *o)
+{
+    o->flags |= CHANSERV__SAID;
+    if (o->framework)
+        chanserv__refuse(o->stream, (enum wire_reason)o->framework, o->message);
+    else
+        mux_stream_finish(o->stream, o->status, cs_failed(o->status) ? o->message : NULL);
+}
+
+/* Answers whether the loop of pull may go on. */
+static bool send_pending(chanserv_outlet *o)
+{
+    cs_err err;
+
+    if (o->flags & CHANSERV__HELD) {
+        err = send_held(o);
+    } else if (o->flags & CHANSERV__GAP) {
+        err = send_gap(o);
+    } else {
+        say_last(o);
+        return false;
+    }
+    if (err != CS_OK)
+        not_taken(o, err);
+    return err == CS_OK;
+}
+
+/* The producer gave a frame and it cannot simply go: a gap goes first, or it has parts. */
+static bool take_frame(chanserv_outlet *o, cs_ref *frame)
+{
+    cs_err err;
+
+    if (chanserv__outlet_too_large(o, frame)) {
+        cs_ref_drop(frame);
+        return true;
+    }
+    if (o->flags & CHANSERV__GAP) {
+        err = send_gap(o);
+        if (err != CS_OK) {
+            cs_ref_drop(frame);
+            not_taken(o, err);
+            return false;
+        }
+    }
+    o->held = *frame;
+    o->flags |= CHANSERV__HELD;
+    return true;
+}
+
+/* The hottest loop of the server: one branch for everything that is rare. */
+static void pump(chanserv_outlet *o)
+{
+    const chanserv_server *server = o->post->server;
+    const size_t whole = (size_t)(server->options.part_bytes < server->options.frame_max_bytes
+                                      ? server->options.part_bytes
+                                      : server->options.frame_max_bytes);
+
+    while (mux_stream_room(o->stream) > 0) {
+        cs_ref frame = {{NULL, 0}, NULL};
+        cs_err err;
+
+        if (o->flags & CHANSERV__PENDING) {
+            if (!send_pending(o))
+                return;
+            continue;
+        }
+        err = chanserv__outlet_ask(o, &frame);
+        if (o->flags & CHANSERV__CUT) { /* in next() */
+            cs_ref_drop(&frame);
+            return;
+        }
+        if (err == CS_OK && !(o->flags & CHANSERV__GAP) && frame.bytes.len <= whole) {
+            const size_t len = frame.bytes.len;
+
+            err = send_piece(o, &frame, false);
+            cs_ref_drop(&frame);
+            if (err != CS_OK) {
+                not_taken(o, err);
+                return;
+            }
+            count_frame(o, len);
+        } else if (err == CS_OK) {
+            if (!take_frame(o, &frame))
+                return;
+        } else if (err != CS_AGAIN) {
+            chanserv__outlet_last(o, err);
+        } else if (!(o->flags & CHANSERV__PENDING)) {
+            return; /* asleep until chanserv_outlet_wake() */
+        }
+    }
+}
+
+void chanserv__outlet_pull(mux_stream *stream, void *state)
+{
+    chanserv_outlet *o = ((struct chanserv__call *)state)->object;
+
+    (void)stream;
+    if (!o || o->flags & (CHANSERV__SAID | CHANSERV__CUT))
+        return;
+    if (o->times)
+        chanserv__times_before_pull(o);
+    pump(o);
+    if (o->times)
+        chanserv__times_after_pull(o);
+}
+
+/* ---- What a producer may say ---------------------------------------------------------------- */
+
+void chanserv_outlet_wake(chanserv_outlet *o)
+{
+    if (o->life == CHANSERV__OPEN && !(o->flags & CHANSERV__OPENING))
+        mux_stream_wake(o->stream);
+}
+
+cs_err chanserv_outlet_number(chanserv_outlet *o, uint64_t seq)
+{
+    if (!(o->flags & CHANSERV__OPENING) || o->flags & CHANSERV__GIVEN || seq < o->next)
+        return CS_EMISUSE;
+    /* The reader counts from the number it asked for; what is not there any more is a gap. */
+    o->gap = seq - o->next;
+    o->gap_why = CHANSERV_GAP_EXPIRED;
+    if (o->gap)
+        o->flags |= CHANSERV__GAP;
+    else
+        o->flags &= (uint8_t)~CHANSERV__GAP;
+    return CS_OK;
+}
+
+void chanserv_outlet_skip(chanserv_outlet *o, uint64_t count, enum chanserv_gap why)
+{
+    if (count == 0 || o->life == CHANSERV__OVER || o->flags & (CHANSERV__LAST | CHANSERV__CUT))
+        return;
+    o->gap = count > UINT64_MAX - o->gap ? UINT64_MAX : o->gap + count;
+    o->gap_why = (uint8_t)why;
+    o->flags |= CHANSERV__GAP;
+    chanserv_outlet_wake(o);
+}
+
+cs_err chanserv_outlet_fail(chanserv_outlet *o, cs_err err, const char *format, ...)
+{
+    char *message;
+    va_list args;
+
+    va_start(args, format);
+    message = cs_vprintf(format, args);
+    va_end(args);
+    if (message) {
+        cs_free(o->message);
+        o->message = message;
+    }
+    return err;
+}
+
+void chanserv_outlet_finish(chanserv_outlet *o, cs_err status)
+{
+    if (o->life == CHANSERV__OVER)
+        return;
+    chanserv__outlet_last(o, status);
+    chanserv_outlet_wake(o);
+}
+
+void chanserv_outlet_cancel(chanserv_outlet *o, cs_err why)
+{
+    if (!cs_failed(why))
+        why = CS_EMISUSE;
+    if (o->life == CHANSERV__OVER || o->flags & CHANSERV__CUT)
+        return;
+    if (o->life == CHANSERV__WAITING) {
+        chanserv__outlet_over(o, why, CHANSERV__FAILED);
+        return;
+    }
+    o->flags &= (uint8_t)~CHANSERV__LAST; /* it overtakes a last word too */
+    chanserv__outlet_last(o, why);
+    o->framework = WIRE_NO_REASON;
+    if (o->life == CHANSERV__QUEUED) { /* the announcement will say it */
+        o->flags &= (uint8_t)~CHANSERV__GAP;
+        return;
+    }
+    o->flags |= CHANSERV__CUT;
+    mux_stream_abort(o->stream, why, o->message);
+}
+
+bool chanserv_outlet_is_open(const chanserv_outlet *o)
+{
+    return o->life == CHANSERV__OPEN;
+}
+
+void *chanserv_outlet_state(const chanserv_outlet *o)
+{
+    return chanserv__outlet_state(o);
+}
+
+chanserv_post *chanserv_outlet_post(const chanserv_outlet *o)
+{
+    return o->post;
+}

@@ -1,0 +1,171 @@
+/* outlet_life -- how an outlet comes and goes: its memory, its end, and what became of its stream.
+ *
+ * end() comes from a task of the CALL phase, whatever ended it, so it never comes inside a call of
+ * the producer's; the memory goes in the REAP phase after that. */
+#include "chanserv/server__in.h"
+
+cs_err chanserv__outlet_new(chanserv_post *post, cs_bytes header,
+                            const struct chanserv_outlet_ops *ops, const void *state,
+                            chanserv_outlet **ret)
+{
+    chanserv_server *server = post->server;
+    chanserv_outlet *o =
+        cs_zalloc_with(sizeof *o, ops->state_bytes ? ops->state_bytes : sizeof state);
+
+    if (!o)
+        return CS_ENOMEM;
+    if (header.len && cs_ref_copy(header, &o->held) != CS_OK) {
+        cs_free(o);
+        return CS_ENOMEM;
+    }
+    o->ops = ops;
+    o->post = post;
+    cs_link_init(&o->link);
+    if (!ops->state_bytes)
+        memcpy(cs_extra(o, sizeof *o), &state, sizeof state);
+    else if (state)
+        memcpy(cs_extra(o, sizeof *o), state, ops->state_bytes);
+    post->outlets++;
+    server->outlets++;
+    *ret = o;
+    return CS_OK;
+}
+
+/* Everything but the memory itself. */
+static void let_go(chanserv_outlet *o)
+{
+    cs_chan *chan = o->chan;
+
+    o->chan = NULL;
+    if (chan) {
+        (void)cs_chan_watch_recv(chan, o->post->server->loop, NULL, NULL);
+        cs_chan_cancel(chan);
+        cs_chan_free(chan);
+    }
+    cs_ref_drop(&o->held); /* the producer's own bytes have no block: nothing happens to them */
+    chanserv__times_free(o);
+}
+
+void chanserv__outlet_discard(chanserv_outlet *o)
+{
+    chanserv_post *post = o->post;
+
+    let_go(o);
+    cs_free(o->message);
+    cs_free(o);
+    post->server->outlets--;
+    chanserv__post_outlet_gone(post);
+}
+
+static void reap(cs_task *task)
+{
+    chanserv_outlet *o = CS_CONTAINER(task, chanserv_outlet, u.task);
+    chanserv_post *post = o->post;
+
+    cs_free(o->message);
+    cs_free(o);
+    chanserv__post_outlet_gone(post);
+}
+
+static void say_end(cs_task *task)
+{
+    chanserv_outlet *o = CS_CONTAINER(task, chanserv_outlet, u.task);
+
+    if (o->ops->end)
+        o->ops->end(o, o->status, chanserv__outlet_state(o));
+    cs_task_init(task, reap);
+    cs_task_post(o->post->server->loop, CS_REAP, task);
+}
+
+static void count_end(chanserv_server *server, const chanserv_outlet *o)
+{
+    server->counters.readers_left += o->reason == CHANSERV__LEFT;
+    server->counters.deadlines += o->reason == CHANSERV__DEADLINE;
+}
+
+/* What somebody is told who comes with the ticket later: a claimed one was used; one that the
+ * application gave up says so itself; all others came to nothing. */
+static cs_err told_later(const chanserv_outlet *o, enum chanserv__life was)
+{
+    if (was == CHANSERV__OPEN)
+        return CS_ECLAIMED;
+    return o->reason == CHANSERV__FAILED ? o->status : CS_EEXPIRED;
+}
+
+void chanserv__outlet_over(chanserv_outlet *o, cs_err why, enum chanserv__reason reason)
+{
+    chanserv_post *post = o->post;
+    chanserv_server *server = post->server;
+    enum chanserv__life was = (enum chanserv__life)o->life;
+
+    if (was == CHANSERV__OVER)
+        return;
+    if (was == CHANSERV__WAITING)
+        cs_unlink(&o->u.accept.link);
+    cs_unlink(&o->link);
+    o->life = CHANSERV__OVER;
+    o->stream = NULL;
+    o->status = why;
+    o->reason = (uint8_t)reason;
+    chanserv__ticket_die(server, o, told_later(o, was));
+    let_go(o);
+    server->outlets--;
+    if (was == CHANSERV__OPEN) {
+        server->counters.sources_open--;
+    } else {
+        server->counters.sources_waiting--;
+        post->unopened--;
+        chanserv__post_room(post);
+    }
+    count_end(server, o);
+    cs_task_init(&o->u.task, say_end);
+    cs_task_post(server->loop, CS_CALL, &o->u.task);
+}
+
+void chanserv__outlet_cut(chanserv_outlet *o, enum wire_reason framework, cs_err why,
+                          enum chanserv__reason reason)
+{
+    if (o->life != CHANSERV__OPEN) {
+        chanserv__outlet_over(o, why, reason);
+        return;
+    }
+    if (o->flags & CHANSERV__CUT)
+        return;
+    o->flags |= CHANSERV__CUT;
+    o->status = why;
+    o->reason = (uint8_t)reason;
+    chanserv__abort(o->stream, framework);
+}
+
+void chanserv__outlet_stream_end(mux_stream *stream, cs_err why, void *state)
+{
+    struct chanserv__call *call = state;
+    chanserv_outlet *o = call->object;
+    enum chanserv__reason reason;
+
+    (void)stream;
+    call->server->calls--;
+    chanserv__call_clear(call);
+    call->object = NULL;
+    if (!o)
+        return;
+    /* Our own word counts when it was said, and when it was the one that overtook the rest. */
+    if (o->flags & CHANSERV__CUT || (o->flags & CHANSERV__SAID && why == CS_DONE)) {
+        why = o->status;
+        reason = (enum chanserv__reason)o->reason;
+    } else {
+        why = chanserv__why_of(why, &reason);
+    }
+    CS_TRACE("server > #%u over: %s", (unsigned)o->seq, cs_strerror(why));
+    chanserv__outlet_over(o, why, reason);
+}
+
+const char *chanserv_outlet_reason(const chanserv_outlet *o)
+{
+    static const char *const tokens[] = {
+#define X(name, token) [CHANSERV__##name] = token,
+        CHANSERV__REASONS(X)
+#undef X
+    };
+    return tokens[o->reason];
+}

@@ -1,0 +1,90 @@
+/* outlet_times -- the clocks of an open outlet that are off by default.
+ *
+ *   serving   runs from its opening; ends it, whatever it does
+ *   write     runs while frames wait for a reader who takes none */
+#include "chanserv/server__in.h"
+
+struct chanserv__outlet_times {
+    cs_timer *serving, *write;
+    size_t queued; /* bytes that waited when we looked last */
+    bool running;
+};
+
+static void serving_due(void *user)
+{
+    chanserv__outlet_cut(user, WIRE_R_DEADLINE, CS_ETIMEOUT, CHANSERV__DEADLINE);
+}
+
+static void write_start(chanserv_outlet *o)
+{
+    o->times->queued = mux_stream_queued(o->stream);
+    o->times->running = o->times->queued > 0;
+    cs_timer_set(o->times->write,
+                 o->times->running ? o->post->server->options.write_timeout_ms : CS_OFF);
+}
+
+/* Less than before: the reader took something since, be it without our having been asked. */
+static void write_due(void *user)
+{
+    chanserv_outlet *o = user;
+    size_t queued = mux_stream_queued(o->stream);
+
+    if (queued > 0 && queued >= o->times->queued)
+        chanserv__outlet_cut(o, WIRE_R_STALLED, CS_ESTALLED, CHANSERV__STALLED);
+    else
+        write_start(o);
+}
+
+cs_err chanserv__times_new(chanserv_outlet *o)
+{
+    const struct chanserv_server_options *options = &o->post->server->options;
+    cs_loop *loop = o->post->server->loop;
+    cs_err err = CS_OK;
+
+    if (options->serving_timeout_ms == CS_OFF && options->write_timeout_ms == CS_OFF)
+        return CS_OK;
+    o->times = cs_zalloc(sizeof *o->times);
+    if (!o->times)
+        return CS_ENOMEM;
+    if (options->serving_timeout_ms != CS_OFF)
+        err = cs_timer_new(loop, serving_due, o, &o->times->serving);
+    if (err == CS_OK && options->write_timeout_ms != CS_OFF)
+        err = cs_timer_new(loop, write_due, o, &o->times->write);
+    if (err != CS_OK)
+        chanserv__times_free(o);
+    else if (o->times->serving)
+        cs_timer_set(o->times->serving, options->serving_timeout_ms);
+    return err;
+}
+
+void chanserv__times_free(chanserv_outlet *o)
+{
+    if (!o->times)
+        return;
+    if (o->times->serving)
+        cs_timer_free(o->times->serving);
+    if (o->times->write)
+        cs_timer_free(o->times->write);
+    cs_free(o->times);
+    o->times = NULL;
+}
+
+/* What went out between two pulls is the reader's taking. */
+void chanserv__times_before_pull(chanserv_outlet *o)
+{
+    if (o->times->running && mux_stream_queued(o->stream) < o->times->queued)
+        o->times->running = false;
+}
+
+void chanserv__times_after_pull(chanserv_outlet *o)
+{
+    struct chanserv__outlet_times *times = o->times;
+
+    /* A timeout, or the producer, may have ended it meanwhile. */
+    if (!times || !times->write || o->life != CHANSERV__OPEN || o->flags & CHANSERV__CUT)
+        return;
+    if (!times->running)
+        write_start(o);
+    else
+        times->queued = mux_stream_queued(o->stream);
+}

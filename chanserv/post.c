@@ -1,0 +1,464 @@
+/* post -- the life of a post: from the checks, through its source function and next(), to end().
+ *
+ *      request -> checks -> function -> next() ... -> closing -> stream over -> outlets gone -> end
+ *
+ * A refusal is a Trailers-Only answer and means: the function never ran (PROTOCOL, A6).  Once it
+ * was called, response HEADERS are sent whatever it answers, so that nobody posts again what may
+ * have had an effect. */
+#include "chanserv/server__in.h"
+
+#include "mux/rx.h"
+
+/* next() is asked this often before others get their turn. */
+enum { NEXT_MAX = 256 };
+
+static void run_task(cs_task *task);
+
+/* ---- Its memory: what was asked must outlive the stream and the connection ------------------ */
+
+static cs_bytes put(char **at, cs_bytes bytes)
+{
+    char *to = *at;
+
+    if (bytes.len)
+        memcpy(to, bytes.base, bytes.len);
+    *at += bytes.len;
+    return cs_bytes_of(to, bytes.len);
+}
+
+static void copy_asked(chanserv_post *post, mux_stream *stream, const struct wire_post *asked)
+{
+    const cs_pair *pairs = mux_stream_headers(stream, &post->metadata_len);
+    char *at;
+
+    post->metadata = cs_extra(post, sizeof *post);
+    at = (char *)(post->metadata + post->metadata_len);
+    for (size_t i = 0; i < post->metadata_len; i++) {
+        post->metadata[i].name = put(&at, pairs[i].name);
+        post->metadata[i].value = put(&at, pairs[i].value);
+    }
+    post->peer = *mux_stream_peer(stream);
+    post->peer.addr = put(&at, post->peer.addr);
+    post->service = put(&at, asked->service);
+    post->bucket = put(&at, asked->bucket);
+}
+
+static chanserv_post *post_new(chanserv_server *server, mux_stream *stream,
+                               const struct wire_post *asked)
+{
+    size_t n, size = asked->service.len + asked->bucket.len + mux_stream_peer(stream)->addr.len;
+    const cs_pair *pairs = mux_stream_headers(stream, &n);
+    chanserv_post *post;
+
+    for (size_t i = 0; i < n; i++)
+        size += sizeof *pairs + pairs[i].name.len + pairs[i].value.len;
+    post = cs_zalloc_with(sizeof *post, size);
+    if (!post)
+        return NULL;
+    copy_asked(post, stream, asked);
+    mux_stream_drop_headers(stream);
+    post->server = server;
+    post->stream = stream;
+    post->inline_bytes = asked->inline_bytes;
+    cs_task_init(&post->task, run_task);
+    cs_list_init(&post->queue);
+    cs_list_init(&post->waiting);
+    cs_list_init(&post->open);
+    cs_list_push(&server->posts, &post->link);
+    server->counters.posts++;
+    return post;
+}
+
+static void timers_free(chanserv_post *post)
+{
+    if (post->serving)
+        cs_timer_free(post->serving);
+    if (post->sourcing)
+        cs_timer_free(post->sourcing);
+    post->serving = post->sourcing = NULL;
+}
+
+/* The body, and what it is a view into. */
+static void body_free(chanserv_post *post)
+{
+    if (post->request)
+        wire_post_clear(&post->asked);
+    cs_free(post->request);
+    post->request = NULL;
+    post->body = cs_bytes_of(NULL, 0);
+}
+
+static void post_free(chanserv_post *post)
+{
+    cs_task_drop(&post->task);
+    timers_free(post);
+    cs_unlink(&post->link);
+    cs_free(post->state_block);
+    cs_free(post->message);
+    body_free(post);
+    cs_free(post);
+}
+
+/* ---- Its end -------------------------------------------------------------------------------- */
+
+static void reap_task(cs_task *task)
+{
+    post_free(CS_CONTAINER(task, chanserv_post, task));
+}
+
+static void end_task(cs_task *task)
+{
+    chanserv_post *post = CS_CONTAINER(task, chanserv_post, task);
+
+    if (post->ops && post->ops->end)
+        post->ops->end(post, post->why, post->state);
+    cs_task_init(task, reap_task);
+    cs_task_post(post->server->loop, CS_REAP, task);
+}
+
+static void perhaps_end(chanserv_post *post)
+{
+    if (post->stream || post->outlets > 0 || post->gone)
+        return;
+    post->gone = true;
+    cs_task_drop(&post->task);
+    cs_task_init(&post->task, end_task);
+    cs_task_post(post->server->loop, CS_CALL, &post->task);
+}
+
+void chanserv__post_outlet_gone(chanserv_post *post)
+{
+    post->outlets--;
+    perhaps_end(post);
+}
+
+void chanserv__post_end_unopened(chanserv_post *post, cs_err why, enum chanserv__reason reason)
+{
+    struct cs_list *lists[] = {&post->queue, &post->waiting};
+    struct cs_link *link;
+
+    for (size_t i = 0; i < 2; i++) {
+        while ((link = cs_list_first(lists[i])) != NULL)
+            chanserv__outlet_over(CS_CONTAINER(link, chanserv_outlet, link), why, reason);
+    }
+}
+
+/* The stream is over and so is the channel of sources.  A master that the server ended leaves its
+ * sources alone (they may still be opened); one that was cut takes the unopened with it: B8. */
+static void stream_end(mux_stream *stream, cs_err why, void *state)
+{
+    struct chanserv__call *call = state;
+    chanserv_post *post = call->object;
+    enum chanserv__reason reason = CHANSERV__FINISHED;
+    bool whole;
+
+    (void)stream;
+    call->server->calls--;
+    chanserv__call_clear(call);
+    call->object = NULL;
+    if (!post)
+        return;
+    whole = why == CS_DONE && post->said && !post->cut;
+    if (post->cut)
+        (void)chanserv__why_of(post->cut, &reason);
+    post->why = whole ? post->status : post->cut ? post->cut : chanserv__why_of(why, &reason);
+    post->stream = NULL;
+    post->closing = true;
+    cs_task_drop(&post->task);
+    timers_free(post);
+    post->server->counters.posts--;
+    post->server->counters.deadlines += reason == CHANSERV__DEADLINE;
+    if (post->ops && post->ops->closed)
+        post->ops->closed(post, post->why, post->state);
+    if (!whole && (reason == CHANSERV__DEADLINE || reason == CHANSERV__SHUTDOWN))
+        chanserv__post_end_unopened(post, post->why, reason);
+    else if (!whole)
+        chanserv__post_end_unopened(post, CS_ECANCELED, CHANSERV__POST_CANCELLED);
+    perhaps_end(post);
+}
+
+void chanserv__post_cut(chanserv_post *post, enum wire_reason framework, cs_err why)
+{
+    if (!post->stream || post->cut)
+        return;
+    post->cut = why;
+    post->closing = true;
+    /* Trailers-Only would say that the function never ran. */
+    mux_stream_send_headers(post->stream);
+    chanserv__abort(post->stream, framework);
+}
+
+/* ---- Its clocks ----------------------------------------------------------------------------- */
+
+static void serving_due(void *user)
+{
+    chanserv__post_cut(user, WIRE_R_DEADLINE, CS_ETIMEOUT);
+}
+
+/* Silence is the producer's only while nothing waits for the client. */
+static void sourcing_due(void *user)
+{
+    chanserv_post *post = user;
+
+    if (post->closing)
+        return;
+    if (cs_list_empty(&post->queue))
+        chanserv__post_cut(post, WIRE_R_DEADLINE, CS_ETIMEOUT);
+    else
+        cs_timer_set(post->sourcing, post->server->options.sourcing_timeout_ms);
+}
+
+static cs_err clock_start(chanserv_post *post, int after_ms, void (*due)(void *user),
+                          cs_timer **timer)
+{
+    cs_err err;
+
+    if (after_ms == CS_OFF)
+        return CS_OK;
+    err = cs_timer_new(post->server->loop, due, post, timer);
+    if (err == CS_OK)
+        cs_timer_set(*timer, after_ms);
+    return err;
+}
+
+/* ---- Running -------------------------------------------------------------------------------- */
+
+void chanserv__post_close(chanserv_post *post, cs_err status)
+{
+    if (post->closing)
+        return;
+    post->closing = true;
+    post->status = status == CS_OK ? CS_DONE : status;
+    if (!cs_failed(post->status) && (post->lost || post->refused)) {
+        post->status = post->lost ? post->lost : CS_ELIMIT;
+        post->framework = chanserv__reason_of(post->status);
+        chanserv_post_fail(post, post->status, "announcement lost: %s",
+                           cs_strerror(post->lost ? post->lost : CS_AGAIN));
+    }
+    if (!post->in_function)
+        mux_stream_wake(post->stream);
+}
+
+/* What the source function, or next(), said. */
+static void answered(chanserv_post *post, cs_err answer)
+{
+    bool can_go_on = post->kept && (answer == CS_AGAIN || post->ops->next);
+
+    post->hungry = false;
+    if (post->closing)
+        return;
+    if (answer == CS_DONE || cs_failed(answer)) {
+        chanserv__post_close(post, answer);
+    } else if (!can_go_on) {
+        chanserv_post_fail(post, CS_EMISUSE,
+                           "the source function wants to go on without chanserv_post_keep()");
+        chanserv__post_close(post, CS_EMISUSE);
+    } else {
+        /* Told to wait by announce(): it comes again by itself when there is room. */
+        post->hungry = answer == CS_OK || post->refused;
+    }
+}
+
+static void run_task(cs_task *task)
+{
+    chanserv_post *post = CS_CONTAINER(task, chanserv_post, task);
+
+    for (int i = 0; post->hungry && !post->full && !post->closing; i++) {
+        if (i == NEXT_MAX) {
+            cs_task_post(post->server->loop, CS_CALL, task);
+            return;
+        }
+        answered(post, post->ops->next(post, post->state));
+    }
+}
+
+void chanserv_post_wake(chanserv_post *post)
+{
+    if (post->closing || !post->ops || !post->ops->next)
+        return;
+    post->hungry = true;
+    if (!post->full)
+        cs_task_post(post->server->loop, CS_CALL, &post->task);
+}
+
+void chanserv__post_room(chanserv_post *post)
+{
+    const struct chanserv_server_options *options = &post->server->options;
+
+    if (post->closing || !post->full)
+        return;
+    if (post->queue_bytes >= (uint64_t)options->post_queue_bytes ||
+        post->unopened >= (uint64_t)options->post_sources_max)
+        return;
+    post->full = false;
+    if (post->hungry)
+        cs_task_post(post->server->loop, CS_CALL, &post->task);
+}
+
+void chanserv_post_finish(chanserv_post *post, cs_err status)
+{
+    if (status == CS_AGAIN)
+        status = CS_EMISUSE;
+    if (post->stream)
+        chanserv__post_close(post, status);
+}
+
+cs_err chanserv_post_fail(chanserv_post *post, cs_err err, const char *format, ...)
+{
+    char *message;
+    va_list args;
+
+    va_start(args, format);
+    message = cs_vprintf(format, args);
+    va_end(args);
+    if (message) {
+        cs_free(post->message);
+        post->message = message;
+    }
+    return err;
+}
+
+cs_err chanserv_post_keep(chanserv_post *post, const struct chanserv_post_ops *ops, void *state)
+{
+    if (!post->in_function || post->kept || !ops)
+        return CS_EMISUSE;
+    for (size_t i = 0; i < sizeof ops->reserved / sizeof *ops->reserved; i++) {
+        if (ops->reserved[i])
+            return CS_EMISUSE;
+    }
+    post->state = state;
+    if (ops->state_bytes) {
+        post->state = post->state_block = cs_zalloc(ops->state_bytes);
+        if (!post->state)
+            return CS_ENOMEM;
+        if (state)
+            memcpy(post->state, state, ops->state_bytes);
+    }
+    post->ops = ops;
+    post->kept = true;
+    return CS_OK;
+}
+
+/* ---- The method ----------------------------------------------------------------------------- */
+
+/* The checks in the order of PROTOCOL's section 3; WIRE_NO_REASON: all passed. */
+static enum wire_reason check(chanserv_server *server, mux_stream *stream,
+                              const struct wire_post *asked, struct chanserv__service **ret)
+{
+    cs_err err;
+
+    if (!wire_service_name_ok(asked->service)) {
+        server->counters.posts_refused_bad++;
+        return WIRE_R_BAD_REQUEST;
+    }
+    if (asked->from > 0 || asked->channel.present)
+        return WIRE_R_NO_SESSION;
+    if (server->dying)
+        return WIRE_R_DRAINING;
+    *ret = cs_names_get(&server->services, asked->service);
+    if (!*ret) {
+        server->counters.posts_refused_no_service++;
+        return WIRE_R_NO_SERVICE;
+    }
+    err = chanserv__authorise(server, CHANSERV_POST, asked->service, stream);
+    if (err != CS_OK) {
+        server->counters.posts_refused_denied++;
+        return err == CS_EAUTH ? WIRE_R_NO_IDENTITY : WIRE_R_DENIED;
+    }
+    if (server->counters.posts >= (uint64_t)server->options.posts_max) {
+        server->counters.posts_refused_limit++;
+        return WIRE_R_LIMIT;
+    }
+    return server->dying ? WIRE_R_DRAINING : WIRE_NO_REASON; /* the hook may have freed it */
+}
+
+/* Everything that may fail, before the function is called. */
+static cs_err prepare(chanserv_post *post)
+{
+    chanserv_server *server = post->server;
+    cs_err err =
+        mux_stream_set_header(post->stream, "chanserv-instance", cs_str(server->instance_hex));
+
+    if (err == CS_OK)
+        err = clock_start(post, server->options.serving_timeout_ms, serving_due, &post->serving);
+    if (err == CS_OK)
+        err = clock_start(post, server->options.sourcing_timeout_ms, sourcing_due, &post->sourcing);
+    return err;
+}
+
+static void run_function(chanserv_post *post, chanserv_source_fn *fn, void *user)
+{
+    cs_err answer;
+
+    post->server->counters.posts_total++;
+    post->in_function = true;
+    answer = fn(post, post->body, user);
+    post->in_function = false;
+    if (!post->kept)
+        body_free(post);
+    mux_stream_send_headers(post->stream);
+    if (!cs_list_empty(&post->queue) || post->closing)
+        mux_stream_wake(post->stream);
+    answered(post, answer);
+    if (post->hungry)
+        cs_task_post(post->server->loop, CS_CALL, &post->task);
+}
+
+static void post_request(mux_stream *stream, struct chanserv__call *call)
+{
+    chanserv_server *server = call->server;
+    struct chanserv__service *service = NULL;
+    struct wire_post asked;
+    enum wire_reason refusal;
+    chanserv_post *post = NULL;
+    cs_err err = wire_post_unpack(cs_bytes_of(call->request, call->request_len), &asked);
+
+    if (err != CS_OK) {
+        server->counters.posts_refused_bad += err != CS_ENOMEM;
+        chanserv__refuse(stream, err == CS_ENOMEM ? WIRE_R_LIMIT : WIRE_R_BAD_REQUEST, NULL);
+        chanserv__call_clear(call);
+        return;
+    }
+    refusal = check(server, stream, &asked, &service);
+    if (refusal == WIRE_NO_REASON && (post = post_new(server, stream, &asked)) == NULL)
+        refusal = WIRE_R_LIMIT;
+    if (post && prepare(post) != CS_OK) {
+        server->counters.posts--;
+        post_free(post);
+        refusal = WIRE_R_LIMIT;
+    }
+    if (refusal != WIRE_NO_REASON) {
+        wire_post_clear(&asked);
+        chanserv__call_clear(call);
+        chanserv__refuse(stream, refusal, NULL);
+        return;
+    }
+    call->object = post;
+    post->asked = asked;
+    post->request = call->request;
+    call->request = NULL;
+    post->body = asked.body;
+    CS_TRACE("server > post %.*s, %zu bytes", CS_FMT(post->service), post->body.len);
+    run_function(post, service->fn, service->user);
+}
+
+static void readable(mux_stream *stream, void *state)
+{
+    if (chanserv__call_read(stream, state) == CS_OK)
+        post_request(stream, state);
+}
+
+static const struct mux_stream_ops master_ops = {
+    .state_bytes = sizeof(struct chanserv__call),
+    .readable = readable,
+    .pull = chanserv__announce_pull,
+    .end = stream_end,
+};
+
+void chanserv__post_accept(mux_stream *stream, void *user)
+{
+    struct chanserv__call call = {.server = user};
+
+    if (mux_stream_accept(stream, &master_ops, &call) == CS_OK)
+        call.server->calls++;
+}

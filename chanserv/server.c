@@ -1,0 +1,367 @@
+/* server -- the object: its services, its listeners, its running, and its going.
+ *
+ * Going is in two steps, because what was told to end still has something to say:
+ *
+ *   1  every stream is given its last status (UNAVAILABLE, "draining"), every source that nobody
+ *      opened ends, every thread is told
+ *   2  what is left of streams and connections is cut; when all ends came, the memory goes
+ *
+ * From outside the loop is turned in between; in a callback the steps are tasks of the REAP
+ * phase, this turn's and the next ones'. */
+#include "chanserv/server__in.h"
+
+#include "mux/local.h"
+
+#include <stdio.h>
+
+/* ---- Options -------------------------------------------------------------------------------- */
+
+static int64_t bytes_or(int64_t given, int64_t standard)
+{
+    return given == 0 ? standard : given < 0 ? INT64_MAX : given;
+}
+
+static int64_t at_most(int64_t n, int64_t limit)
+{
+    return n < limit ? n : limit;
+}
+
+static int timeout_or(int given, int standard)
+{
+    return given == 0 ? standard : given < 0 ? CS_OFF : given;
+}
+
+/* A part must fit the 4 MiB that gRPC clients take by default, and so must an announcement. */
+enum { PART_LIMIT = (4 << 20) - 64, INLINE_LIMIT = 1 << 20, HEADER_LIMIT = 1 << 20 };
+
+static void resolve(struct chanserv_server_options *o)
+{
+    o->serving_timeout_ms = timeout_or(o->serving_timeout_ms, CS_OFF);
+    o->sourcing_timeout_ms = timeout_or(o->sourcing_timeout_ms, CS_OFF);
+    o->accept_timeout_ms = timeout_or(o->accept_timeout_ms, 30000);
+    o->write_timeout_ms = timeout_or(o->write_timeout_ms, CS_OFF);
+    o->inline_max_bytes =
+        o->inline_max_bytes < 0 ? 0 : at_most(bytes_or(o->inline_max_bytes, 65536), INLINE_LIMIT);
+    o->frame_max_bytes = bytes_or(o->frame_max_bytes, (int64_t)100 << 20);
+    o->part_bytes = at_most(bytes_or(o->part_bytes, 1 << 20), PART_LIMIT);
+    o->body_max_bytes = bytes_or(o->body_max_bytes, 4 << 20);
+    o->header_max_bytes = at_most(bytes_or(o->header_max_bytes, 65536), HEADER_LIMIT);
+    o->posts_max = bytes_or(o->posts_max, 100000);
+    o->sources_max = bytes_or(o->sources_max, 1000000);
+    o->post_sources_max = bytes_or(o->post_sources_max, 65536);
+    o->post_queue_bytes = bytes_or(o->post_queue_bytes, 1 << 20);
+    o->connections_max = bytes_or(o->connections_max, 10000);
+    if (o->net.message_max_bytes == 0) /* a body is judged before it is here */
+        o->net.message_max_bytes = at_most(o->body_max_bytes, UINT32_MAX);
+}
+
+static bool options_ok(const struct chanserv_server_options *o)
+{
+    for (size_t i = 0; i < sizeof o->reserved / sizeof *o->reserved; i++) {
+        if (o->reserved[i])
+            return false;
+    }
+    return true;
+}
+
+/* ---- Making it ------------------------------------------------------------------------------ */
+
+static void reap_task(cs_task *task);
+
+static void server_fini(chanserv_server *server)
+{
+    size_t at = 0;
+    void *service;
+
+    cs_free(server->ports);
+    if (server->handlers)
+        mux_handlers_free(server->handlers);
+    while (cs_names_each(&server->services, &at, &service))
+        cs_free(service);
+    cs_names_fini(&server->services);
+    chanserv__tickets_fini(&server->tickets);
+    if (server->accept_timer)
+        cs_timer_free(server->accept_timer);
+    cs_task_drop(&server->reap);
+    cs_free(server->story);
+}
+
+static void server_destroy(chanserv_server *server)
+{
+    cs_loop *own = server->own_loop ? server->loop : NULL;
+
+    server_fini(server);
+    cs_free(server);
+    if (own)
+        cs_loop_free(own);
+}
+
+static cs_err server_init(chanserv_server *server)
+{
+    static const char digits[] = "0123456789abcdef";
+    cs_err err = cs_random(server->instance, sizeof server->instance);
+
+    for (size_t i = 0; i < sizeof server->instance; i++) {
+        server->instance_hex[2 * i] = digits[server->instance[i] >> 4];
+        server->instance_hex[2 * i + 1] = digits[server->instance[i] & 15];
+    }
+    if (err == CS_OK)
+        err = cs_timer_new(server->loop, chanserv__accept_due, server, &server->accept_timer);
+    if (err == CS_OK)
+        err = mux_handlers_new(&server->handlers);
+    if (err == CS_OK)
+        err = mux_handle(server->handlers, "/chanserv.v1.Chanserv/Post", chanserv__post_accept,
+                         server);
+    if (err == CS_OK)
+        err = mux_handle(server->handlers, "/chanserv.v1.Chanserv/Open", chanserv__open_accept,
+                         server);
+    if (err == CS_OK)
+        err = mux_handle(server->handlers, "/chanserv.v1.Chanserv/Services",
+                         chanserv__services_accept, server);
+    return err;
+}
+
+cs_err chanserv_server_new(cs_loop *loop, const struct chanserv_server_options *options,
+                           chanserv_server **ret)
+{
+    chanserv_server *server;
+    cs_err err;
+
+    if (options && !options_ok(options))
+        return CS_EMISUSE;
+    server = cs_zalloc(sizeof *server);
+    if (!server)
+        return CS_ENOMEM;
+    if (options)
+        server->options = *options;
+    resolve(&server->options);
+    server->loop = loop;
+    cs_task_init(&server->reap, reap_task);
+    cs_list_init(&server->posts);
+    cs_list_init(&server->accept);
+    cs_list_init(&server->watchers);
+    cs_list_init(&server->gos);
+    if (!loop) {
+        err = cs_loop_new(NULL, &server->loop);
+        if (err != CS_OK) {
+            cs_free(server);
+            return err;
+        }
+        server->own_loop = true;
+    }
+    err = server_init(server);
+    if (err != CS_OK) {
+        server_destroy(server);
+        return err;
+    }
+    *ret = server;
+    return CS_OK;
+}
+
+/* The first call of setting up that fails is what run() answers. */
+static cs_err stick(chanserv_server *server, cs_err err, const char *what, const char *words)
+{
+    if (server->sticky == CS_OK) {
+        server->sticky = err;
+        cs_story(&server->story, "%s%s", what, words);
+    }
+    return err;
+}
+
+/* ---- Services ------------------------------------------------------------------------------- */
+
+cs_err chanserv_serve(chanserv_server *server, const char *service, chanserv_source_fn *fn,
+                      void *user)
+{
+    struct chanserv__service *s;
+    size_t len = strlen(service);
+    cs_err err;
+
+    if (!fn || !wire_service_name_ok(cs_bytes_of(service, len)))
+        return stick(server, CS_EINVAL, "serve: not the name of a service: ", service);
+    if (cs_names_get(&server->services, cs_bytes_of(service, len)))
+        return stick(server, CS_EEXIST, "serve: served already: ", service);
+    s = cs_zalloc(sizeof *s + len + 1);
+    if (!s)
+        return stick(server, CS_ENOMEM, "serve: out of memory: ", service);
+    s->fn = fn;
+    s->user = user;
+    s->name_len = len;
+    memcpy(s->name, service, len);
+    err = cs_names_put(&server->services, cs_bytes_of(s->name, len), s);
+    if (err != CS_OK) {
+        cs_free(s);
+        return stick(server, err, "serve: out of memory: ", service);
+    }
+    chanserv__services_changed(server);
+    return CS_OK;
+}
+
+cs_err chanserv_unserve(chanserv_server *server, const char *service)
+{
+    void *s = cs_names_remove(&server->services, cs_str(service));
+
+    if (!s)
+        return CS_ENOENT;
+    cs_free(s);
+    chanserv__services_changed(server);
+    return CS_OK;
+}
+
+/* ---- Listening ------------------------------------------------------------------------------ */
+
+cs_err chanserv_listen(chanserv_server *server, const char *addr)
+{
+    char why[256] = "";
+    mux_port **ports, *port;
+    cs_err err;
+
+    ports = cs_realloc(server->ports, (server->ports_len + 1) * sizeof *ports);
+    if (!ports)
+        return stick(server, CS_ENOMEM, "listen: out of memory: ", addr);
+    server->ports = ports;
+    err = mux_listen(server->loop, addr, &server->options.net, server->handlers, &port, why,
+                     sizeof why);
+    if (err != CS_OK) {
+        if (why[0])
+            return stick(server, err, "", why);
+        snprintf(why, sizeof why, "%s: %s", addr, cs_strerror(err));
+        return stick(server, err, "listen ", why);
+    }
+    if (!server->options.insecure && !mux_port_is_local(port)) {
+        snprintf(why, sizeof why,
+                 "%s: strangers could read and post in plain text: listen on localhost or a unix "
+                 "socket, or set options.insecure",
+                 mux_port_addr(port));
+        mux_port_free(port);
+        return stick(server, CS_EPERM, "listen ", why);
+    }
+    server->ports[server->ports_len++] = port;
+    return CS_OK;
+}
+
+const char *chanserv_server_addr(const chanserv_server *server, size_t i)
+{
+    return i < server->ports_len ? mux_port_addr(server->ports[i]) : NULL;
+}
+
+/* ---- Running -------------------------------------------------------------------------------- */
+
+cs_err chanserv_server_run(chanserv_server *server)
+{
+    bool signals = server->options.signals;
+    cs_loop *loop = server->loop;
+    bool own;
+    cs_err err;
+
+    if (server->sticky != CS_OK)
+        return server->sticky;
+    if (cs_loop_in_turn(loop))
+        return CS_EMISUSE;
+    if (signals && (err = chanserv__signals_on(loop)) != CS_OK)
+        return err;
+    own = server->own_loop;
+    err = cs_loop_run(loop);
+    if (signals)
+        chanserv__signals_off(loop);
+    if (!own) /* and perhaps the server is gone */
+        return err;
+    if (server->dying) { /* freed in a callback: the loop could not go under its own feet */
+        cs_loop_last_turn(loop);
+        server_destroy(server);
+    }
+    return err;
+}
+
+void chanserv_server_stop(chanserv_server *server)
+{
+    cs_loop_stop(server->loop);
+}
+
+const char *chanserv_server_errmsg(const chanserv_server *server)
+{
+    return server->story ? server->story : "";
+}
+
+cs_loop *chanserv_server_loop(const chanserv_server *server)
+{
+    return server->loop;
+}
+
+mux_handlers *chanserv__server_handlers(struct chanserv_server *server)
+{
+    return server->handlers;
+}
+
+const struct mux_options *chanserv__server_net(struct chanserv_server *server)
+{
+    return &server->options.net;
+}
+
+/* ---- Going ---------------------------------------------------------------------------------- */
+
+/* A connection that stands could still bring a call. */
+static bool all_gone(const chanserv_server *server)
+{
+    return cs_list_empty(&server->posts) && server->calls == 0 &&
+           mux_handlers_stats(server->handlers)->connections == 0;
+}
+
+static void tell_all(chanserv_server *server)
+{
+    struct cs_link *link = cs_list_first(&server->posts);
+
+    server->dying = true;
+    for (; link; link = cs_list_next(&server->posts, link)) {
+        chanserv_post *post = CS_CONTAINER(link, chanserv_post, link);
+
+        chanserv__post_cut(post, WIRE_R_DRAINING, CS_EDRAIN);
+        chanserv__post_end_unopened(post, CS_EDRAIN, CHANSERV__SHUTDOWN);
+        for (struct cs_link *at = cs_list_first(&post->open); at;
+             at = cs_list_next(&post->open, at))
+            chanserv__outlet_cut(CS_CONTAINER(at, chanserv_outlet, link), WIRE_R_DRAINING,
+                                 CS_EDRAIN, CHANSERV__SHUTDOWN);
+    }
+    chanserv__services_shut(server);
+    chanserv__go_stop(server);
+}
+
+static void break_all(chanserv_server *server)
+{
+    for (size_t i = 0; i < server->ports_len; i++)
+        mux_port_free(server->ports[i]);
+    server->ports_len = 0;
+    mux_handlers_end_local(server->handlers);
+    chanserv__go_join(server);
+}
+
+static void reap_task(cs_task *task)
+{
+    chanserv_server *server = CS_CONTAINER(task, chanserv_server, reap);
+
+    if (!server->dead) {
+        server->dead = true;
+        break_all(server);
+    }
+    if (!all_gone(server))
+        cs_task_post(server->loop, CS_REAP, task);
+    else if (server->own_loop)
+        cs_loop_stop(server->loop); /* chanserv_server_run() sees to the rest */
+    else
+        server_destroy(server);
+}
+
+void chanserv_server_free(chanserv_server *server)
+{
+    if (!server || server->dying)
+        return;
+    tell_all(server);
+    if (cs_loop_in_turn(server->loop)) {
+        cs_task_post(server->loop, CS_REAP, &server->reap);
+        return;
+    }
+    cs_loop_last_turn(server->loop);
+    break_all(server);
+    cs_loop_last_turn(server->loop);
+    server_destroy(server);
+}

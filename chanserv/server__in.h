@@ -1,0 +1,266 @@
+/* server__in -- what the files of the server share.  Private to chanserv.
+ *
+ *   server ─┬─ services          by name
+ *           ├─ posts ── post ─┬─ queue     outlets whose announcement is not yet said
+ *           │                 ├─ waiting   said, and nobody has opened them
+ *           │                 └─ open      each with a stream of its own
+ *           ├─ tickets           index -> outlet, and the dead
+ *           ├─ accept            all waiting outlets in order of being said
+ *           └─ gos               threads of chanserv_go
+ *
+ * An outlet is on its way through four lives: QUEUED, WAITING, OPEN, OVER; only forward, and any
+ * of them may be left out.  A post is over when its stream is; its record stays until its last
+ * outlet is gone.
+ */
+#ifndef CHANSERV_SERVER_IN_H
+#define CHANSERV_SERVER_IN_H
+
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/trace.h"
+#include "base/turn.h"
+#include "chanserv/server.h"
+#include "mux/stats.h"
+#include "proto/status.h"
+#include "proto/wire.h"
+
+/* ---- For the client half (chanserv_join_local) --------------------------------------------- */
+
+mux_handlers *chanserv__server_handlers(struct chanserv_server *server);
+const struct mux_options *chanserv__server_net(struct chanserv_server *server);
+
+/* ---- Why an outlet ended: the finer word ---------------------------------------------------- */
+
+#define CHANSERV__REASONS(X)                                                                       \
+    X(NONE, "")                                                                                    \
+    X(FINISHED, "done")                                                                            \
+    X(LEFT, "client-left")                                                                         \
+    X(POST_CANCELLED, "post-cancelled")                                                            \
+    X(ACCEPT_TIMEOUT, "accept-timeout")                                                            \
+    X(DEADLINE, "deadline")                                                                        \
+    X(STALLED, "stalled")                                                                          \
+    X(SHUTDOWN, "shutdown")                                                                        \
+    X(FAILED, "failed")
+enum chanserv__reason {
+#define X(name, token) CHANSERV__##name,
+    CHANSERV__REASONS(X)
+#undef X
+};
+
+/* ---- Outlets --------------------------------------------------------------------------------- */
+
+enum chanserv__life { CHANSERV__QUEUED, CHANSERV__WAITING, CHANSERV__OPEN, CHANSERV__OVER };
+
+enum {
+    CHANSERV__HELD = 1, /* `held` is a frame, or what is left of one */
+    CHANSERV__GAP = 2,  /* `gap` numbers were left out behind what is held */
+    CHANSERV__LAST = 4, /* `status` is the last word, behind both */
+    CHANSERV__PENDING = CHANSERV__HELD | CHANSERV__GAP | CHANSERV__LAST,
+    CHANSERV__SAID = 8,     /* the last word was given to the stream, which now only has to end */
+    CHANSERV__CUT = 16,     /* the same, and it overtook the frames */
+    CHANSERV__ASKED = 32,   /* open() was called, ahead of anybody's opening */
+    CHANSERV__GIVEN = 64,   /* a frame was given */
+    CHANSERV__OPENING = 128 /* open() is on the stack */
+};
+
+struct chanserv__outlet_times; /* outlet_times.c; only when an option asks for it */
+
+/* There may be a million of these: what is not needed at the same time shares its place. */
+struct chanserv_outlet {
+    const struct chanserv_outlet_ops *ops;
+    chanserv_post *post;
+    mux_stream *stream;  /* OPEN only */
+    struct cs_link link; /* of one of its post's lists, until OVER */
+    union {
+        struct {
+            struct cs_link link; /* of server->accept */
+            int64_t since_ms;
+        } accept;     /* WAITING only */
+        cs_task task; /* OVER only: end(), then its memory */
+    } u;
+    cs_ref held;    /* QUEUED: the header; later see CHANSERV__HELD; block NULL: the producer's */
+    uint64_t index; /* the public part of its ticket; 0: none yet */
+    uint8_t secret[16];
+    uint64_t next; /* the number of the next message that is sent */
+    uint64_t gap;
+    cs_chan *chan; /* poured: frames come from here */
+    char *message; /* chanserv_outlet_fail() */
+    struct chanserv__outlet_times *times;
+    cs_err status;                                   /* the last word; OVER: what end() is told */
+    uint32_t seq;                                    /* its place in the post, for traces */
+    uint8_t life, flags, gap_why, reason, framework; /* framework: enum wire_reason of `status` */
+    /* The state of ops->state_bytes bytes follows, or the pointer to it. */
+};
+
+static inline void *chanserv__outlet_state(const chanserv_outlet *outlet)
+{
+    /* The const is the caller's promise about the outlet, not about the user's state in it. */
+    void *extra = cs_extra((void *)(uintptr_t)outlet, sizeof *outlet);
+    return outlet->ops->state_bytes ? extra : *(void **)extra;
+}
+
+/* Makes it, QUEUED but in no list yet; `chanserv__outlet_discard` is for one that stays so. */
+cs_err chanserv__outlet_new(chanserv_post *post, cs_bytes header,
+                            const struct chanserv_outlet_ops *ops, const void *state,
+                            chanserv_outlet **ret);
+void chanserv__outlet_discard(chanserv_outlet *outlet);
+
+/* The producer's answer; a frame with block NULL is still the producer's. */
+cs_err chanserv__outlet_ask(chanserv_outlet *outlet, cs_ref *frame);
+cs_err chanserv__outlet_call_open(chanserv_outlet *outlet, uint64_t from);
+bool chanserv__outlet_too_large(chanserv_outlet *outlet, const cs_ref *frame); /* then it failed */
+void chanserv__outlet_last(chanserv_outlet *outlet, cs_err status);
+
+/* A status of the framework's: an open one overtakes its frames, any other ends here and now. */
+void chanserv__outlet_cut(chanserv_outlet *outlet, enum wire_reason framework, cs_err why,
+                          enum chanserv__reason reason);
+/* It is over: out of all lists, its ticket dead; end() comes in the CALL phase. */
+void chanserv__outlet_over(chanserv_outlet *outlet, cs_err why, enum chanserv__reason reason);
+
+void chanserv__outlet_pull(mux_stream *stream, void *state);
+void chanserv__outlet_stream_end(mux_stream *stream, cs_err why, void *state);
+
+cs_err chanserv__times_new(chanserv_outlet *outlet); /* starts serving_timeout_ms */
+void chanserv__times_free(chanserv_outlet *outlet);
+void chanserv__times_before_pull(chanserv_outlet *outlet);
+void chanserv__times_after_pull(chanserv_outlet *outlet);
+
+/* ---- Posts ----------------------------------------------------------------------------------- */
+
+struct chanserv_post {
+    chanserv_server *server;
+    mux_stream *stream; /* NULL: over */
+    const struct chanserv_post_ops *ops;
+    void *state, *state_block; /* state_block: ours to free */
+    struct cs_link link;       /* of server->posts */
+    struct cs_list queue, waiting, open;
+    size_t outlets;     /* whose memory is still there */
+    size_t unopened;    /* in queue and waiting */
+    size_t queue_bytes; /* of the announcements in queue */
+    uint64_t seq;       /* of the next announcement */
+    cs_task task;       /* next(); when over: end(), then its memory */
+    cs_timer *serving, *sourcing;
+    cs_err status, why;         /* what it ended with; what closed() and end() are told */
+    cs_err lost;                /* an announcement that failed: nothing is lost in silence */
+    cs_err cut;                 /* the framework ended it */
+    enum wire_reason framework; /* of `status` */
+    bool in_function, kept, hungry, closing, said, gone;
+    bool full;    /* an announcement was told to wait: all are, until there is room */
+    bool refused; /* and none was taken since */
+    uint32_t inline_bytes;
+    char *message;
+    char *request; /* the message that `asked` and so the body are views of */
+    struct wire_post asked;
+    cs_bytes service, bucket, body;
+    cs_pair *metadata;
+    size_t metadata_len;
+    struct mux_peer peer;
+};
+
+void chanserv__post_accept(mux_stream *stream, void *user);
+/* A status of the framework's, at once. */
+void chanserv__post_cut(chanserv_post *post, enum wire_reason framework, cs_err why);
+void chanserv__post_end_unopened(chanserv_post *post, cs_err why, enum chanserv__reason reason);
+void chanserv__post_room(chanserv_post *post);        /* perhaps there is room again */
+void chanserv__post_outlet_gone(chanserv_post *post); /* an outlet's memory is gone */
+void chanserv__post_close(chanserv_post *post, cs_err status);
+void chanserv__announce_pull(mux_stream *stream, void *state);
+void chanserv__announce_queue(chanserv_outlet *outlet);
+cs_err chanserv__announce_check(chanserv_post *post, cs_bytes header);
+cs_err chanserv__announce_lost(chanserv_post *post, cs_err err); /* remembers, and answers err */
+
+/* ---- Calls: what all our streams have in common ---------------------------------------------- */
+
+struct chanserv__call { /* the state of a mux stream */
+    chanserv_server *server;
+    void *object;  /* the post or outlet that it is the stream of */
+    char *request; /* the one message, until it is used */
+    size_t request_len;
+    bool heard; /* the request is complete, or refused */
+};
+
+/* Reads the one message and the half-close behind it: CS_OK exactly once, when both are there;
+ * anything else: nothing to do now.  What is not such a request has then been refused. */
+cs_err chanserv__call_read(mux_stream *stream, struct chanserv__call *call);
+void chanserv__call_clear(struct chanserv__call *call);
+
+/* A status of the framework's: with the trailer that says so.  `message` NULL: the usual words. */
+void chanserv__refuse(mux_stream *stream, enum wire_reason reason, const char *message);
+void chanserv__abort(mux_stream *stream, enum wire_reason reason);
+enum wire_reason chanserv__reason_of(cs_err err); /* of a failure that we made */
+/* Why a stream ended that had not said its last word. */
+cs_err chanserv__why_of(cs_err mux_why, enum chanserv__reason *ret);
+
+cs_err chanserv__authorise(chanserv_server *server, enum chanserv_verb verb, cs_bytes service,
+                           mux_stream *stream);
+
+void chanserv__open_accept(mux_stream *stream, void *user);
+void chanserv__services_accept(mux_stream *stream, void *user);
+void chanserv__services_changed(chanserv_server *server);
+void chanserv__services_shut(chanserv_server *server);
+
+/* ---- Tickets --------------------------------------------------------------------------------- */
+
+enum { CHANSERV__TICKET = 32, CHANSERV__DEAD_MAX = 65536, CHANSERV__POOL = 512 };
+
+struct chanserv__tickets {
+    struct cs_map live; /* index -> outlet, claimed ones included */
+    struct cs_map dead; /* index -> what an Open is told: a cs_err in a pointer's place */
+    uint64_t *ring;     /* the dead in order of dying */
+    size_t ring_len, ring_cap, ring_at;
+    uint64_t last; /* index given last */
+    uint8_t pool[CHANSERV__POOL];
+    size_t pool_left;
+};
+
+cs_err chanserv__ticket_issue(chanserv_server *server, chanserv_outlet *outlet);
+void chanserv__ticket_put(const chanserv_outlet *outlet, uint8_t *to);
+/* The outlet behind it, claimed or not; NULL: *ret_why is what to answer: WIRE_NO_REASON and
+ * *ret_err for an application's own status. */
+chanserv_outlet *chanserv__ticket_find(chanserv_server *server, cs_bytes ticket,
+                                       enum wire_reason *ret_why, cs_err *ret_err);
+void chanserv__ticket_die(chanserv_server *server, chanserv_outlet *outlet, cs_err told);
+void chanserv__tickets_fini(struct chanserv__tickets *tickets);
+
+void chanserv__accept_wait(chanserv_outlet *outlet); /* from now on, until it leaves WAITING */
+void chanserv__accept_due(void *server);             /* the timer's */
+
+/* ---- The server ------------------------------------------------------------------------------ */
+
+struct chanserv__service {
+    chanserv_source_fn *fn;
+    void *user;
+    size_t name_len;
+    char name[]; /* the key of its entry */
+};
+
+struct chanserv_server {
+    cs_loop *loop;
+    struct chanserv_server_options options; /* resolved: no zeros, no CS_OFF */
+    uint8_t instance[8];
+    char instance_hex[17];
+    mux_handlers *handlers;
+    mux_port **ports;
+    size_t ports_len;
+    struct cs_names services;
+    struct cs_list posts, accept, watchers, gos;
+    cs_timer *accept_timer;
+    struct chanserv__tickets tickets;
+    size_t outlets; /* announced or open, for sources_max */
+    size_t calls;   /* streams of ours that have not ended */
+    struct chanserv_counters counters;
+    cs_err sticky; /* the first call of setting up that failed */
+    char *story;
+    cs_task reap;
+    bool own_loop;
+    bool dying; /* being freed: nothing new */
+    bool dead;  /* and its listeners are gone */
+};
+
+void chanserv__go_stop(chanserv_server *server); /* cancels every channel */
+void chanserv__go_join(chanserv_server *server); /* waits for the threads */
+
+cs_err chanserv__signals_on(cs_loop *loop);
+void chanserv__signals_off(cs_loop *loop);
+
+#endif

@@ -1,0 +1,142 @@
+/* services -- the method Services: the whole list of names at once, and again when it changes.
+ *
+ * The stream stays until the client leaves.  A list that could not be sent yet is not queued: what
+ * is said when there is room is what is true then. */
+#include "chanserv/server__in.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+struct watcher { /* the state of such a stream */
+    struct chanserv__call call;
+    struct cs_link link; /* of server->watchers, once it is asked */
+    mux_stream *stream;
+    bool stale; /* the client does not know the latest */
+};
+
+/* What buckets are hashed with: host name and port, or path, of the first listener. */
+static void node_of(const chanserv_server *server, char *to, size_t len)
+{
+    const char *addr = server->ports_len ? mux_port_addr(server->ports[0]) : NULL;
+    const char *port = addr ? strrchr(addr, ':') : NULL;
+    char host[256] = "";
+
+    if (gethostname(host, sizeof host - 1) != 0)
+        host[0] = '\0';
+    snprintf(to, len, "%s%s", host[0] ? host : "localhost", port ? port : "");
+}
+
+static cs_err list_send(struct watcher *w)
+{
+    chanserv_server *server = w->call.server;
+    struct wire_services list = {.draining = server->dying};
+    struct chanserv__service *service;
+    size_t at = 0, len;
+    char node[512];
+    uint8_t *msg;
+    void *value;
+    cs_err err;
+
+    list.names = cs_alloc(server->services.len * sizeof *list.names);
+    if (!list.names)
+        return CS_ENOMEM;
+    while (cs_names_each(&server->services, &at, &value)) {
+        cs_bytes name;
+
+        service = value;
+        name = cs_bytes_of(service->name, service->name_len);
+        if (chanserv__authorise(server, CHANSERV_LIST, name, w->stream) == CS_OK)
+            list.names[list.names_len++] = name;
+    }
+    node_of(server, node, sizeof node);
+    list.node = cs_str(node);
+    list.instance = cs_bytes_of(server->instance, sizeof server->instance);
+    err = wire_services_pack(&list, &msg, &len);
+    cs_free(list.names);
+    if (err != CS_OK)
+        return err;
+    err = mux_stream_send(w->stream, cs_bytes_of(msg, len), cs_bytes_of(NULL, 0));
+    cs_free(msg);
+    return err;
+}
+
+static void pull(mux_stream *stream, void *state)
+{
+    struct watcher *w = state;
+    cs_err err;
+
+    if (!w->stale || mux_stream_room(stream) == 0)
+        return;
+    err = list_send(w);
+    w->stale = false;
+    if (err == CS_ENOMEM)
+        chanserv__refuse(stream, WIRE_R_LIMIT, "out of memory");
+}
+
+static void readable(mux_stream *stream, void *state)
+{
+    struct watcher *w = state;
+
+    if (chanserv__call_read(stream, &w->call) != CS_OK)
+        return;
+    chanserv__call_clear(&w->call); /* a ServicesRequest says nothing */
+    if (w->call.server->dying) {
+        chanserv__refuse(stream, WIRE_R_DRAINING, NULL);
+        return;
+    }
+    cs_list_push(&w->call.server->watchers, &w->link);
+    w->stream = stream;
+    w->stale = true;
+    mux_stream_send_headers(stream);
+    mux_stream_wake(stream);
+}
+
+static void end(mux_stream *stream, cs_err why, void *state)
+{
+    struct watcher *w = state;
+
+    (void)stream, (void)why;
+    if (w->stream)
+        cs_unlink(&w->link);
+    w->call.server->calls--;
+    chanserv__call_clear(&w->call);
+}
+
+static const struct mux_stream_ops watch_ops = {
+    .state_bytes = sizeof(struct watcher),
+    .readable = readable,
+    .pull = pull,
+    .end = end,
+};
+
+void chanserv__services_accept(mux_stream *stream, void *user)
+{
+    struct watcher w = {.call.server = user};
+
+    if (mux_stream_accept(stream, &watch_ops, &w) == CS_OK)
+        w.call.server->calls++;
+}
+
+void chanserv__services_changed(chanserv_server *server)
+{
+    struct cs_link *link = cs_list_first(&server->watchers);
+
+    for (; link; link = cs_list_next(&server->watchers, link)) {
+        struct watcher *w = CS_CONTAINER(link, struct watcher, link);
+
+        w->stale = true;
+        mux_stream_wake(w->stream);
+    }
+}
+
+void chanserv__services_shut(chanserv_server *server)
+{
+    struct cs_link *link = cs_list_first(&server->watchers);
+
+    for (; link; link = cs_list_next(&server->watchers, link)) {
+        struct watcher *w = CS_CONTAINER(link, struct watcher, link);
+
+        w->stale = false;
+        chanserv__abort(w->stream, WIRE_R_DRAINING);
+    }
+}
