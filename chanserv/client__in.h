@@ -100,7 +100,7 @@ struct chanserv_source {
     struct chanserv__line line;
     const struct chanserv_source_ops *ops;
     chanserv_feed *feed;    /* NULL: kept */
-    struct mux_rx *arrived; /* what the stream left when it ended while the consumer was busy */
+    struct mux_rx *arrived; /* the rest of the stream, when all of it has come; or NULL */
     char *texts;            /* header, then ticket */
     uint32_t header_len, ticket_len;
     uint64_t index;
@@ -148,8 +148,6 @@ void chanserv__line_told(struct chanserv__line *line);
 void chanserv__line_close(struct chanserv__line *line);
 /* What was closed goes as soon as nothing can call it any more. */
 void chanserv__line_settle(struct chanserv__line *line);
-/* "NOT_FOUND: no such service": a gRPC status by its name; else `text` alone. */
-char *chanserv__line_words(cs_err err, const char *text);
 /* Silence begins; something came. */
 void chanserv__line_silent(struct chanserv__line *line, int timeout_ms);
 void chanserv__line_heard(struct chanserv__line *line);

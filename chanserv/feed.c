@@ -29,16 +29,10 @@ void chanserv__feed_note(chanserv_feed *feed, const chanserv_source *source)
 
 void chanserv__feed_over(chanserv_feed *feed, cs_err why, const char *text)
 {
-    char *words = NULL;
-
     feed->line.over = true;
     feed->line.status = why;
     chanserv__line_heard(&feed->line);
-    if (!cs_failed(why) || feed->failure != CS_OK)
-        return;
-    words = feed->line.by_us ? NULL : chanserv__line_words(why, text);
-    note(feed, why, words);
-    cs_free(words);
+    note(feed, why, text);
 }
 
 /* Without memory for them the metadata are lost, and nothing else. */
@@ -101,9 +95,9 @@ static void on_end(mux_stream *stream, cs_err why, void *state)
     feed->line.stream = NULL;
     feed->line.client->streams--;
     if (!feed->line.over) {
-        if (mux_stream_has_headers(stream))
-            feed->ready = true;
         pairs = mux_stream_headers(stream, &n);
+        if (n > 0) /* a refusal has trailers only: it never ran (PROTOCOL, A6) */
+            feed->ready = true;
         feed->headers = pairs_copy(pairs, n);
         pairs = mux_stream_trailers(stream, &n);
         feed->trailers = pairs_copy(pairs, n);

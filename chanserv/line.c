@@ -147,15 +147,6 @@ void chanserv__line_heard(struct chanserv__line *line)
 
 /* ---- Ends ---------------------------------------------------------------------------------- */
 
-char *chanserv__line_words(cs_err err, const char *text)
-{
-    if (!text || !*text)
-        text = cs_strerror(err);
-    if (err >= CS_ECANCELED && err <= CS_EAUTH)
-        return cs_printf("%s: %s", wire_code_name((uint32_t)err - 16), text);
-    return cs_printf("%s", text);
-}
-
 static void over(struct chanserv__line *line, cs_err err, const char *text)
 {
     atomic_store_explicit(&line->dropped, true, memory_order_relaxed);

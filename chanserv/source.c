@@ -18,7 +18,8 @@ static chanserv_client *client_of(const chanserv_source *source)
 static void ended_at_birth(chanserv_source *source, const struct wire_status *end)
 {
     cs_err why = wire_err_of(end->code, end->reason);
-    char *text = cs_bytesdup(end->message);
+    cs_bytes words = end->message.len ? end->message : cs_str(cs_strerror(why));
+    char *text = cs_printf("%s: %.*s", wire_code_name(end->code), CS_FMT(words));
 
     chanserv__source_over(source, why, text);
     cs_free(text);
@@ -81,7 +82,7 @@ static void show(const chanserv_source *source, char to[SHOWN + 1])
 void chanserv__source_over(chanserv_source *source, cs_err why, const char *text)
 {
     struct chanserv__line *line = &source->line;
-    char header[SHOWN + 1], *words;
+    char header[SHOWN + 1];
 
     line->over = true;
     line->status = why;
@@ -89,10 +90,8 @@ void chanserv__source_over(chanserv_source *source, cs_err why, const char *text
     if (!cs_failed(why) || line->by_us || line->errmsg)
         return;
     show(source, header);
-    words = chanserv__line_words(why, text);
     cs_story(&line->errmsg, "source %llu (%s): %s", (unsigned long long)source->index, header,
-             words ? words : cs_strerror(why));
-    cs_free(words);
+             text ? text : cs_strerror(why));
 }
 
 bool chanserv__source_is_empty(const chanserv_source *source)
@@ -116,53 +115,46 @@ static cs_err finish(chanserv_source *source)
 
 /* ---- What mux says ------------------------------------------------------------------------- */
 
+/* When everything has come, taking it makes mux tell the end at once, and not a turn (and, with
+ * a thread of its own, a wake-up) after the last frame was used up.  The consumer may be another
+ * thread: then its rx is not ours to touch. */
+static void take_rest(chanserv_source *source, mux_stream *stream)
+{
+    struct mux_rx *rest;
+
+    if (!client_of(source)->shared) {
+        mux_stream_take(stream, &source->rx);
+        return;
+    }
+    if (source->arrived || !(rest = cs_alloc(sizeof *rest)))
+        return; /* it will be taken when it is asked for */
+    mux_rx_init(rest, source->rx.message_max);
+    mux_stream_take(stream, rest);
+    source->arrived = rest;
+}
+
 static void on_readable(mux_stream *stream, void *state)
 {
     chanserv_source *source = state;
 
-    (void)stream;
     if (source->line.over)
         return;
+    mux_stream_drop_headers(stream); /* they said that it is open, and nothing else */
+    if (mux_stream_is_over(stream))
+        take_rest(source, stream);
     chanserv__line_heard(&source->line);
     chanserv__line_arrived(&source->line);
-}
-
-/* What the application did not take yet is still to be delivered, and the stream goes.  Where the
- * consumer may be another thread, its rx is not ours to touch. */
-static cs_err take_rest(chanserv_source *source, mux_stream *stream)
-{
-    if (!client_of(source)->shared) {
-        mux_stream_take(stream, &source->rx);
-        return CS_OK;
-    }
-    struct mux_rx *rest = cs_alloc(sizeof *rest);
-    if (!rest)
-        return CS_ENOMEM;
-    mux_rx_init(rest, source->rx.message_max);
-    if (mux_stream_take(stream, rest) > 0) {
-        source->arrived = rest;
-        return CS_OK;
-    }
-    mux_rx_fini(rest);
-    cs_free(rest);
-    return CS_OK;
 }
 
 static void on_end(mux_stream *stream, cs_err why, void *state)
 {
     chanserv_source *source = state;
     struct chanserv__line *line = &source->line;
-    cs_err err;
 
     line->stream = NULL;
     line->client->streams--;
-    if (!line->over) {
-        err = take_rest(source, stream);
-        if (err == CS_OK)
-            chanserv__source_over(source, why, mux_stream_errmsg(stream));
-        else
-            chanserv__source_over(source, err, NULL);
-    }
+    if (!line->over)
+        chanserv__source_over(source, why, mux_stream_errmsg(stream));
     if (line->closed)
         chanserv__line_settle(line);
     else
