@@ -12,3 +12,6 @@ EXTRA_DIST += \
 	examples/consumer.js \
 	examples/consumer.py
 EXTRA_DIST += examples/.clang-format
+
+# An event loop of its own.
+examples_step5_callbacks_LDADD = libchanserv.la $(EVENT_LIBS)
