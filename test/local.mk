@@ -67,12 +67,16 @@ test_chanserv_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_chanserv_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
 # files: test/chanserv/*.c test/chanserv/*.h
 test_chanserv_SOURCES = \
+	test/chanserv/announce_test.c \
 	test/chanserv/fake_server.c \
 	test/chanserv/fake_server.h \
+	test/chanserv/feed_test.c \
 	test/chanserv/frames_test.c \
+	test/chanserv/outlet_test.c \
 	test/chanserv/post_test.c \
 	test/chanserv/raw.c \
-	test/chanserv/raw.h
+	test/chanserv/raw.h \
+	test/chanserv/source_test.c
 
 test_story_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_story_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
@@ -111,6 +115,11 @@ test_tsan_loop_tsan_LDADD = $(BASE_LIBS)
 test_fuzz_wire_fuzz_LDADD = libreplay.a $(PROTO_LIBS)
 $(test_fuzz_wire_fuzz_OBJECTS): proto/chanserv.pb-c.h
 
+# Servers and clients that the interop stage starts; built by plain make.
+# programs: test/interop/*.c
+noinst_PROGRAMS += \
+	test/interop/witness
+
 # ---- Scripts ----------------------------------------------------------------------------------
 
 test_scripts = test/lists.sh test/rooms.sh test/format.sh test/headers.sh test/install.sh \
@@ -128,11 +137,10 @@ EXTRA_DIST += \
 	test/stages/60-mutants \
 	test/stages/common.sh
 EXTRA_DIST += test/fuzz/corpus
-# files: test/interop/**/* test/mutants/**/* test/attack/**/* test/conform/**/*
+# files: test/interop/**/* !test/interop/*.c test/mutants/**/* test/attack/**/* test/conform/**/*
 EXTRA_DIST += \
 	test/interop/js/kit.js \
-	test/interop/js/package.json \
-	test/interop/witness.c
+	test/interop/js/package.json
 # files: test/install/*
 EXTRA_DIST += \
 	test/install/outside.c
