@@ -1,0 +1,115 @@
+/* print -- see print.h. */
+#include "tools/print.h"
+#include "tools/json.h"
+#include "tools/tool.h"
+
+#include <inttypes.h>
+
+void print_line(FILE *to, cs_bytes text)
+{
+    const uint8_t *p = text.base, *end = p + text.len;
+
+    while (p < end) {
+        size_t n = json_utf8_len(cs_bytes_of(p, (size_t)(end - p)));
+        bool control = (*p < 0x20 && *p != '\t') || *p == 0x7f ||
+                       (n == 2 && p[0] == 0xc2 && p[1] < 0xa0); /* U+0080 to U+009F */
+        if (n == 0 || control) {
+            fprintf(to, "\\x%02x", *p);
+            n = 1;
+        } else {
+            fwrite(p, 1, n, to);
+        }
+        p += n;
+    }
+}
+
+static void text_line(const struct print *print, const char *mark, const chanserv_source *source)
+{
+    fputs(mark, print->to);
+    print_line(print->to, chanserv_source_header(source));
+}
+
+void print_announce(const struct print *print, const chanserv_source *source)
+{
+    if (print->format == PRINT_JSON) {
+        fprintf(print->to, "{\"announce\":{\"source\":%" PRIu64 ",", chanserv_source_index(source));
+        json_put_member(print->to, "header", chanserv_source_header(source));
+        fputs("}}\n", print->to);
+    } else if (print->format == PRINT_TEXT && print->chatty) {
+        text_line(print, "+ ", source);
+        putc('\n', print->to);
+    }
+}
+
+static void text_frame(const struct print *print, const chanserv_source *source, cs_bytes frame)
+{
+    if (frame.len > 0 && ((const char *)frame.base)[frame.len - 1] == '\n')
+        frame.len--;
+    text_line(print, "", source);
+    fputs(": ", print->to);
+    print_line(print->to, frame);
+    putc('\n', print->to);
+}
+
+void print_frame(const struct print *print, const chanserv_source *source, cs_bytes frame)
+{
+    switch (print->format) {
+    case PRINT_RAW:
+        fwrite(frame.base, 1, frame.len, print->to);
+        break;
+    case PRINT_TEXT:
+        text_frame(print, source, frame);
+        break;
+    case PRINT_JSON:
+        fprintf(print->to, "{\"frame\":{\"source\":%" PRIu64 ",\"seq\":%" PRIu64 ",",
+                chanserv_source_index(source), chanserv_source_seq(source));
+        json_put_member(print->to, "text", frame);
+        fputs("}}\n", print->to);
+        break;
+    }
+}
+
+void print_gap(const struct print *print, const chanserv_source *source)
+{
+    uint64_t count = chanserv_source_gap(source);
+
+    if (count == 0)
+        return;
+    if (print->format == PRINT_JSON) {
+        fprintf(print->to, "{\"gap\":{\"source\":%" PRIu64 ",\"count\":%" PRIu64 "}}\n",
+                chanserv_source_index(source), count);
+    } else if (print->format == PRINT_TEXT) {
+        text_line(print, "~ ", source);
+        fprintf(print->to, " (%" PRIu64 " frames left out)\n", count);
+    }
+}
+
+/* "code":"OK" and, of a failure, its words. */
+static void json_status(const struct print *print, cs_err why, const char *errmsg)
+{
+    fprintf(print->to, "\"code\":\"%s\"", tool_code_name(why));
+    if (cs_failed(why) && errmsg[0]) {
+        fputs(",\"message\":", print->to);
+        json_put_string(print->to, cs_str(errmsg));
+    }
+    fputs("}}\n", print->to);
+}
+
+void print_source_end(const struct print *print, const chanserv_source *source, cs_err why)
+{
+    if (print->format == PRINT_JSON) {
+        fprintf(print->to, "{\"end\":{\"source\":%" PRIu64 ",", chanserv_source_index(source));
+        json_status(print, why, chanserv_source_errmsg(source));
+    } else if (print->format == PRINT_TEXT && print->chatty) {
+        text_line(print, "- ", source);
+        fprintf(print->to, cs_failed(why) ? " (%s)\n" : "\n", tool_code_name(why));
+    }
+}
+
+void print_end(const struct print *print, cs_err why, const char *errmsg)
+{
+    if (print->format != PRINT_JSON)
+        return;
+    fputs("{\"end\":{", print->to);
+    json_status(print, why, errmsg);
+}
