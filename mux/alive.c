@@ -32,10 +32,10 @@ void mux__alive_start(mux_conn *conn)
     cs_timer_set(conn->alive, next_look(conn));
 }
 
-static bool is_stalled(mux_stream *stream, int64_t now)
+static bool is_stalled(mux_stream *stream, uint32_t now)
 {
     return stream->submitted && !stream->over && !stream->sent_any && stream->out.bytes > 0 &&
-           now - stream->born_ms >= stream->conn->opt.stall_timeout_ms &&
+           now - stream->born_ms >= (uint32_t)stream->conn->opt.stall_timeout_ms &&
            mux__h2_send_window(stream) <= 0;
 }
 
@@ -43,7 +43,7 @@ static bool is_stalled(mux_stream *stream, int64_t now)
  * reader that merely stopped reading is left alone). */
 static void end_stalled(mux_conn *conn)
 {
-    int64_t now = cs_loop_now_ms(conn->loop);
+    uint32_t now = (uint32_t)cs_loop_now_ms(conn->loop);
     struct cs_link *link, *next;
     if (conn->opt.stall_timeout_ms == CS_OFF)
         return;

@@ -51,32 +51,54 @@ cs_err mux__call_request(mux_stream *stream, const struct mux_call_options *opti
     mux__fields_init(&f);
     mux__fields_add(&f, METHOD, POST, true);
     mux__fields_add(&f, SCHEME, HTTP, true);
-    mux__fields_add(&f, PATH, cs_str(stream->method), true);
+    mux__fields_add(&f, PATH, cs_str(stream->what.method), true);
     mux__fields_add(&f, AUTHORITY, authority, true);
     mux__fields_add(&f, TE, TRAILERS, true);
     mux__fields_add(&f, TYPE, GRPC, true);
     mux__fields_add(&f, AGENT, US, true);
-    if (stream->deadline) {
+    if (stream->extra && stream->extra->deadline) {
         size_t n = wire_timeout_format(timeout, mux_stream_time_left_ms(stream));
         mux__fields_add(&f, TIMEOUT, cs_bytes_of(timeout, n), false);
     }
     if (options)
-        mux__fields_add_meta(&f, options->metadata, options->metadata_len);
+        mux__fields_add_meta(&f, &(struct mux__meta){(cs_pair *)(uintptr_t)options->metadata,
+                                                     options->metadata_len, 0});
     cs_err err = f.err == CS_OK ? mux__h2_request(stream, f.all, f.len) : f.err;
     mux__fields_fini(&f);
     stream->submitted = err == CS_OK;
     return err;
 }
 
+/* Metadata that arrives, of the headers or of the trailers. */
+static cs_err keep(mux_stream *stream, bool trailer, cs_bytes name, cs_bytes value)
+{
+    struct mux__extra *extra = mux__stream_extra(stream);
+    if (!extra)
+        return CS_ENOMEM;
+    struct mux__meta **meta = trailer ? &extra->trailers : &extra->headers;
+    cs_err err = mux__meta_make(meta);
+    return err == CS_OK ? mux__meta_add_wire(*meta, name, value) : err;
+}
+
 /* ---- A request: server's side --------------------------------------------------------------- */
+
+static cs_err timeout_header(mux_stream *stream, cs_bytes value)
+{
+    struct mux__extra *extra = mux__stream_extra(stream);
+    if (!extra)
+        return CS_ENOMEM;
+    stream->bad_timeout = wire_timeout_parse(value, &extra->deadline_ms) != CS_OK;
+    stream->has_timeout = !stream->bad_timeout;
+    return CS_OK;
+}
 
 cs_err mux__call_request_header(mux_stream *stream, cs_bytes name, cs_bytes value)
 {
     if (stream->remote_headers)
         return CS_OK; /* trailers of a request mean nothing to gRPC */
     if (cs_same(name, PATH)) {
-        stream->handler = cs_names_get(&stream->conn->handlers->methods, value);
-        if (!stream->handler)
+        stream->what.handler = cs_names_get(&stream->conn->handlers->methods, value);
+        if (!stream->what.handler)
             cs_story(&stream->story, "unknown method %.*s",
                      (int)(value.len < 200 ? value.len : 200), (const char *)value.base);
     } else if (cs_same(name, METHOD))
@@ -86,13 +108,9 @@ cs_err mux__call_request_header(mux_stream *stream, cs_bytes name, cs_bytes valu
     else if (cs_same(name, CODING))
         stream->bad_coding = !cs_same(value, IDENTITY);
     else if (cs_same(name, TIMEOUT))
-        stream->bad_timeout = wire_timeout_parse(value, &stream->deadline_ms) != CS_OK;
-    else if (!is_ours(name)) {
-        cs_err err = mux__meta_make(&stream->headers);
-        return err == CS_OK ? mux__meta_add_wire(stream->headers, name, value) : err;
-    }
-    if (cs_same(name, TIMEOUT) && !stream->bad_timeout)
-        stream->has_timeout = true;
+        return timeout_header(stream, value);
+    else if (!is_ours(name))
+        return keep(stream, false, name, value);
     return CS_OK;
 }
 
@@ -119,7 +137,7 @@ void mux__call_request_ready(mux_stream *stream)
         answer_http(stream, NOT_POST);
     else if (!stream->is_grpc)
         answer_http(stream, NOT_GRPC);
-    else if (!stream->handler)
+    else if (!stream->what.handler)
         refuse(stream, CS_ENOTSUP, stream->story);
     else if (stream->bad_coding)
         refuse(stream, CS_ENOTSUP, "messages must come uncompressed");
@@ -127,11 +145,11 @@ void mux__call_request_ready(mux_stream *stream)
         (void)mux__stream_reason(stream, WIRE_R_BAD_REQUEST);
         refuse(stream, CS_EINVAL, "grpc-timeout is at most 8 digits and one of H M S m u n");
     } else if (stream->has_timeout &&
-               mux__stream_set_deadline(stream, stream->deadline_ms) != CS_OK)
+               mux__stream_set_deadline(stream, stream->extra->deadline_ms) != CS_OK)
         refuse(stream, CS_ENOMEM, NULL);
     else {
         stream->told = true;
-        stream->handler->accept(stream, stream->handler->user);
+        stream->what.handler->accept(stream, stream->what.handler->user);
         if (!stream->accepted)
             refuse(stream, CS_ENOTSUP, "nobody took the call");
     }
@@ -155,8 +173,8 @@ static void add_status(struct mux__fields *f, mux_stream *stream)
     }
     if (code != 0 && stream->bad_coding)
         mux__fields_add(f, CODINGS, IDENTITY, true);
-    if (stream->own_trailers)
-        mux__fields_add_meta(f, stream->own_trailers->pairs, stream->own_trailers->len);
+    if (stream->extra)
+        mux__fields_add_meta(f, stream->extra->own_trailers);
 }
 
 void mux__call_answer(mux_stream *stream)
@@ -166,8 +184,8 @@ void mux__call_answer(mux_stream *stream)
     mux__fields_init(&f);
     mux__fields_add(&f, STATUS, OK, true);
     mux__fields_add(&f, TYPE, GRPC, true);
-    if (stream->own_headers)
-        mux__fields_add_meta(&f, stream->own_headers->pairs, stream->own_headers->len);
+    if (stream->extra)
+        mux__fields_add_meta(&f, stream->extra->own_headers);
     if (trailers_only)
         add_status(&f, stream);
     cs_err err = f.err == CS_OK ? mux__h2_answer(stream, f.all, f.len, trailers_only) : f.err;
@@ -211,8 +229,8 @@ static bool number(cs_bytes text, uint32_t *ret)
 cs_err mux__call_answer_header(mux_stream *stream, cs_bytes name, cs_bytes value)
 {
     if (cs_same(name, STATUS)) {
-        if (!number(value, &stream->http_status))
-            stream->http_status = 0;
+        uint32_t status;
+        stream->http_status = number(value, &status) && status < 1000 ? (uint16_t)status : 0;
     } else if (cs_same(name, GRPC_STATUS)) {
         stream->has_status = true;
         if (!number(value, &stream->peer_status))
@@ -226,12 +244,10 @@ cs_err mux__call_answer_header(mux_stream *stream, cs_bytes name, cs_bytes value
         stream->story = text;
     } else if (cs_same(name, CODING))
         stream->bad_coding = !cs_same(value, IDENTITY);
-    else if (!is_ours(name)) {
-        /* Until the end is seen a Trailers-Only answer looks like headers: mux__call_ended(). */
-        struct mux__meta **meta = stream->remote_headers ? &stream->trailers : &stream->headers;
-        cs_err err = mux__meta_make(meta);
-        return err == CS_OK ? mux__meta_add_wire(*meta, name, value) : err;
-    }
+    else if (!is_ours(name) && stream->remote_headers)
+        return keep(stream, true, name, value);
+    else if (!is_ours(name)) /* of a Trailers-Only answer they are trailers: mux__call_ended() */
+        return keep(stream, false, name, value);
     return CS_OK;
 }
 
@@ -241,11 +257,13 @@ void mux__call_ended(mux_stream *stream)
     cs_err why = CS_EPROTO;
     if (stream->over)
         return;
-    if (!stream->trailers && stream->has_status) { /* Trailers-Only: both in one */
-        stream->trailers = stream->headers;
-        stream->headers = NULL;
+    struct mux__extra *extra = stream->extra;
+    if (extra && !extra->trailers && stream->has_status) { /* Trailers-Only: both in one */
+        extra->trailers = extra->headers;
+        extra->headers = NULL;
     }
-    (void)mux__meta_get(stream->trailers, REASON.base, &token);
+    if (extra)
+        (void)mux__meta_get(extra->trailers, REASON.base, &token);
     if (stream->has_status) {
         why = wire_err_of(stream->peer_status, token);
         const char *words = stream->story && *stream->story ? stream->story : cs_strerror(why);

@@ -252,7 +252,6 @@ void mux__conn_lost(mux_conn *conn, cs_err why, const char *story)
         return;
     conn->state = conn->is_server || conn->freed ? MUX__OVER : MUX__IDLE;
     conn->blocked = conn->pinged = conn->goaway = false;
-    conn->grown = 0;
     if (was_up) {
         conn->stats->connections--;
         cs_story(&conn->story, "%s: %s", conn->addr ? conn->addr : "connection", story);

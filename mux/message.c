@@ -121,7 +121,8 @@ size_t mux__stream_fill(mux_stream *stream, size_t max, bool *end)
 static void grow(mux_stream *stream)
 {
     mux_conn *conn = stream->conn;
-    int64_t now = cs_loop_now_ms(conn->loop), window = stream->window;
+    uint32_t now = (uint32_t)cs_loop_now_ms(conn->loop);
+    int64_t window = stream->window;
     if (stream->credited < window || conn->opt.window_max_bytes == CS_OFF)
         return;
     bool pays = now - stream->window_at_ms < 1000;
@@ -132,15 +133,15 @@ static void grow(mux_stream *stream)
         return;
     conn->grown += window;
     conn->stats->windows_grown++;
-    stream->window = 2 * window;
+    stream->window *= 2;
     mux__h2_grow(stream, stream->window);
 }
 
 void mux_stream_credit(mux_stream *stream, size_t bytes)
 {
-    stream->credit_due += bytes;
-    stream->credited += (int64_t)bytes;
-    if ((int64_t)stream->credit_due < stream->window / 4 || stream->over)
+    stream->credit_due += (uint32_t)bytes;
+    stream->credited += (uint32_t)bytes;
+    if (stream->credit_due < stream->window / 4 || stream->over)
         return; /* a sender that waits has used the whole window: then there is this much */
     mux__h2_credit(stream, stream->credit_due);
     stream->credit_due = 0;

@@ -144,16 +144,16 @@ char *mux__fields_text(struct mux__fields *fields, size_t len)
     return (char *)(text + 1);
 }
 
-void mux__fields_add_meta(struct mux__fields *fields, const cs_pair *pairs, size_t n)
+void mux__fields_add_meta(struct mux__fields *fields, const struct mux__meta *meta)
 {
-    for (size_t i = 0; i < n; i++) {
-        cs_bytes value = pairs[i].value;
-        if (is_binary(pairs[i].name)) {
+    for (size_t i = 0; meta && i < meta->len; i++) {
+        cs_bytes value = meta->pairs[i].value;
+        if (is_binary(meta->pairs[i].name)) {
             char *text = mux__fields_text(fields, wire_base64_len(value.len) + 1);
             if (!text)
                 return;
             value = cs_bytes_of(text, wire_base64_encode(text, value));
         }
-        mux__fields_add(fields, pairs[i].name, value, false);
+        mux__fields_add(fields, meta->pairs[i].name, value, false);
     }
 }

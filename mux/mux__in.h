@@ -66,7 +66,7 @@ void mux__fields_fini(struct mux__fields *fields);
 void mux__fields_add(struct mux__fields *fields, cs_bytes name, cs_bytes value, bool lasting);
 char *mux__fields_text(struct mux__fields *fields,
                        size_t len); /* lives with them; NULL: no memory */
-void mux__fields_add_meta(struct mux__fields *fields, const cs_pair *pairs, size_t n);
+void mux__fields_add_meta(struct mux__fields *fields, const struct mux__meta *meta); /* or NULL */
 
 /* ---- Handlers ------------------------------------------------------------------------------ */
 
@@ -130,58 +130,64 @@ void mux__alive_heard(mux_conn *conn);
 
 /* ---- Streams ------------------------------------------------------------------------------- */
 
-struct mux_stream {
+/* What few streams have. */
+struct mux__extra {
+    struct mux__meta *headers, *trailers, *own_headers, *own_trailers;
+    cs_timer *deadline;
+    int64_t deadline_ms;
+};
+
+struct mux_stream {         /* 100,000 of them may be open and idle: small things are small */
     struct cs_link link_in; /* of the connection's streams */
     mux_conn *conn;
     const struct mux_stream_ops *ops;
     void *state;
-    int32_t id;
-    cs_err why;
     cs_task call; /* to say what happened */
     struct mux_rx rx;
     struct mux__sendq out;
+    struct mux__extra *extra;
+    char *story; /* what end() is told, or what our status says */
+    union {
+        const char *method;           /* a client's */
+        struct mux__handler *handler; /* a server's */
+    } what;
+    int32_t id;
+    cs_err why;
+    cs_err status;     /* ours (server), once finished */
     uint32_t reserved; /* bytes nghttp2 was told of and has not asked for yet */
     uint32_t send_max;
-    int64_t window;    /* towards us, what it has been made */
-    size_t credit_due; /* taken, and not told to nghttp2 yet */
-    int64_t credited;  /* since it was made so */
-    int64_t window_at_ms;
-    int64_t born_ms;
-    cs_timer *deadline;
-    int64_t deadline_ms;
-    struct mux__meta *headers, *trailers, *own_headers, *own_trailers;
-    struct mux__handler *handler;
-    char *story; /* what end() is told, or what our status says */
-    const char *method;
-    cs_err status;        /* ours (server), once finished */
+    uint32_t window;     /* towards us, what it has been made */
+    uint32_t credit_due; /* taken, and not told to nghttp2 yet */
+    uint32_t credited;   /* taken since the window was made so, at */
+    uint32_t window_at_ms;
+    uint32_t born_ms; /* times modulo 2^32: only differences are looked at */
+    uint32_t header_bytes;
     uint32_t peer_status; /* the trailers': grpc-status */
-    uint32_t http_status; /* the answer's, when it is not 200 */
-    bool is_server;
-    bool accepted;
-    bool acceptable; /* on_headers: wants to be accepted */
-    bool told;       /* call: readable */
-    bool dry;        /* recv() said CS_AGAIN and nothing came since */
-    bool in_pull;
-    bool writable_due; /* send said CS_AGAIN */
-    bool awake;        /* pull has something, as far as we know */
-    bool finished;     /* our last word was said */
-    bool aborted;      /* ... and overtakes what is queued */
-    bool submitted;    /* nghttp2 knows our HEADERS */
-    bool headers_due;  /* server: send them now */
-    bool trailers_out; /* submitted */
-    bool sent_any;
-    bool remote_headers;
-    bool remote_done; /* END_STREAM came */
-    bool has_status;  /* trailers had grpc-status */
-    bool over;        /* nothing more happens on the wire; end() comes */
-    bool drop_rx;     /* what was not taken is given up */
-    bool broken;      /* recv() failed: the framing */
-    bool is_post;     /* what a request must be: POST, application/grpc, ... */
-    bool is_grpc;
-    bool has_timeout;
-    bool bad_timeout;
-    bool bad_coding;
-    size_t header_bytes;
+    uint16_t http_status; /* the answer's, when it is not 200 */
+    bool is_server : 1;
+    bool accepted : 1;
+    bool acceptable : 1; /* on_headers: wants to be accepted */
+    bool told : 1;       /* call: readable */
+    bool dry : 1;        /* recv() said CS_AGAIN and nothing came since */
+    bool in_pull : 1;
+    bool writable_due : 1; /* send said CS_AGAIN */
+    bool awake : 1;        /* pull has something, as far as we know */
+    bool finished : 1;     /* our last word was said */
+    bool aborted : 1;      /* ... and overtakes what is queued */
+    bool submitted : 1;    /* nghttp2 knows our HEADERS */
+    bool trailers_out : 1; /* submitted */
+    bool sent_any : 1;
+    bool remote_headers : 1;
+    bool remote_done : 1; /* END_STREAM came */
+    bool has_status : 1;  /* trailers had grpc-status */
+    bool over : 1;        /* nothing more happens on the wire; end() comes */
+    bool drop_rx : 1;     /* what was not taken is given up */
+    bool broken : 1;      /* recv() failed: the framing */
+    bool is_post : 1;     /* what a request must be: POST, application/grpc, ... */
+    bool is_grpc : 1;
+    bool has_timeout : 1;
+    bool bad_timeout : 1;
+    bool bad_coding : 1;
 };
 
 mux_stream *mux__stream_new(mux_conn *conn, const struct mux_stream_ops *ops, void *state);
@@ -190,6 +196,7 @@ void mux__stream_post(mux_stream *stream);                              /* its c
 cs_err mux__stream_reason(mux_stream *stream, enum wire_reason reason); /* the trailer */
 /* The framework ends it: at once, with this reason, on the wire and here. */
 void mux__stream_kill(mux_stream *stream, enum wire_reason reason);
+struct mux__extra *mux__stream_extra(mux_stream *stream); /* NULL: no memory */
 cs_err mux__stream_set_deadline(mux_stream *stream, int64_t ms);
 
 /* What nghttp2 says. */

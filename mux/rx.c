@@ -24,7 +24,8 @@ enum {
 void mux_rx_init(struct mux_rx *rx, int64_t message_max)
 {
     memset(rx, 0, sizeof *rx);
-    rx->message_max = message_max;
+    rx->message_max =
+        message_max < 0 || message_max > UINT32_MAX ? UINT32_MAX : (uint32_t)message_max;
     cs_link_init(&rx->fresh);
 }
 
@@ -34,22 +35,34 @@ static void segment_free(struct mux_segment *s)
     cs_free(s);
 }
 
+/* A message that is put together. */
+struct mux_rx_big {
+    cs_block *block;
+    size_t len, have;
+};
+
+static void big_free(struct mux_rx *rx)
+{
+    if (!rx->big)
+        return;
+    cs_block_drop(rx->big->block);
+    cs_free(rx->big);
+    rx->big = NULL;
+}
+
 static void release(struct mux_rx *rx) /* what the last message was a view into */
 {
     cs_block_drop(rx->held);
     rx->held = NULL;
     rx->lent = false;
-    if (rx->big && rx->big_have == rx->big_len) {
-        cs_block_drop(rx->big);
-        rx->big = NULL;
-    }
+    if (rx->big && rx->big->have == rx->big->len)
+        big_free(rx);
 }
 
 void mux_rx_fini(struct mux_rx *rx)
 {
     release(rx);
-    cs_block_drop(rx->big);
-    rx->big = NULL;
+    big_free(rx);
     for (struct mux_segment *s = rx->first, *next; s; s = next) {
         next = s->next;
         segment_free(s);
@@ -74,7 +87,7 @@ cs_err mux_rx_add(struct mux_rx *rx, const uint8_t *bytes, size_t len, cs_block 
     else
         rx->first = s;
     rx->last = s;
-    rx->bytes += len;
+    rx->bytes += (uint32_t)len;
     return CS_OK;
 }
 
@@ -102,8 +115,8 @@ static size_t move(struct mux_rx *rx, uint8_t *to, size_t len)
             segment_free(s);
         }
     }
-    rx->bytes -= done;
-    rx->taken += done;
+    rx->bytes -= (uint32_t)done;
+    rx->taken += (uint32_t)done;
     return done;
 }
 
@@ -120,43 +133,54 @@ static cs_err check_prefix(const struct mux_rx *rx, const uint8_t *prefix)
 {
     if (prefix[0] != 0) /* no coding was negotiated (gRPC: INTERNAL) */
         return CS_EPROTO;
-    return (int64_t)wire_prefix_len(prefix) > rx->message_max ? CS_ETOOBIG : CS_OK;
+    return wire_prefix_len(prefix) > rx->message_max ? CS_ETOOBIG : CS_OK;
 }
 
-/* Room in `big` for `len` bytes; the block is nobody else's while a message is under way. */
-static cs_err big_grow(struct mux_rx *rx, size_t len)
+/* Room for `len` bytes; the block is nobody else's while a message is under way. */
+static cs_err big_grow(struct mux_rx_big *big, size_t len)
 {
-    if (rx->big && rx->big->size >= len)
-        return CS_OK;
     cs_block *block = cs_block_new(len);
     if (!block)
         return CS_ENOMEM;
-    if (rx->big) {
-        memcpy(cs_block_bytes(block), cs_block_bytes(rx->big), rx->big_have);
-        cs_block_drop(rx->big);
+    if (big->block) {
+        memcpy(cs_block_bytes(block), cs_block_bytes(big->block), big->have);
+        cs_block_drop(big->block);
     }
-    rx->big = block;
+    big->block = block;
     return CS_OK;
 }
 
 /* A prefix is only a promise: memory follows the bytes, by doubling. */
 static cs_err big_fill(struct mux_rx *rx)
 {
-    while (rx->big_have < rx->big_len && rx->bytes) {
-        size_t want = rx->big_have + rx->bytes;
-        if (want > rx->big_len)
-            want = rx->big_len;
-        if (!rx->big || want > rx->big->size) {
-            size_t grant = rx->big ? 2 * rx->big->size : FIRST_GRANT;
-            if (grant < want)
-                grant = want;
-            cs_err err = big_grow(rx, grant > rx->big_len ? rx->big_len : grant);
+    struct mux_rx_big *big = rx->big;
+    while (big->have < big->len && rx->bytes) {
+        size_t want = big->have + rx->bytes;
+        if (want > big->len)
+            want = big->len;
+        if (want > big->block->size) {
+            size_t grant = 2 * big->block->size > want ? 2 * big->block->size : want;
+            cs_err err = big_grow(big, grant > big->len ? big->len : grant);
             if (err != CS_OK)
                 return err;
         }
-        rx->big_have += move(rx, cs_block_bytes(rx->big) + rx->big_have, want - rx->big_have);
+        big->have += move(rx, cs_block_bytes(big->block) + big->have, want - big->have);
     }
-    return rx->big_have < rx->big_len ? CS_AGAIN : CS_OK;
+    return big->have < big->len ? CS_AGAIN : CS_OK;
+}
+
+/* The block before the bytes: without memory nothing has been taken. */
+static cs_err big_begin(struct mux_rx *rx, size_t len, bool whole)
+{
+    struct mux_rx_big *big = cs_zalloc(sizeof *big);
+    cs_err err = big ? big_grow(big, len > FIRST_GRANT && !whole ? FIRST_GRANT : len) : CS_ENOMEM;
+    if (err != CS_OK) {
+        cs_free(big);
+        return err;
+    }
+    big->len = len;
+    rx->big = big;
+    return CS_OK;
 }
 
 static cs_err next_in_pieces(struct mux_rx *rx, cs_bytes *ret)
@@ -172,16 +196,13 @@ static cs_err next_in_pieces(struct mux_rx *rx, cs_bytes *ret)
         bool whole = rx->bytes - WIRE_PREFIX >= len;
         if (!whole && len < LONG)
             return CS_AGAIN;
-        /* The block before the bytes: without memory nothing has been taken. */
-        if ((err = big_grow(rx, len > FIRST_GRANT && !whole ? FIRST_GRANT : len)) != CS_OK)
+        if ((err = big_begin(rx, len, whole)) != CS_OK)
             return err;
-        rx->big_len = len;
-        rx->big_have = 0;
         move(rx, prefix, WIRE_PREFIX);
     }
     if ((err = big_fill(rx)) != CS_OK)
         return err;
-    *ret = cs_bytes_of(cs_block_bytes(rx->big), rx->big_len);
+    *ret = cs_bytes_of(cs_block_bytes(rx->big->block), rx->big->len);
     return CS_OK;
 }
 
@@ -200,8 +221,8 @@ cs_err mux_rx_next(struct mux_rx *rx, cs_bytes *ret)
                 return err;
             *ret = cs_bytes_of(s->at + WIRE_PREFIX, len);
             s->at += all;
-            rx->bytes -= all;
-            rx->taken += all;
+            rx->bytes -= (uint32_t)all;
+            rx->taken += (uint32_t)all;
             if (s->at == s->end) {
                 pop(rx);
                 rx->held = s->block;
@@ -216,10 +237,10 @@ cs_err mux_rx_next(struct mux_rx *rx, cs_bytes *ret)
 
 cs_err mux_rx_keep(struct mux_rx *rx, cs_bytes message, cs_ref *ret)
 {
-    cs_block *block = rx->big && rx->big_have == rx->big_len ? rx->big
-                      : rx->held                             ? rx->held
-                      : rx->first                            ? rx->first->block
-                                                             : NULL;
+    cs_block *block = rx->big && rx->big->have == rx->big->len ? rx->big->block
+                      : rx->held                               ? rx->held
+                      : rx->first                              ? rx->first->block
+                                                               : NULL;
     if (!block || message.len < block->size / SMALL_SHARE)
         return cs_ref_copy(message, ret);
     ret->bytes = message;
@@ -236,7 +257,7 @@ size_t mux_rx_credit(struct mux_rx *rx)
 
 bool mux_rx_partial(const struct mux_rx *rx)
 {
-    return rx->bytes > 0 || (rx->big && rx->big_have < rx->big_len);
+    return rx->bytes > 0 || (rx->big && rx->big->have < rx->big->len);
 }
 
 void mux_rx_append(struct mux_rx *rx, struct mux_rx *from)

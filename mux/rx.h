@@ -25,14 +25,13 @@ struct mux_segment {
 
 struct mux_rx {
     struct mux_segment *first, *last;
-    cs_block *held;      /* what the last message is a view into, when its segment has gone */
-    bool lent;           /* the last message is a view into the first segment's block */
-    size_t bytes;        /* in the segments, not yet taken */
-    size_t taken;        /* wire bytes taken since mux_rx_credit() asked */
-    int64_t message_max; /* a prefix that promises more is CS_ETOOBIG */
-    cs_block *big;       /* a message under way, or handed out, that lies in several segments */
-    size_t big_len, big_have;
-    struct cs_link fresh; /* in the connection's list of what mux_rx_settle() must look at */
+    cs_block *held;         /* what the last message is a view into, when its segment has gone */
+    struct mux_rx_big *big; /* a message under way, or handed out, that lies in several segments */
+    struct cs_link fresh;   /* in the connection's list of what mux_rx_settle() must look at */
+    uint32_t bytes;         /* in the segments, not yet taken */
+    uint32_t taken;         /* wire bytes taken since mux_rx_credit() asked */
+    uint32_t message_max;   /* a prefix that promises more is CS_ETOOBIG */
+    bool lent;              /* the last message is a view into the first segment's block */
 };
 
 void mux_rx_init(struct mux_rx *rx, int64_t message_max);

@@ -19,8 +19,8 @@ mux_stream *mux__stream_new(mux_conn *conn, const struct mux_stream_ops *ops, vo
     cs_task_init(&stream->call, call);
     mux_rx_init(&stream->rx, conn->opt.message_max_bytes);
     stream->send_max = MUX__SEND_MAX;
-    stream->window = conn->opt.window_bytes;
-    stream->born_ms = stream->window_at_ms = cs_loop_now_ms(conn->loop);
+    stream->window = (uint32_t)conn->opt.window_bytes;
+    stream->born_ms = stream->window_at_ms = (uint32_t)cs_loop_now_ms(conn->loop);
     if (ops && mux_stream_accept(stream, ops, state) != CS_OK) {
         cs_free(stream);
         return NULL;
@@ -49,18 +49,34 @@ cs_err mux_stream_accept(mux_stream *stream, const struct mux_stream_ops *ops, v
     return CS_OK;
 }
 
+struct mux__extra *mux__stream_extra(mux_stream *stream)
+{
+    if (!stream->extra)
+        stream->extra = cs_zalloc(sizeof *stream->extra);
+    return stream->extra;
+}
+
+static void extra_free(struct mux__extra *extra)
+{
+    if (!extra)
+        return;
+    cs_timer_free(extra->deadline);
+    mux__meta_free(extra->headers);
+    mux__meta_free(extra->trailers);
+    mux__meta_free(extra->own_headers);
+    mux__meta_free(extra->own_trailers);
+    cs_free(extra);
+}
+
 static void stream_free(mux_stream *stream)
 {
     mux_conn *conn = stream->conn;
     cs_task_drop(&stream->call);
     cs_unlink(&stream->link_in);
-    cs_timer_free(stream->deadline);
+    conn->grown -= stream->window - conn->opt.window_bytes;
     mux_rx_fini(&stream->rx);
     mux__sendq_fini(&stream->out);
-    mux__meta_free(stream->headers);
-    mux__meta_free(stream->trailers);
-    mux__meta_free(stream->own_headers);
-    mux__meta_free(stream->own_trailers);
+    extra_free(stream->extra);
     cs_free(stream->story);
     if (stream->ops && stream->ops->state_bytes > 0)
         cs_free(stream->state);
@@ -125,8 +141,8 @@ void mux__stream_over(mux_stream *stream, cs_err why, const char *story)
     stream->drop_rx = stream->drop_rx || stream->is_server;
     if (story && story != stream->story)
         cs_story(&stream->story, "%s", story);
-    if (stream->deadline)
-        cs_timer_set(stream->deadline, CS_OFF);
+    if (stream->extra && stream->extra->deadline)
+        cs_timer_set(stream->extra->deadline, CS_OFF);
     if (stream->conn->h2 && stream->id > 0)
         mux__h2_detach(stream);
     mux__sendq_fini(&stream->out);
@@ -173,7 +189,7 @@ cs_err mux_stream_open(mux_conn *conn, const char *method, const struct mux_call
     mux_stream *stream = mux__stream_new(conn, ops, state);
     if (!stream)
         return CS_ENOMEM;
-    stream->method = method;
+    stream->what.method = method;
     if (options && options->send_max_bytes > 0)
         stream->send_max = (uint32_t)options->send_max_bytes;
     if (options && options->timeout_ms > 0)
@@ -240,13 +256,16 @@ static void on_deadline(void *user)
 
 cs_err mux__stream_set_deadline(mux_stream *stream, int64_t ms)
 {
-    cs_err err = cs_timer_new(stream->conn->loop, on_deadline, stream, &stream->deadline);
+    struct mux__extra *extra = mux__stream_extra(stream);
+    if (!extra)
+        return CS_ENOMEM;
+    cs_err err = cs_timer_new(stream->conn->loop, on_deadline, stream, &extra->deadline);
     if (err != CS_OK)
         return err;
     if (ms > INT32_MAX)
         ms = INT32_MAX; /* 24 days */
-    stream->deadline_ms = cs_loop_now_ms(stream->conn->loop) + ms;
-    cs_timer_set(stream->deadline, (int)ms);
+    extra->deadline_ms = cs_loop_now_ms(stream->conn->loop) + ms;
+    cs_timer_set(extra->deadline, (int)ms);
     return CS_OK;
 }
 
@@ -262,8 +281,8 @@ mux_stream *mux__stream_on_begin(mux_conn *conn, int32_t id)
 
 cs_err mux__stream_on_header(mux_stream *stream, cs_bytes name, cs_bytes value)
 {
-    stream->header_bytes += name.len + value.len + 32; /* RFC 9113, 6.5.2 */
-    if ((int64_t)stream->header_bytes > stream->conn->opt.header_max_bytes)
+    stream->header_bytes += (uint32_t)(name.len + value.len + 32); /* RFC 9113, 6.5.2 */
+    if (stream->header_bytes > stream->conn->opt.header_max_bytes)
         return CS_ELIMIT;
     return stream->is_server ? mux__call_request_header(stream, name, value)
                              : mux__call_answer_header(stream, name, value);
@@ -325,12 +344,12 @@ void mux__stream_on_close(mux_stream *stream, uint32_t h2_error)
 
 cs_err mux_stream_header(const mux_stream *stream, const char *name, cs_bytes *ret)
 {
-    return mux__meta_get(stream->headers, name, ret);
+    return stream->extra ? mux__meta_get(stream->extra->headers, name, ret) : CS_ENOENT;
 }
 
 cs_err mux_stream_trailer(const mux_stream *stream, const char *name, cs_bytes *ret)
 {
-    return mux__meta_get(stream->trailers, name, ret);
+    return stream->extra ? mux__meta_get(stream->extra->trailers, name, ret) : CS_ENOENT;
 }
 
 static const cs_pair *pairs(const struct mux__meta *meta, size_t *n)
@@ -341,12 +360,12 @@ static const cs_pair *pairs(const struct mux__meta *meta, size_t *n)
 
 const cs_pair *mux_stream_headers(const mux_stream *stream, size_t *n)
 {
-    return pairs(stream->headers, n);
+    return pairs(stream->extra ? stream->extra->headers : NULL, n);
 }
 
 const cs_pair *mux_stream_trailers(const mux_stream *stream, size_t *n)
 {
-    return pairs(stream->trailers, n);
+    return pairs(stream->extra ? stream->extra->trailers : NULL, n);
 }
 
 bool mux_stream_has_headers(const mux_stream *stream)
@@ -361,9 +380,9 @@ const char *mux_stream_errmsg(const mux_stream *stream)
 
 int mux_stream_time_left_ms(const mux_stream *stream)
 {
-    if (!stream->deadline)
+    if (!stream->extra || !stream->extra->deadline)
         return CS_FOREVER;
-    int64_t left = stream->deadline_ms - cs_loop_now_ms(stream->conn->loop);
+    int64_t left = stream->extra->deadline_ms - cs_loop_now_ms(stream->conn->loop);
     return left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
 }
 
@@ -389,16 +408,22 @@ bool mux_stream_is_over(const mux_stream *stream)
 
 void mux_stream_drop_headers(mux_stream *stream)
 {
-    mux__meta_free(stream->headers);
-    stream->headers = NULL;
+    if (!stream->extra)
+        return;
+    mux__meta_free(stream->extra->headers);
+    stream->extra->headers = NULL;
 }
 
 /* ---- What a server says around its messages ------------------------------------------------- */
 
-static cs_err set(struct mux__meta **meta, const char *name, cs_bytes value)
+static cs_err set(mux_stream *stream, bool trailer, const char *name, cs_bytes value)
 {
     if (!mux__meta_ok(cs_str(name), value))
         return CS_EMISUSE;
+    struct mux__extra *extra = mux__stream_extra(stream);
+    if (!extra)
+        return CS_ENOMEM;
+    struct mux__meta **meta = trailer ? &extra->own_trailers : &extra->own_headers;
     cs_err err = mux__meta_make(meta);
     return err == CS_OK ? mux__meta_add(*meta, cs_str(name), value) : err;
 }
@@ -407,19 +432,19 @@ cs_err mux_stream_set_header(mux_stream *stream, const char *name, cs_bytes valu
 {
     if (!stream->is_server || stream->submitted || stream->over)
         return CS_EMISUSE;
-    return set(&stream->own_headers, name, value);
+    return set(stream, false, name, value);
 }
 
 cs_err mux_stream_set_trailer(mux_stream *stream, const char *name, cs_bytes value)
 {
     if (!stream->is_server || stream->trailers_out || stream->over)
         return CS_EMISUSE;
-    return set(&stream->own_trailers, name, value);
+    return set(stream, true, name, value);
 }
 
 cs_err mux__stream_reason(mux_stream *stream, enum wire_reason reason)
 {
-    return set(&stream->own_trailers, "chanserv-reason", cs_str(wire_reason_token(reason)));
+    return set(stream, true, "chanserv-reason", cs_str(wire_reason_token(reason)));
 }
 
 void mux_stream_send_headers(mux_stream *stream)
