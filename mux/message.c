@@ -47,7 +47,7 @@ cs_err mux_stream_send(mux_stream *stream, cs_bytes head, cs_bytes tail)
     cs_err err = may_send(stream);
     if (err != CS_OK)
         return err;
-    if (head.len + tail.len > UINT32_MAX)
+    if (head.len + tail.len > INT32_MAX)
         return CS_ETOOBIG;
     wire_prefix_put(prefix, false, (uint32_t)(head.len + tail.len));
     const cs_bytes parts[] = {cs_bytes_of(prefix, sizeof prefix), head, tail};
@@ -67,7 +67,7 @@ cs_err mux_stream_send_ref(mux_stream *stream, cs_bytes head, cs_ref *tail)
     }
     if ((err = may_send(stream)) != CS_OK)
         return err;
-    if (head.len + tail->bytes.len > UINT32_MAX)
+    if (head.len + tail->bytes.len > INT32_MAX)
         return CS_ETOOBIG;
     wire_prefix_put(prefix, false, (uint32_t)(head.len + tail->bytes.len));
     const cs_bytes parts[] = {cs_bytes_of(prefix, sizeof prefix), head};
@@ -177,7 +177,7 @@ static cs_err nothing_left(mux_stream *stream)
         mux__stream_post(stream);
     if (!last)
         return CS_AGAIN;
-    if (mux_rx_partial(&stream->rx) && stream->is_server)
+    if (stream->is_server && stream->rx && mux_rx_partial(stream->rx))
         return broke(stream, CS_EPROTO);
     return CS_DONE;
 }
@@ -186,8 +186,10 @@ cs_err mux_stream_recv(mux_stream *stream, cs_bytes *ret)
 {
     if (stream->broken || stream->drop_rx)
         return stream->over && stream->why != CS_DONE ? stream->why : CS_DONE;
-    cs_err err = mux_rx_next(&stream->rx, ret);
-    mux_stream_credit(stream, mux_rx_credit(&stream->rx));
+    if (!stream->rx)
+        return nothing_left(stream);
+    cs_err err = mux_rx_next(stream->rx, ret);
+    mux_stream_credit(stream, mux_rx_credit(stream->rx));
     if (err == CS_AGAIN)
         return nothing_left(stream);
     return err == CS_OK ? CS_OK : broke(stream, err);
@@ -202,11 +204,11 @@ void mux_stream_resume(mux_stream *stream)
 size_t mux_stream_take(mux_stream *stream, struct mux_rx *rx)
 {
     mux_conn *conn = stream->conn;
-    size_t n = stream->rx.bytes;
+    size_t n = stream->rx ? stream->rx->bytes : 0;
     if (n == 0)
         return 0;
-    mux_rx_append(rx, &stream->rx);
-    cs_unlink(&stream->rx.fresh);
+    mux_rx_append(rx, stream->rx);
+    cs_unlink(&stream->rx->fresh);
     if (cs_loop_is_shared(conn->loop))
         mux_rx_settle(rx); /* goes to another thread: now or never */
     else if (!cs_linked(&rx->fresh)) {

@@ -142,8 +142,8 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     mux_conn *conn;
     const struct mux_stream_ops *ops;
     void *state;
-    cs_task call; /* to say what happened */
-    struct mux_rx rx;
+    cs_task call;      /* to say what happened */
+    struct mux_rx *rx; /* NULL before the first byte */
     struct mux__sendq out;
     struct mux__extra *extra;
     char *story; /* what end() is told, or what our status says */

@@ -57,8 +57,9 @@ static cs_err reserve(struct mux__sendq *q, size_t len, mux__chunk **fresh)
     size_t have = spare(q);
     if (have >= len)
         return CS_OK;
-    size_t cap = q->next_cap ? q->next_cap : CAP_MIN;
-    q->next_cap = (uint32_t)(cap * 4 > CAP_MAX ? CAP_MAX : cap * 4);
+    size_t cap = q->last && q->last->cap ? (size_t)q->last->cap * 4 : CAP_MIN;
+    if (cap > CAP_MAX)
+        cap = CAP_MAX;
     if (cap < len - have)
         cap = len - have;
     *fresh = chunk_new(cap);
@@ -81,7 +82,7 @@ static void fill(struct mux__sendq *q, const uint8_t *p, size_t len, mux__chunk 
         c->len += n;
         p += n;
         len -= n;
-        q->bytes += n;
+        q->bytes += (uint32_t)n;
     }
 }
 
@@ -114,21 +115,21 @@ cs_err mux__sendq_add_ref(struct mux__sendq *q, const cs_bytes *parts, size_t n,
     c->cap = 0;
     c->ref = *tail;
     *tail = (cs_ref){0};
-    q->bytes += c->len;
+    q->bytes += (uint32_t)c->len;
     append(q, c);
     return CS_OK;
 }
 
 void mux__sendq_emit(struct mux__sendq *q, size_t len, struct mux__out *out)
 {
-    q->bytes -= len;
+    q->bytes -= (uint32_t)len;
     while (len > 0) {
         mux__chunk *c = q->first;
         size_t n = c->len - q->sent;
         if (n > len)
             n = len;
         mux__out_piece(out, c->base + q->sent, n, c);
-        q->sent += n;
+        q->sent += (uint32_t)n;
         len -= n;
         if (q->sent == c->len && (c->next || c->len >= c->cap))
             pop(q);
@@ -159,7 +160,7 @@ void mux__sendq_cut(struct mux__sendq *q, size_t keep)
         mux__chunk_drop(next);
     }
     q->last = c;
-    q->bytes = keep;
+    q->bytes = (uint32_t)keep;
 }
 
 size_t mux__sendq_pieces(const struct mux__sendq *q, size_t len)

@@ -15,9 +15,8 @@
 
 struct mux__sendq {
     mux__chunk *first, *last;
-    size_t sent;       /* of the first chunk */
-    size_t bytes;      /* not yet sent, in all */
-    uint32_t next_cap; /* of the next chunk: a busy stream gets larger ones */
+    uint32_t sent;  /* of the first chunk */
+    uint32_t bytes; /* not yet sent, in all */
 };
 
 void mux__sendq_fini(struct mux__sendq *q);

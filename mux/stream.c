@@ -17,7 +17,6 @@ mux_stream *mux__stream_new(mux_conn *conn, const struct mux_stream_ops *ops, vo
     stream->is_server = conn->is_server;
     cs_link_init(&stream->link_in);
     cs_task_init(&stream->call, call);
-    mux_rx_init(&stream->rx, conn->opt.message_max_bytes);
     stream->send_max = MUX__SEND_MAX;
     stream->window = (uint32_t)conn->opt.window_bytes;
     stream->born_ms = stream->window_at_ms = (uint32_t)cs_loop_now_ms(conn->loop);
@@ -68,13 +67,22 @@ static void extra_free(struct mux__extra *extra)
     cs_free(extra);
 }
 
+static void rx_free(mux_stream *stream)
+{
+    if (!stream->rx)
+        return;
+    mux_rx_fini(stream->rx);
+    cs_free(stream->rx);
+    stream->rx = NULL;
+}
+
 static void stream_free(mux_stream *stream)
 {
     mux_conn *conn = stream->conn;
     cs_task_drop(&stream->call);
     cs_unlink(&stream->link_in);
     conn->grown -= stream->window - conn->opt.window_bytes;
-    mux_rx_fini(&stream->rx);
+    rx_free(stream);
     mux__sendq_fini(&stream->out);
     extra_free(stream->extra);
     cs_free(stream->story);
@@ -92,13 +100,13 @@ void mux__stream_post(mux_stream *stream)
 
 static bool all_taken(const mux_stream *stream)
 {
-    return stream->drop_rx || stream->dry || !mux_rx_partial(&stream->rx);
+    return stream->drop_rx || stream->dry || !stream->rx || !mux_rx_partial(stream->rx);
 }
 
 /* A message that was begun and not ended is not a good end, whatever the status says. */
 static void check_truncated(mux_stream *stream)
 {
-    if (stream->why != CS_DONE || stream->drop_rx || !mux_rx_partial(&stream->rx))
+    if (stream->why != CS_DONE || stream->drop_rx || !stream->rx || !mux_rx_partial(stream->rx))
         return;
     stream->why = CS_EPROTO;
     cs_story(&stream->story, "the stream ended in the middle of a message");
@@ -123,6 +131,8 @@ static void call(cs_task *task)
         if (ops->writable)
             ops->writable(stream, stream->state);
     }
+    if (stream->is_server && stream->remote_done && stream->dry)
+        rx_free(stream); /* the request was read: an idle answer keeps no memory for it */
     if (!stream->over || (ops && !all_taken(stream)))
         return;
     check_truncated(stream);
@@ -307,12 +317,14 @@ void mux__stream_on_data(mux_stream *stream, const uint8_t *bytes, size_t len)
         mux__h2_credit(stream, len);
         return;
     }
-    if (mux_rx_add(&stream->rx, bytes, len, conn->block) != CS_OK) {
+    if (!stream->rx && (stream->rx = cs_alloc(sizeof *stream->rx)))
+        mux_rx_init(stream->rx, conn->opt.message_max_bytes);
+    if (!stream->rx || mux_rx_add(stream->rx, bytes, len, conn->block) != CS_OK) {
         mux_stream_cancel(stream, CS_ENOMEM);
         return;
     }
-    if (!cs_linked(&stream->rx.fresh))
-        cs_list_push(&conn->fresh, &stream->rx.fresh);
+    if (!cs_linked(&stream->rx->fresh))
+        cs_list_push(&conn->fresh, &stream->rx->fresh);
     stream->dry = false;
     stream->told = true;
     mux__stream_post(stream);
