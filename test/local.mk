@@ -24,7 +24,11 @@ AM_TESTS_ENVIRONMENT = \
 
 check_LIBRARIES += libsupport.a
 # files: test/support/*.c test/support/*.h
-libsupport_a_SOURCES =
+libsupport_a_SOURCES = \
+	test/support/failing.c \
+	test/support/failing.h \
+	test/support/fake_peer.c \
+	test/support/fake_peer.h
 
 test_base_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_base_LDADD = libsupport.a $(BASE_LIBS) $(CRITERION_LIBS)
@@ -61,7 +65,9 @@ test_mux_SOURCES = \
 	test/mux/failing.h \
 	test/mux/link_test.c \
 	test/mux/pair_test.c \
-	test/mux/port_test.c
+	test/mux/port_test.c \
+	test/mux/talk.c \
+	test/mux/talk.h
 
 test_chanserv_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_chanserv_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
@@ -72,11 +78,15 @@ test_chanserv_SOURCES = \
 	test/chanserv/fake_server.h \
 	test/chanserv/feed_test.c \
 	test/chanserv/frames_test.c \
+	test/chanserv/open_test.c \
 	test/chanserv/outlet_test.c \
 	test/chanserv/post_test.c \
+	test/chanserv/range_test.c \
 	test/chanserv/raw.c \
 	test/chanserv/raw.h \
-	test/chanserv/source_test.c
+	test/chanserv/set_test.c \
+	test/chanserv/source_test.c \
+	test/chanserv/ticket_test.c
 
 test_story_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_story_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
@@ -139,8 +149,14 @@ EXTRA_DIST += \
 EXTRA_DIST += test/fuzz/corpus
 # files: test/interop/**/* !test/interop/*.c test/mutants/**/* test/attack/**/* test/conform/**/*
 EXTRA_DIST += \
+	test/interop/js/gen.js \
 	test/interop/js/kit.js \
-	test/interop/js/package.json
+	test/interop/js/leave.js \
+	test/interop/js/main.js \
+	test/interop/js/package.json \
+	test/interop/js/raw.js \
+	test/interop/js/read.js \
+	test/interop/run
 # files: test/install/*
 EXTRA_DIST += \
 	test/install/outside.c

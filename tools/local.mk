@@ -10,5 +10,9 @@ tools_chanserv_SOURCES = \
 	tools/kind_gen.c \
 	tools/main.c \
 	tools/options.c \
+	tools/post.c \
+	tools/print.c \
+	tools/print.h \
+	tools/serve.c \
 	tools/status.c \
 	tools/tool.h
