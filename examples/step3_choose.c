@@ -6,30 +6,29 @@
 #include <chanserv/chanserv.h>
 #include <stdio.h>
 
-static cs_err count_next(chanserv_outlet *out, cs_bytes *frame, void *state)
+static cs_err line_next(chanserv_outlet *out, cs_bytes *frame, void *state)
 {
-    static char text[32];
-    int *count = state;
     (void)out;
-    *frame = cs_bytes_of(text, (size_t)snprintf(text, sizeof text, "frame %d", (*count)++));
+    ++*(int *)state;
+    *frame = cs_str("a line");
     return CS_OK; /* there is always one more */
 }
 
-static void count_end(chanserv_outlet *out, cs_err why, void *state)
+static void line_end(chanserv_outlet *out, cs_err why, void *state)
 {
-    printf("producer: asked for %s, ended: %s (%s)\n", *(int *)state ? "frames" : "nothing",
+    printf("producer: %s, ended: %s (%s)\n", *(int *)state ? "was asked" : "was never asked",
            chanserv_outlet_reason(out), cs_strerror(why));
 }
 
-static const struct chanserv_outlet_ops count_ops = {
-    .state_bytes = sizeof(int), .next = count_next, .end = count_end};
+static const struct chanserv_outlet_ops line_ops = {
+    .state_bytes = sizeof(int), .next = line_next, .end = line_end};
 
 static cs_err logs(chanserv_post *post, cs_bytes body, void *user)
 {
     static const char *const names[] = {"a.log", "b.txt", "c.log"};
     (void)body, (void)user;
     for (int i = 0; i < 3; i++)
-        chanserv_announce(post, cs_str(names[i]), &count_ops, NULL, NULL);
+        chanserv_announce(post, cs_str(names[i]), &line_ops, NULL, NULL);
     return CS_DONE;
 }
 
@@ -50,7 +49,7 @@ int main(void)
         if (!cs_glob(cs_str("*.log"), chanserv_source_header(src)))
             continue; /* not interested: nothing was asked of its producer */
         for (int i = 0; i < 2 && chanserv_range_frame(src, &frame); i++)
-            printf("%.*s: %.*s\n", CS_FMT(chanserv_source_header(src)), CS_FMT(frame));
+            printf("%.*s #%d: %.*s\n", CS_FMT(chanserv_source_header(src)), i, CS_FMT(frame));
         chanserv_source_close(src); /* enough */
     }
     chanserv_client_free(client);

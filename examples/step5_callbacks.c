@@ -1,4 +1,4 @@
-/* step 5 -- no waiting: callbacks on an event_base of your own, sources picked by header.
+/* step 5 -- no waiting: callbacks on an event_base of your own, sources picked by their header.
  *
  *     step5_callbacks [ADDR]        with step1_serve behind ADDR
  */
@@ -6,28 +6,25 @@
 #include <event2/event.h>
 #include <stdio.h>
 
-struct tally {
-    unsigned frames;
-};
+static int reading; /* sources that have not ended */
 
 /* Once a turn while there is something: take what is there.  What you leave stops the producer. */
 static void on_frames(chanserv_source *src, void *state)
 {
-    struct tally *t = state;
     cs_bytes frame;
     while (chanserv_source_recv(src, &frame) == CS_OK)
-        t->frames++;
+        ++*(int *)state;
 }
 
 static void on_source_end(chanserv_source *src, cs_err why, void *state)
 {
-    struct tally *t = state;
-    printf("source %d: %u frames, %s\n", (int)chanserv_source_index(src), t->frames,
+    printf("source %d: %d frames, %s\n", (int)chanserv_source_index(src), *(int *)state,
            cs_strerror(why));
+    reading--;
 }
 
 static const struct chanserv_source_ops source_ops = {
-    .state_bytes = sizeof(struct tally), .readable = on_frames, .end = on_source_end};
+    .state_bytes = sizeof(int), .readable = on_frames, .end = on_source_end};
 
 static void on_sources(chanserv_feed *feed, void *state)
 {
@@ -35,18 +32,10 @@ static void on_sources(chanserv_feed *feed, void *state)
     (void)state;
     while (chanserv_feed_recv(feed, &src) == CS_OK)
         if (cs_glob(cs_str("h?llo"), chanserv_source_header(src)))
-            chanserv_source_start(src, &source_ops, NULL);
+            reading += chanserv_source_start(src, &source_ops, NULL) == CS_OK;
 }
 
-static void on_feed_end(chanserv_feed *feed, cs_err why, void *state)
-{
-    int *left = state;
-    if (cs_failed(why))
-        fprintf(stderr, "%s\n", chanserv_feed_errmsg(feed));
-    *left = cs_failed(why);
-}
-
-static const struct chanserv_feed_ops feed_ops = {.readable = on_sources, .end = on_feed_end};
+static const struct chanserv_feed_ops feed_ops = {.readable = on_sources};
 
 int main(int argc, char **argv)
 {
@@ -54,16 +43,14 @@ int main(int argc, char **argv)
     cs_loop *loop;
     chanserv_client *client;
     chanserv_feed *feed;
-    int failed = 1;
     if (!base || cs_loop_new(base, &loop) || chanserv_client_new(loop, NULL, &client) ||
         chanserv_join(client, argc > 1 ? argv[1] : "localhost:5555") ||
         chanserv_lookup_and_post(client, "ticker", cs_str("hello"), NULL, &feed) ||
-        chanserv_feed_start(feed, &feed_ops, &failed))
+        chanserv_feed_start(feed, &feed_ops, NULL))
         return 1;
-    while (chanserv_feed_status(feed) == CS_AGAIN)
-        event_base_loop(base, EVLOOP_ONCE); /* or event_base_dispatch(), with all else you do */
-    for (int i = 0; i < 50; i++)
-        event_base_loop(base, EVLOOP_NONBLOCK);
+    while (chanserv_feed_status(feed) == CS_AGAIN || reading > 0)
+        event_base_loop(base, EVLOOP_ONCE); /* among all the rest that your program does */
+    bool failed = cs_failed(chanserv_feed_status(feed));
     chanserv_client_free(client);
     cs_loop_free(loop);
     event_base_free(base);

@@ -81,9 +81,11 @@ test_chanserv_SOURCES = \
 	test/chanserv/open_test.c \
 	test/chanserv/outlet_test.c \
 	test/chanserv/post_test.c \
+	test/chanserv/pour_test.c \
 	test/chanserv/range_test.c \
 	test/chanserv/raw.c \
 	test/chanserv/raw.h \
+	test/chanserv/server_test.c \
 	test/chanserv/set_test.c \
 	test/chanserv/source_test.c \
 	test/chanserv/ticket_test.c
@@ -133,7 +135,7 @@ noinst_PROGRAMS += \
 # ---- Scripts ----------------------------------------------------------------------------------
 
 test_scripts = test/lists.sh test/rooms.sh test/format.sh test/headers.sh test/install.sh \
-	test/threads.sh test/replay.sh
+	test/threads.sh test/replay.sh test/examples.sh
 TESTS += $(test_scripts)
 
 EXTRA_DIST += $(test_scripts) test/criterion.sh test/tap.sh test/rooms.awk test/run test/deps test/chroot .ci/run
@@ -157,6 +159,13 @@ EXTRA_DIST += \
 	test/interop/js/raw.js \
 	test/interop/js/read.js \
 	test/interop/run
+# files: test/examples/* test/docs/*
+EXTRA_DIST += \
+	test/examples/step2_range.expected \
+	test/examples/step3_choose.expected \
+	test/examples/step4_slow.expected \
+	test/examples/step5_callbacks.expected \
+	test/examples/step6_select.expected
 # files: test/install/*
 EXTRA_DIST += \
 	test/install/outside.c

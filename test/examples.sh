@@ -1,0 +1,52 @@
+#!/bin/bash
+# The tutorial, run as its comments say: each program's output is what test/examples has (TAP).
+# make check runs it; CHANSERV_BUILD is where the programs are.
+set -u
+source=${CHANSERV_SOURCE:-$(cd "$(dirname "$0")/.." && pwd)}
+build=${CHANSERV_BUILD:-$PWD}
+. "$source/test/tap.sh"
+scratch=$(mktemp -d) || exit 1
+server_pid=
+trap '[ -z "$server_pid" ] || kill "$server_pid" 2> /dev/null; rm -rf "$scratch"' EXIT
+
+# says PROGRAM [ARGUMENT]...: ends well and prints what is expected.
+says() {
+    local name=$1 status=0
+    shift
+    timeout 60 "$build/examples/$name" "$@" > "$scratch/$name" 2>&1 || status=$?
+    diff "$source/test/examples/$name.expected" "$scratch/$name" > "$scratch/diff" 2>&1 || status=1
+    verdict $status "$scratch/diff" "$name prints what it should"
+}
+
+coproc server { exec "$build/examples/step1_serve" 127.0.0.1:0 2>&1; }
+server_pid=$server_PID
+addr=
+read -t 60 -r word addr <&"${server[0]}"
+if [ "$word" = listening ] && [ -n "$addr" ]; then
+    ok "step1_serve says where it listens"
+else
+    not_ok "step1_serve says where it listens" <<< "it said: $word $addr"
+fi
+says step2_range "$addr"
+says step3_choose
+says step4_slow
+says step5_callbacks "$addr"
+says step6_select
+
+kill -TERM "$server_pid"
+wait "$server_pid"
+status=$?
+server_pid=
+[ $status -eq 0 ]
+verdict $? /dev/null "step1_serve ends with 0 when it is told to"
+
+# Nobody there: a status, a line about it, and not a minute of waiting.
+timeout 60 "$build/examples/step2_range" "unix:$scratch/nobody" > "$scratch/out" 2> "$scratch/err"
+[ $? -eq 1 ] && [ ! -s "$scratch/out" ] && [ "$(wc -l < "$scratch/err")" -eq 1 ]
+verdict $? "$scratch/err" "step2_range says in one line that nobody is there"
+
+# A newcomer reads each in one go.
+wc -l "$source"/examples/step*.c | awk '$2 != "total" && $1 > 60' > "$scratch/long"
+[ ! -s "$scratch/long" ]
+verdict $? "$scratch/long" "no step is longer than 60 lines"
+tap_end
