@@ -123,7 +123,7 @@ static cs_err inline_gap(chanserv_outlet *o, struct inlined *in)
         return err;
     o->next += o->gap;
     o->gap = 0;
-    o->flags &= (uint8_t)~CHANSERV__GAP;
+    o->flags &= (uint16_t)~CHANSERV__GAP;
     o->post->server->counters.gaps++;
     return CS_OK;
 }
@@ -172,7 +172,7 @@ static cs_err inline_pull(chanserv_outlet *o, struct inlined *in)
         if (o->life == CHANSERV__OVER || o->flags & CHANSERV__LAST)
             break;
         err = chanserv__outlet_ask(o, &frame);
-        if (o->life == CHANSERV__OVER) { /* in next() */
+        if (o->life == CHANSERV__OVER || o->flags & CHANSERV__CUT) { /* in next() */
             cs_ref_drop(&frame);
             return CS_OK;
         }

@@ -17,7 +17,7 @@ cs_err chanserv__outlet_call_open(chanserv_outlet *o, uint64_t from)
         return CS_OK;
     o->flags |= CHANSERV__OPENING;
     err = o->ops->open(o, from, chanserv__outlet_state(o));
-    o->flags &= (uint8_t)~CHANSERV__OPENING;
+    o->flags &= (uint16_t)~CHANSERV__OPENING;
     return err;
 }
 

@@ -91,7 +91,7 @@ static cs_err send_held(chanserv_outlet *o)
         if (err == CS_OK) {
             count_frame(o, len);
             cs_ref_drop(&o->held);
-            o->flags &= (uint8_t)~CHANSERV__HELD;
+            o->flags &= (uint16_t)~CHANSERV__HELD;
         }
         return err;
     }
@@ -118,7 +118,7 @@ static cs_err send_gap(chanserv_outlet *o)
     if (err == CS_OK) {
         o->next += o->gap;
         o->gap = 0;
-        o->flags &= (uint8_t)~CHANSERV__GAP;
+        o->flags &= (uint16_t)~CHANSERV__GAP;
         o->post->server->counters.gaps++;
     }
     return err;
@@ -190,6 +190,8 @@ static void pump(chanserv_outlet *o)
                 return;
             continue;
         }
+        if (o->flags & CHANSERV__ASLEEP)
+            return; /* the stream asks once more after everything it got */
         err = chanserv__outlet_ask(o, &frame);
         if (o->flags & CHANSERV__CUT) { /* in next() */
             cs_ref_drop(&frame);
@@ -210,8 +212,8 @@ static void pump(chanserv_outlet *o)
                 return;
         } else if (err != CS_AGAIN) {
             chanserv__outlet_last(o, err);
-        } else if (!(o->flags & CHANSERV__PENDING)) {
-            return; /* asleep until chanserv_outlet_wake() */
+        } else {
+            o->flags |= CHANSERV__ASLEEP;
         }
     }
 }
@@ -232,10 +234,17 @@ void chanserv__outlet_pull(mux_stream *stream, void *state)
 
 /* ---- What a producer may say ---------------------------------------------------------------- */
 
-void chanserv_outlet_wake(chanserv_outlet *o)
+/* There is something to send.  In open() it would send HEADERS before the refusal. */
+static void poke(chanserv_outlet *o)
 {
     if (o->life == CHANSERV__OPEN && !(o->flags & CHANSERV__OPENING))
         mux_stream_wake(o->stream);
+}
+
+void chanserv_outlet_wake(chanserv_outlet *o)
+{
+    o->flags &= (uint16_t)~CHANSERV__ASLEEP;
+    poke(o);
 }
 
 cs_err chanserv_outlet_number(chanserv_outlet *o, uint64_t seq)
@@ -248,7 +257,7 @@ cs_err chanserv_outlet_number(chanserv_outlet *o, uint64_t seq)
     if (o->gap)
         o->flags |= CHANSERV__GAP;
     else
-        o->flags &= (uint8_t)~CHANSERV__GAP;
+        o->flags &= (uint16_t)~CHANSERV__GAP;
     return CS_OK;
 }
 
@@ -259,7 +268,7 @@ void chanserv_outlet_skip(chanserv_outlet *o, uint64_t count, enum chanserv_gap 
     o->gap = count > UINT64_MAX - o->gap ? UINT64_MAX : o->gap + count;
     o->gap_why = (uint8_t)why;
     o->flags |= CHANSERV__GAP;
-    chanserv_outlet_wake(o);
+    poke(o);
 }
 
 cs_err chanserv_outlet_fail(chanserv_outlet *o, cs_err err, const char *format, ...)
@@ -282,7 +291,7 @@ void chanserv_outlet_finish(chanserv_outlet *o, cs_err status)
     if (o->life == CHANSERV__OVER)
         return;
     chanserv__outlet_last(o, status);
-    chanserv_outlet_wake(o);
+    poke(o);
 }
 
 void chanserv_outlet_cancel(chanserv_outlet *o, cs_err why)
@@ -295,14 +304,14 @@ void chanserv_outlet_cancel(chanserv_outlet *o, cs_err why)
         chanserv__outlet_over(o, why, CHANSERV__FAILED);
         return;
     }
-    o->flags &= (uint8_t)~CHANSERV__LAST; /* it overtakes a last word too */
+    o->flags &= (uint16_t)~CHANSERV__LAST; /* it overtakes a last word too */
     chanserv__outlet_last(o, why);
     o->framework = WIRE_NO_REASON;
+    o->flags |= CHANSERV__CUT;
     if (o->life == CHANSERV__QUEUED) { /* the announcement will say it */
-        o->flags &= (uint8_t)~CHANSERV__GAP;
+        o->flags &= (uint16_t)~CHANSERV__GAP;
         return;
     }
-    o->flags |= CHANSERV__CUT;
     mux_stream_abort(o->stream, why, o->message);
 }
 

@@ -56,11 +56,12 @@ enum {
     CHANSERV__GAP = 2,  /* `gap` numbers were left out behind what is held */
     CHANSERV__LAST = 4, /* `status` is the last word, behind both */
     CHANSERV__PENDING = CHANSERV__HELD | CHANSERV__GAP | CHANSERV__LAST,
-    CHANSERV__SAID = 8,     /* the last word was given to the stream, which now only has to end */
-    CHANSERV__CUT = 16,     /* the same, and it overtook the frames */
-    CHANSERV__ASKED = 32,   /* open() was called, ahead of anybody's opening */
-    CHANSERV__GIVEN = 64,   /* a frame was given */
-    CHANSERV__OPENING = 128 /* open() is on the stack */
+    CHANSERV__SAID = 8,      /* the last word was given to the stream, which now only has to end */
+    CHANSERV__CUT = 16,      /* the same, and it overtook the frames */
+    CHANSERV__ASKED = 32,    /* open() was called, ahead of anybody's opening */
+    CHANSERV__GIVEN = 64,    /* a frame was given */
+    CHANSERV__OPENING = 128, /* open() is on the stack */
+    CHANSERV__ASLEEP = 256   /* the producer said CS_AGAIN and was not woken */
 };
 
 struct chanserv__outlet_times; /* outlet_times.c; only when an option asks for it */
@@ -86,9 +87,10 @@ struct chanserv_outlet {
     cs_chan *chan; /* poured: frames come from here */
     char *message; /* chanserv_outlet_fail() */
     struct chanserv__outlet_times *times;
-    cs_err status;                                   /* the last word; OVER: what end() is told */
-    uint32_t seq;                                    /* its place in the post, for traces */
-    uint8_t life, flags, gap_why, reason, framework; /* framework: enum wire_reason of `status` */
+    cs_err status; /* the last word; OVER: what end() is told */
+    uint32_t seq;  /* its place in the post, for traces */
+    uint16_t flags;
+    uint8_t life, gap_why, reason, framework; /* framework: enum wire_reason of `status` */
     /* The state of ops->state_bytes bytes follows, or the pointer to it. */
 };
 

@@ -1,0 +1,407 @@
+/* The object: setting up, the list of services, running, and being freed at any time. */
+#include "raw.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static cs_err nothing(chanserv_post *post, cs_bytes body, void *user)
+{
+    (void)post, (void)body, (void)user;
+    return CS_DONE;
+}
+
+static void up(void)
+{
+    raw_up(NULL);
+}
+
+/* ---- Setting up ----------------------------------------------------------------------------- */
+
+Test(server, serving_is_by_name)
+{
+    static const char *const bad[] = {"", "no spaces", "n\xc3\xb6", "a:b"};
+    chanserv_server *server;
+    char name[258];
+
+    cr_assert_eq(chanserv_server_new(NULL, NULL, &server), CS_OK);
+    cr_assert_eq(chanserv_serve(server, "a.B/9_-", nothing, NULL), CS_OK);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_assert_eq(chanserv_serve(server, bad[i], nothing, NULL), CS_EINVAL);
+    memset(name, 'n', sizeof name);
+    name[256] = '\0';
+    cr_assert_eq(chanserv_serve(server, name, nothing, NULL), CS_EINVAL);
+    name[255] = '\0';
+    cr_assert_eq(chanserv_serve(server, name, nothing, NULL), CS_OK);
+    cr_assert_eq(chanserv_serve(server, name, nothing, NULL), CS_EEXIST);
+    cr_assert_eq(chanserv_unserve(server, name), CS_OK);
+    cr_assert_eq(chanserv_unserve(server, name), CS_ENOENT);
+    chanserv_server_free(server);
+}
+
+Test(server, the_first_failure_of_setting_up_is_what_run_answers)
+{
+    chanserv_server *server;
+
+    cr_assert_eq(chanserv_server_new(NULL, NULL, &server), CS_OK);
+    cr_assert_str_eq(chanserv_server_errmsg(server), "");
+    cr_assert_eq(chanserv_serve(server, "a b", nothing, NULL), CS_EINVAL);
+    cr_assert_eq(chanserv_listen(server, "nowhere"), CS_EINVAL);
+    cr_assert_eq(chanserv_server_run(server), CS_EINVAL);
+    cr_assert(strstr(chanserv_server_errmsg(server), "serve: not the name of a service: a b"));
+    chanserv_server_free(server);
+}
+
+Test(server, what_cannot_be_listened_on_has_words)
+{
+    chanserv_server *server;
+
+    cr_assert_eq(chanserv_server_new(NULL, NULL, &server), CS_OK);
+    cr_assert_eq(chanserv_listen(server, "unix:/no/such/directory/socket"), CS_ESYS);
+    cr_assert(strstr(chanserv_server_errmsg(server), "listen unix:/no/such/directory/socket: "));
+    cr_assert_eq(chanserv_server_run(server), CS_ESYS);
+    chanserv_server_free(server);
+}
+
+Test(server, strangers_are_not_listened_to_by_accident)
+{
+    struct chanserv_server_options o = {.insecure = true};
+    chanserv_server *server;
+
+    cr_assert_eq(chanserv_server_new(NULL, NULL, &server), CS_OK);
+    cr_assert_eq(chanserv_listen(server, ":0"), CS_EPERM);
+    cr_assert(strstr(chanserv_server_errmsg(server), "options.insecure"));
+    cr_assert_null(chanserv_server_addr(server, 0));
+    cr_assert_eq(chanserv_server_run(server), CS_EPERM);
+    chanserv_server_free(server);
+    cr_assert_eq(chanserv_server_new(NULL, &o, &server), CS_OK);
+    cr_assert_eq(chanserv_listen(server, ":0"), CS_OK);
+    chanserv_server_free(server);
+}
+
+Test(server, an_address_has_its_real_port)
+{
+    chanserv_server *server;
+
+    cr_assert_eq(chanserv_server_new(NULL, NULL, &server), CS_OK);
+    cr_assert_eq(chanserv_listen(server, "127.0.0.1:0"), CS_OK);
+    cr_assert_eq(chanserv_listen(server, "127.0.0.1:0"), CS_OK);
+    cr_assert_eq(strncmp(chanserv_server_addr(server, 0), "127.0.0.1:", 10), 0);
+    cr_assert_neq(atoi(chanserv_server_addr(server, 0) + 10), 0);
+    cr_assert_str_neq(chanserv_server_addr(server, 0), chanserv_server_addr(server, 1));
+    cr_assert_null(chanserv_server_addr(server, 2));
+    chanserv_server_free(server);
+}
+
+Test(server, options_with_reserved_set_are_misuse)
+{
+    struct chanserv_server_options o = {.reserved = {[7] = 1}};
+    chanserv_server *server = NULL;
+
+    cr_assert_eq(chanserv_server_new(NULL, &o, &server), CS_EMISUSE);
+    cr_assert_null(server);
+}
+
+/* ---- Running -------------------------------------------------------------------------------- */
+
+static void stop(void *server)
+{
+    chanserv_server_stop(server);
+}
+static void terminate(void *user)
+{
+    (void)user;
+    raise(SIGTERM);
+}
+static void free_it(void *server)
+{
+    chanserv_server_free(server);
+}
+
+Test(server, runs_until_it_is_stopped)
+{
+    chanserv_server *server;
+
+    cr_assert_eq(chanserv_server_new(NULL, NULL, &server), CS_OK);
+    cr_assert_eq(chanserv_listen(server, "127.0.0.1:0"), CS_OK);
+    cr_assert_eq(cs_loop_call(chanserv_server_loop(server), stop, server), CS_OK);
+    cr_assert_eq(chanserv_server_run(server), CS_OK);
+    cr_assert_eq(cs_loop_call(chanserv_server_loop(server), stop, server), CS_OK);
+    cr_assert_eq(chanserv_server_run(server), CS_OK, "and again");
+    chanserv_server_free(server);
+}
+
+Test(server, with_signals_is_stopped_by_sigterm_and_puts_back_what_was_there)
+{
+    struct chanserv_server_options o = {.signals = true};
+    struct sigaction now;
+    chanserv_server *server;
+
+    cr_assert_eq(chanserv_server_new(NULL, &o, &server), CS_OK);
+    cr_assert_eq(chanserv_listen(server, "127.0.0.1:0"), CS_OK);
+    cr_assert_eq(cs_loop_call(chanserv_server_loop(server), terminate, NULL), CS_OK);
+    cr_assert_eq(chanserv_server_run(server), CS_OK);
+    cr_assert_eq(sigaction(SIGTERM, NULL, &now), 0);
+    cr_assert_eq(now.sa_handler, SIG_DFL);
+    chanserv_server_free(server);
+}
+
+Test(server, with_its_own_loop_can_be_freed_while_it_runs)
+{
+    chanserv_server *server;
+
+    cr_assert_eq(chanserv_server_new(NULL, NULL, &server), CS_OK);
+    cr_assert_eq(chanserv_listen(server, "127.0.0.1:0"), CS_OK);
+    cr_assert_eq(cs_loop_call(chanserv_server_loop(server), free_it, server), CS_OK);
+    cr_assert_eq(chanserv_server_run(server), CS_OK);
+}
+
+/* ---- The list of services ------------------------------------------------------------------- */
+
+static cs_err only_a(const struct chanserv_request *request, void *user)
+{
+    (void)user;
+    cr_assert_eq(request->verb, CHANSERV_LIST);
+    return cs_same(request->service, cs_str("a")) ? CS_OK : CS_EPERM;
+}
+
+static struct raw_call *list_services(void)
+{
+    struct raw_call *c = raw_begin("/chanserv.v1.Chanserv/Services", RAW_SERVICES, 0);
+
+    raw_send(c, "", 0, true);
+    cs_loop_settle(raw.loop);
+    return c;
+}
+
+TestSuite(services, .init = up, .fini = raw_down);
+
+Test(services, are_listed_at_once_and_when_they_change)
+{
+    struct raw_call *c = list_services();
+
+    raw_heard(c, "()");
+    cr_assert_eq(chanserv_serve(raw.server, "a", nothing, NULL), CS_OK);
+    cs_loop_settle(raw.loop);
+    raw_heard(c, "()(a,)");
+    cr_assert_eq(chanserv_unserve(raw.server, "a"), CS_OK);
+    cs_loop_settle(raw.loop);
+    raw_heard(c, "()(a,)()");
+    raw_runs(c);
+    raw_leave(c);
+}
+
+Test(services, end_when_the_server_does)
+{
+    struct raw_call *c = list_services();
+
+    chanserv_server_free(raw.server);
+    raw.server = NULL;
+    cs_loop_settle(raw.loop);
+    raw_ended(c, CS_EDRAIN, "draining", "UNAVAILABLE");
+}
+
+static void up_only_a(void)
+{
+    struct chanserv_server_options o = {.authorise = only_a};
+
+    raw_up(&o);
+}
+
+TestSuite(services_hook, .init = up_only_a, .fini = raw_down);
+
+Test(services_hook, are_those_that_the_caller_may_post_to)
+{
+    cr_assert_eq(chanserv_serve(raw.server, "a", nothing, NULL), CS_OK);
+    cr_assert_eq(chanserv_serve(raw.server, "b", nothing, NULL), CS_OK);
+    raw_heard(list_services(), "(a,)");
+}
+
+/* ---- Being freed ---------------------------------------------------------------------------- */
+
+enum { NOWHERE, IN_FUNCTION, IN_POST_NEXT, IN_CLOSED, IN_END, IN_OPEN, IN_NEXT, IN_OUTLET_END };
+static int where;
+
+static void perhaps_free(int here)
+{
+    if (here == where) {
+        where = NOWHERE;
+        raw_say("[free] ");
+        chanserv_server_free(raw.server);
+        raw.server = NULL;
+    }
+}
+
+static cs_err f_open(chanserv_outlet *o, uint64_t from, void *state)
+{
+    (void)o, (void)from, (void)state;
+    perhaps_free(IN_OPEN);
+    return CS_OK;
+}
+
+static cs_err f_next(chanserv_outlet *o, cs_bytes *frame, void *state)
+{
+    int *n = state;
+
+    (void)o;
+    perhaps_free(IN_NEXT);
+    *frame = cs_str("f");
+    return (*n)++ == 0 ? CS_OK : CS_AGAIN;
+}
+
+static void f_outlet_end(chanserv_outlet *o, cs_err why, void *state)
+{
+    (void)why, (void)state;
+    perhaps_free(IN_OUTLET_END);
+    raw_say("%s; ", chanserv_outlet_reason(o));
+}
+
+static const struct chanserv_outlet_ops f_ops = {
+    .state_bytes = sizeof(int), .open = f_open, .next = f_next, .end = f_outlet_end};
+
+static chanserv_post *f_post;
+
+static cs_err f_post_next(chanserv_post *post, void *state)
+{
+    (void)post, (void)state;
+    perhaps_free(IN_POST_NEXT);
+    return CS_AGAIN;
+}
+
+static void f_closed(chanserv_post *post, cs_err why, void *state)
+{
+    (void)post, (void)state;
+    perhaps_free(IN_CLOSED);
+    raw_say("closed %s; ", cs_strerror(why));
+}
+
+static void f_end(chanserv_post *post, cs_err why, void *state)
+{
+    (void)post, (void)state;
+    perhaps_free(IN_END);
+    raw_say("end %s; ", cs_strerror(why));
+}
+
+static cs_err f_function(chanserv_post *post, cs_bytes body, void *user)
+{
+    static const struct chanserv_post_ops ops = {
+        .next = f_post_next, .closed = f_closed, .end = f_end};
+
+    (void)user;
+    f_post = post;
+    cr_assert_eq(chanserv_post_keep(post, &ops, NULL), CS_OK);
+    cr_assert_eq(chanserv_announce(post, body, &f_ops, NULL, NULL), CS_OK);
+    cr_assert_eq(chanserv_announce(post, body, &f_ops, NULL, NULL), CS_OK);
+    perhaps_free(IN_FUNCTION);
+    return CS_OK;
+}
+
+static struct raw_call *f_run(int in)
+{
+    struct raw_call *c;
+
+    cr_assert_eq(chanserv_serve(raw.server, "f", f_function, NULL), CS_OK);
+    where = in;
+    c = raw_post("f", "h");
+    return c;
+}
+
+#define SHUT "the server is going away; "
+
+TestSuite(freed, .init = up, .fini = raw_down);
+
+Test(freed, from_outside_every_end_has_come_when_it_returns)
+{
+    struct raw_call *c = f_run(NOWHERE), *source = raw_open(c, 0, 0);
+
+    raw_heard(source, "f|");
+    chanserv_server_free(raw.server);
+    raw.server = NULL;
+    raw_said("shutdown; closed " SHUT "shutdown; end " SHUT);
+    cs_loop_settle(raw.loop);
+    raw_ended(c, CS_EDRAIN, "draining", "UNAVAILABLE");
+    raw_ended(source, CS_EDRAIN, "draining", "UNAVAILABLE");
+}
+
+Test(freed, in_the_source_function)
+{
+    struct raw_call *c = f_run(IN_FUNCTION);
+
+    raw_said("[free] shutdown; shutdown; closed " SHUT "end " SHUT);
+    raw_ended(c, CS_EDRAIN, "draining", "UNAVAILABLE");
+}
+
+Test(freed, in_next_of_a_post)
+{
+    struct raw_call *c = f_run(IN_POST_NEXT);
+
+    raw_said("[free] shutdown; shutdown; closed " SHUT "end " SHUT);
+    raw_ended(c, CS_EDRAIN, "draining", "UNAVAILABLE");
+}
+
+Test(freed, in_closed)
+{
+    struct raw_call *c = f_run(IN_CLOSED);
+
+    raw_open(c, 0, 0);
+    chanserv_post_finish(f_post, CS_DONE);
+    cs_loop_settle(raw.loop);
+    raw_said("[free] closed ended in good order; shutdown; shutdown; end ended in good order; ");
+    raw_ended(c, CS_DONE, "", "");
+}
+
+Test(freed, in_end_of_a_post)
+{
+    struct raw_call *c = f_run(IN_END);
+
+    raw_leave(c);
+    raw_said("closed the peer vanished; post-cancelled; post-cancelled; "
+             "[free] end the peer vanished; ");
+}
+
+Test(freed, in_open)
+{
+    struct raw_call *c = f_run(IN_OPEN), *source = raw_open(c, 0, 0);
+
+    raw_ended(source, CS_EDRAIN, "draining", "UNAVAILABLE");
+    raw_ended(c, CS_EDRAIN, "draining", "UNAVAILABLE");
+    raw_said("[free] shutdown; closed " SHUT "shutdown; end " SHUT);
+}
+
+Test(freed, in_next_of_an_outlet)
+{
+    struct raw_call *c = f_run(IN_NEXT), *source = raw_open(c, 0, 0);
+
+    raw_ended(source, CS_EDRAIN, "draining", "UNAVAILABLE");
+    raw_ended(c, CS_EDRAIN, "draining", "UNAVAILABLE");
+    raw_said("[free] shutdown; closed " SHUT "shutdown; end " SHUT);
+}
+
+Test(freed, in_end_of_an_outlet)
+{
+    struct raw_call *c = f_run(IN_OUTLET_END);
+
+    raw_leave(raw_open(c, 0, 0));
+    raw_ended(c, CS_EDRAIN, "draining", "UNAVAILABLE");
+    raw_said("[free] client-left; shutdown; closed " SHUT "end " SHUT);
+}
+
+Test(freed, while_the_request_is_not_complete)
+{
+    struct raw_call *c = raw_begin("/chanserv.v1.Chanserv/Post", RAW_ANNOUNCEMENTS, 0);
+
+    cs_loop_settle(raw.loop);
+    chanserv_server_free(raw.server);
+    raw.server = NULL;
+    cs_loop_settle(raw.loop);
+    cr_assert_neq(c->why, CS_AGAIN);
+}
+
+Test(freed, with_a_peer_that_is_dead)
+{
+    f_run(NOWHERE);
+    mux_conn_swallow(raw.conn);
+    chanserv_server_free(raw.server);
+    raw.server = NULL;
+    raw_said("shutdown; shutdown; closed " SHUT "end " SHUT);
+}
