@@ -36,7 +36,7 @@ static bool is_stalled(mux_stream *stream, uint32_t now)
 {
     return stream->submitted && !stream->over && !stream->sent_any && stream->out.bytes > 0 &&
            now - stream->born_ms >= (uint32_t)stream->conn->opt.stall_timeout_ms &&
-           mux__h2_send_window(stream) <= 0;
+           mux__h2_send_window(stream) == 0; /* -1: it waits for its turn to be opened */
 }
 
 /* A stream that has something to say and in all its life was never granted one byte (PROTOCOL A5: a

@@ -133,7 +133,9 @@ static void refuse(mux_stream *stream, cs_err status, const char *message)
 /* RFC 9110, 15.5.16 and 15.5.6 for what is not gRPC; for gRPC always 200 and a status. */
 void mux__call_request_ready(mux_stream *stream)
 {
-    if (!stream->is_post)
+    if (stream->big_headers)
+        refuse(stream, CS_ELIMIT, "the request has too many header fields");
+    else if (!stream->is_post)
         answer_http(stream, NOT_POST);
     else if (!stream->is_grpc)
         answer_http(stream, NOT_GRPC);
@@ -148,7 +150,6 @@ void mux__call_request_ready(mux_stream *stream)
                mux__stream_set_deadline(stream, stream->extra->deadline_ms) != CS_OK)
         refuse(stream, CS_ENOMEM, NULL);
     else {
-        stream->told = true;
         stream->what.handler->accept(stream, stream->what.handler->user);
         if (!stream->accepted)
             refuse(stream, CS_ENOTSUP, "nobody took the call");
@@ -246,9 +247,33 @@ cs_err mux__call_answer_header(mux_stream *stream, cs_bytes name, cs_bytes value
         stream->bad_coding = !cs_same(value, IDENTITY);
     else if (!is_ours(name) && stream->remote_headers)
         return keep(stream, true, name, value);
-    else if (!is_ours(name)) /* of a Trailers-Only answer they are trailers: mux__call_ended() */
+    else if (!is_ours(
+                 name)) /* of a Trailers-Only answer they are trailers: mux__call_answer_begins() */
         return keep(stream, false, name, value);
     return CS_OK;
+}
+
+static void forget_status(mux_stream *stream)
+{
+    cs_free(stream->story);
+    stream->story = NULL;
+    stream->has_status = false;
+}
+
+/* The fields of a Trailers-Only answer are its trailers.  Of any other first HEADERS a status is not
+ * the end of the call, and of an informational one nothing is meant for us. */
+void mux__call_answer_begins(mux_stream *stream, bool last)
+{
+    struct mux__extra *extra = stream->extra;
+    if (stream->http_status >= 100 && stream->http_status < 200) {
+        mux_stream_drop_headers(stream);
+        forget_status(stream);
+    } else if (!last)
+        forget_status(stream);
+    else if (extra && stream->has_status) {
+        extra->trailers = extra->headers;
+        extra->headers = NULL;
+    }
 }
 
 void mux__call_ended(mux_stream *stream)
@@ -258,10 +283,6 @@ void mux__call_ended(mux_stream *stream)
     if (stream->over)
         return;
     struct mux__extra *extra = stream->extra;
-    if (extra && !extra->trailers && stream->has_status) { /* Trailers-Only: both in one */
-        extra->trailers = extra->headers;
-        extra->headers = NULL;
-    }
     if (extra)
         (void)mux__meta_get(extra->trailers, REASON.base, &token);
     if (stream->has_status) {
@@ -280,7 +301,7 @@ void mux__call_ended(mux_stream *stream)
     } else
         cs_story(&stream->story, "the stream ended without a status");
     /* A server's last word ends the call both ways. */
-    if (!stream->finished || stream->out.bytes > 0) {
+    if (!mux__h2_said_all(stream)) {
         mux__h2_reset(stream, false);
         mux__conn_flush_soon(stream->conn);
     }

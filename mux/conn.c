@@ -43,8 +43,11 @@ void mux__options_fill(struct mux_options *to, const struct mux_options *from)
         to->streams_max = INT32_MAX;
     if (to->header_max_bytes == CS_OFF || to->header_max_bytes > UINT32_MAX)
         to->header_max_bytes = UINT32_MAX;
-    if (to->window_bytes < 1 || to->window_bytes > INT32_MAX)
+    if (to->window_bytes < 0 || to->window_bytes > INT32_MAX)
         to->window_bytes = INT32_MAX;
+    /* A quarter of it holds what rx.c lets wait for its end, whatever credit is on its way. */
+    if (to->window_bytes < MUX__WINDOW_MIN)
+        to->window_bytes = MUX__WINDOW_MIN;
 }
 
 cs_err mux__conn_new(cs_loop *loop, const struct mux_options *options, bool is_server,
@@ -85,7 +88,6 @@ static bool fresh_block(mux_conn *conn)
     return conn->block;
 }
 
-/* What nghttp2 made of it: the GOAWAY that says why is still to be written. */
 static void broke_rules(mux_conn *conn, cs_err err)
 {
     mux__conn_lost(conn, err == CS_ENOMEM ? err : CS_EPROTO,
@@ -104,9 +106,11 @@ static void read_some(mux_conn *conn)
         if (err == CS_AGAIN)
             break;
         if (err != CS_OK) {
-            mux__conn_lost(conn, CS_EPEER,
-                           err == CS_DONE ? "the peer closed the connection"
-                                          : "the connection was reset");
+            bool drained = err == CS_DONE && conn->goaway;
+            mux__conn_lost(conn, drained ? CS_EDRAIN : CS_EPEER,
+                           drained          ? "the server is going away"
+                           : err == CS_DONE ? "the peer closed the connection"
+                                            : "the connection was reset");
             return;
         }
         conn->stats->bytes_in += n;
@@ -133,7 +137,7 @@ static void settle(cs_task *task)
     struct cs_link *link;
     while ((link = cs_list_pop(&conn->fresh)))
         mux_rx_settle(CS_CONTAINER(link, struct mux_rx, fresh));
-    if (conn->block && conn->state != MUX__UP) {
+    if (conn->block && (conn->state != MUX__UP || cs_block_is_mine(conn->block))) {
         cs_block_drop(conn->block);
         conn->block = NULL;
     }
@@ -166,10 +170,10 @@ static void flush(cs_task *task)
 {
     enum { BATCHES = 4 }; /* a turn; then others get theirs, and reading does */
     mux_conn *conn = CS_CONTAINER(task, mux_conn, flush);
-    if (conn->state != MUX__UP || conn->blocked)
+    if (conn->state != MUX__UP || (conn->blocked && !conn->failed))
         return;
     for (int i = 0; i < BATCHES; i++) {
-        if (!mux__out_ready(&conn->out)) {
+        if (conn->failed || !mux__out_ready(&conn->out)) {
             mux__conn_lost(conn, CS_ENOMEM, "no memory to write");
             return;
         }
@@ -239,8 +243,13 @@ static void end_all(mux_conn *conn, cs_err why, const char *story)
 {
     struct cs_link *link, *next;
     for (link = cs_list_first(&conn->streams); link; link = next) {
+        mux_stream *stream = CS_CONTAINER(link, mux_stream, link_in);
         next = cs_list_next(&conn->streams, link);
-        mux__stream_over(CS_CONTAINER(link, mux_stream, link_in), why, story);
+        mux__stream_over(stream, why, story);
+        if (conn->freed && !stream->drop_rx) { /* nobody is waited for to take what came */
+            stream->drop_rx = true;
+            mux__stream_post(stream);
+        }
     }
 }
 
@@ -251,7 +260,7 @@ void mux__conn_lost(mux_conn *conn, cs_err why, const char *story)
     if (conn->state == MUX__OVER || conn->state == MUX__IDLE)
         return;
     conn->state = conn->is_server || conn->freed ? MUX__OVER : MUX__IDLE;
-    conn->blocked = conn->pinged = conn->goaway = false;
+    conn->blocked = conn->pinged = conn->goaway = conn->failed = false;
     if (was_up) {
         conn->stats->connections--;
         cs_story(&conn->story, "%s: %s", conn->addr ? conn->addr : "connection", story);
@@ -297,6 +306,8 @@ cs_err mux__conn_ready_to_open(mux_conn *conn)
         return CS_ECANCELED;
     if (conn->state != MUX__IDLE)
         return CS_OK;
+    if (!conn->addr)
+        return CS_EREFUSED; /* inside the process there is no second connection */
     cs_err err = mux__h2_new(conn);
     if (err != CS_OK)
         return err;

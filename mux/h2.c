@@ -74,7 +74,7 @@ static int on_frame_recv(nghttp2_session *h2, const nghttp2_frame *frame, void *
         return 0;
     bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
     if (frame->hd.type == NGHTTP2_HEADERS && !(end && stream->remote_headers))
-        mux__stream_on_headers(stream);
+        mux__stream_on_headers(stream, end);
     if (end)
         mux__stream_on_remote_end(stream);
     return 0;
@@ -112,8 +112,10 @@ static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *frame, void *
     if (conn->is_server && frame->hd.type == NGHTTP2_HEADERS &&
         (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
         mux_stream *stream = stream_of(h2, frame->hd.stream_id);
-        if (stream && !stream->remote_done)
-            nghttp2_submit_rst_stream(h2, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
+        if (stream && !stream->remote_done &&
+            nghttp2_submit_rst_stream(h2, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                      NGHTTP2_NO_ERROR) != 0)
+            return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     return 0;
 }
@@ -121,14 +123,13 @@ static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *frame, void *
 static int on_frame_not_send(nghttp2_session *h2, const nghttp2_frame *frame, int error, void *user)
 {
     (void)user;
-    if (frame->hd.type != NGHTTP2_HEADERS || error == NGHTTP2_ERR_STREAM_CLOSED ||
-        error == NGHTTP2_ERR_STREAM_CLOSING)
+    /* A request that cannot go is closed by nghttp2 itself. */
+    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat == NGHTTP2_HCAT_REQUEST ||
+        error == NGHTTP2_ERR_STREAM_CLOSED || error == NGHTTP2_ERR_STREAM_CLOSING)
         return 0;
     mux_stream *stream = stream_of(h2, frame->hd.stream_id);
-    if (!stream && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
-        return 0;
-    if (stream)
-        mux__stream_on_close(stream, NGHTTP2_REFUSED_STREAM);
+    if (stream) /* too long for a frame: without them the client would wait for ever */
+        mux_stream_cancel(stream, CS_ETOOBIG);
     return 0;
 }
 
@@ -175,6 +176,8 @@ static int send_data(nghttp2_session *h2, nghttp2_frame *frame, const uint8_t *h
     mux__sendq_emit(&stream->out, len, &conn->out);
     stream->reserved = 0;
     stream->sent_any = true;
+    if (stream->writable_due)
+        mux__stream_post(stream);
     return 0;
 }
 
@@ -274,9 +277,7 @@ void mux__h2_free(mux_conn *conn)
 
 cs_err mux__h2_feed(mux_conn *conn, const uint8_t *bytes, size_t len)
 {
-    conn->in_h2 = true;
     ssize_t n = nghttp2_session_mem_recv(conn->h2, bytes, len);
-    conn->in_h2 = false;
     if (n == NGHTTP2_ERR_NOMEM)
         return CS_ENOMEM;
     return n < 0 ? CS_EPROTO : CS_OK;
@@ -284,9 +285,7 @@ cs_err mux__h2_feed(mux_conn *conn, const uint8_t *bytes, size_t len)
 
 cs_err mux__h2_fill(mux_conn *conn)
 {
-    conn->in_h2 = true;
     int rv = nghttp2_session_send(conn->h2);
-    conn->in_h2 = false;
     if (rv == 0)
         return CS_OK;
     return rv == NGHTTP2_ERR_NOMEM ? CS_ENOMEM : CS_EPROTO;
@@ -381,15 +380,31 @@ cs_err mux__h2_trailers(mux_stream *stream, const struct mux__field *fields, siz
     return rv == 0 ? CS_OK : CS_ENOMEM;
 }
 
+/* For what the peer or a stream would wait for without end if it were not said.  Not here and now:
+ * nghttp2 may be on the stack. */
+static void must(mux_conn *conn, int rv)
+{
+    if (rv != NGHTTP2_ERR_NOMEM)
+        return;
+    conn->failed = true;
+    cs_task_post(conn->loop, CS_FLUSH, &conn->flush);
+}
+
 void mux__h2_resume(mux_stream *stream)
 {
-    nghttp2_session_resume_data(stream->conn->h2, stream->id);
+    must(stream->conn, nghttp2_session_resume_data(stream->conn->h2, stream->id));
+}
+
+bool mux__h2_said_all(const mux_stream *stream)
+{
+    return nghttp2_session_get_stream_local_close(stream->conn->h2, stream->id) == 1;
 }
 
 void mux__h2_reset(mux_stream *stream, bool refused)
 {
-    nghttp2_submit_rst_stream(stream->conn->h2, NGHTTP2_FLAG_NONE, stream->id,
-                              refused ? NGHTTP2_REFUSED_STREAM : NGHTTP2_CANCEL);
+    must(stream->conn,
+         nghttp2_submit_rst_stream(stream->conn->h2, NGHTTP2_FLAG_NONE, stream->id,
+                                   refused ? NGHTTP2_REFUSED_STREAM : NGHTTP2_CANCEL));
 }
 
 void mux__h2_detach(mux_stream *stream)
@@ -399,13 +414,13 @@ void mux__h2_detach(mux_stream *stream)
 
 void mux__h2_credit(mux_stream *stream, size_t n)
 {
-    nghttp2_session_consume_stream(stream->conn->h2, stream->id, n);
+    must(stream->conn, nghttp2_session_consume_stream(stream->conn->h2, stream->id, n));
 }
 
 void mux__h2_grow(mux_stream *stream, int64_t window)
 {
-    nghttp2_session_set_local_window_size(stream->conn->h2, NGHTTP2_FLAG_NONE, stream->id,
-                                          (int32_t)window);
+    must(stream->conn, nghttp2_session_set_local_window_size(stream->conn->h2, NGHTTP2_FLAG_NONE,
+                                                             stream->id, (int32_t)window));
 }
 
 int64_t mux__h2_send_window(const mux_stream *stream)

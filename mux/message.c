@@ -91,12 +91,19 @@ static void pull(mux_stream *stream, size_t max)
 {
     while (stream->out.bytes < max && stream->awake && mux_stream_room(stream) > 0) {
         size_t before = stream->out.bytes;
-        stream->awake = false; /* unless pull, or a wake within it, says otherwise */
+        stream->awake = false; /* unless pull says otherwise */
         stream->in_pull = true;
         stream->ops->pull(stream, stream->state);
         stream->in_pull = false;
-        if (!stream->over && stream->out.bytes > before)
+        if (stream->over)
+            return;
+        if (stream->out.bytes > before)
             stream->awake = true;
+        else if (stream->awake) { /* a wake within it: not now again, that might never end */
+            stream->awake = false;
+            stream->wake_due = true;
+            mux__stream_post(stream);
+        }
     }
 }
 
@@ -108,8 +115,6 @@ size_t mux__stream_fill(mux_stream *stream, size_t max, bool *end)
         return 0;
     size_t n = stream->out.bytes < max ? stream->out.bytes : max;
     *end = stream->finished && n == stream->out.bytes;
-    if (stream->writable_due && stream->out.bytes - n < stream->send_max)
-        mux__stream_post(stream);
     return n;
 }
 

@@ -21,7 +21,8 @@ cs_err mux__meta_add(struct mux__meta *meta, cs_bytes name, cs_bytes value)
         return CS_ENOMEM;
     memcpy(bytes, name.base, name.len);
     bytes[name.len] = 0;
-    memcpy(bytes + name.len + 1, value.base, value.len);
+    if (value.len > 0)
+        memcpy(bytes + name.len + 1, value.base, value.len);
     bytes[name.len + 1 + value.len] = 0;
     meta->pairs[meta->len++] =
         (cs_pair){cs_bytes_of(bytes, name.len), cs_bytes_of(bytes + name.len + 1, value.len)};
@@ -71,10 +72,22 @@ cs_err mux__meta_make(struct mux__meta **meta)
     return *meta ? CS_OK : CS_ENOMEM;
 }
 
+/* Fields that HTTP/2 refuses (RFC 9113, 8.2.2), and those that say something else already. */
+static bool is_taken(cs_bytes name)
+{
+    static const char *const names[] = {
+        "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade",   "host",
+        "te",         "trailer",    "content-length",   "content-type",      "user-agent"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (cs_same(name, cs_str(names[i])))
+            return true;
+    return name.len >= 5 && memcmp(name.base, "grpc-", 5) == 0;
+}
+
 bool mux__meta_ok(cs_bytes name, cs_bytes value)
 {
     const unsigned char *n = name.base, *v = value.base;
-    if (name.len == 0 || (name.len >= 5 && memcmp(n, "grpc-", 5) == 0))
+    if (name.len == 0 || is_taken(name))
         return false;
     for (size_t i = 0; i < name.len; i++)
         if (!((n[i] >= 'a' && n[i] <= 'z') || (n[i] >= '0' && n[i] <= '9') || n[i] == '-' ||

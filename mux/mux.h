@@ -28,7 +28,8 @@ typedef struct mux_conn mux_conn;
 typedef struct mux_stream mux_stream;
 
 struct mux_options {
-    int64_t window_bytes;      /* a stream, towards us, at first; 0: 64 KiB (RFC 9113: 65 535) */
+    int64_t window_bytes;      /* a stream, towards us, at first; 0: 64 KiB (RFC 9113: 65 535);
+                                  at least 16 KiB */
     int64_t window_max_bytes;  /* to which it may grow while it pays; 0: 4 MiB; CS_OFF: never */
     int64_t window_grow_bytes; /* all such growth of a connection together; 0: 64 MiB */
     int64_t message_max_bytes; /* 0: 4 MiB; judged by the prefix, before anything is allocated */

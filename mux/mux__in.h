@@ -27,7 +27,8 @@
 #include "proto/status.h"
 
 enum {
-    MUX__WINDOW = 65535,                 /* RFC 9113, 6.9.2 */
+    MUX__WINDOW = 65535, /* RFC 9113, 6.9.2 */
+    MUX__WINDOW_MIN = 16 * 1024,
     MUX__CONN_WINDOW = 16 * 1024 * 1024, /* never the bottleneck: it is given back on arrival */
     MUX__READ = 64 * 1024,               /* a block, and what a stalled stream may pin of it */
     MUX__READS = 4,                      /* a turn */
@@ -92,7 +93,8 @@ struct mux_conn {
     struct cs_link link_in; /* of the port's list */
     cs_loop *loop;
     struct mux_options opt; /* with the defaults filled in */
-    bool is_server, freed, goaway, in_h2;
+    bool is_server, freed, goaway;
+    bool failed;    /* nghttp2 had no memory for what must be said: cut at the next flush */
     cs_err end_why; /* what its streams are told when it is freed; 0: CS_ECANCELED */
     enum mux__conn_state state;
     char *addr; /* what is dialed, or NULL */
@@ -188,6 +190,8 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     bool has_timeout : 1;
     bool bad_timeout : 1;
     bool bad_coding : 1;
+    bool big_headers : 1; /* over header_max_bytes; the rest was passed over */
+    bool wake_due : 1;    /* woken within a pull that had nothing: asked again in the next turn */
 };
 
 mux_stream *mux__stream_new(mux_conn *conn, const struct mux_stream_ops *ops, void *state);
@@ -202,7 +206,7 @@ cs_err mux__stream_set_deadline(mux_stream *stream, int64_t ms);
 /* What nghttp2 says. */
 mux_stream *mux__stream_on_begin(mux_conn *conn, int32_t id);
 cs_err mux__stream_on_header(mux_stream *stream, cs_bytes name, cs_bytes value);
-void mux__stream_on_headers(mux_stream *stream);
+void mux__stream_on_headers(mux_stream *stream, bool last); /* last: no DATA, no trailers come */
 void mux__stream_on_data(mux_stream *stream, const uint8_t *bytes, size_t len);
 void mux__stream_on_remote_end(mux_stream *stream);
 void mux__stream_on_close(mux_stream *stream, uint32_t h2_error);
@@ -216,7 +220,8 @@ size_t mux__stream_fill(mux_stream *stream, size_t max, bool *end);
 cs_err mux__call_request_header(mux_stream *stream, cs_bytes name, cs_bytes value);
 cs_err mux__call_answer_header(mux_stream *stream, cs_bytes name, cs_bytes value);
 void mux__call_request_ready(mux_stream *stream); /* accept, or answer what is wrong with it */
-void mux__call_ended(mux_stream *stream);         /* client: from trailers to why and story */
+void mux__call_answer_begins(mux_stream *stream, bool last); /* client: all headers are there */
+void mux__call_ended(mux_stream *stream); /* client: from trailers to why and story */
 void mux__call_reset(mux_stream *stream, uint32_t h2_error);
 cs_err mux__call_request(mux_stream *stream, const struct mux_call_options *options); /* submits */
 void mux__call_answer(mux_stream *stream);   /* submits the HEADERS, Trailers-Only if it is over */
@@ -237,6 +242,7 @@ cs_err mux__h2_request(mux_stream *stream, const struct mux__field *fields, size
 cs_err mux__h2_answer(mux_stream *stream, const struct mux__field *fields, size_t n, bool end);
 cs_err mux__h2_trailers(mux_stream *stream, const struct mux__field *fields, size_t n);
 void mux__h2_resume(mux_stream *stream);
+bool mux__h2_said_all(const mux_stream *stream);      /* our END_STREAM went out */
 void mux__h2_reset(mux_stream *stream, bool refused); /* CANCEL, or REFUSED_STREAM */
 void mux__h2_detach(mux_stream *stream);              /* nghttp2 forgets the object */
 void mux__h2_credit(mux_stream *stream, size_t n);

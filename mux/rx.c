@@ -14,7 +14,7 @@
 #include "proto/wire.h"
 
 enum {
-    LONG = 8 * 1024,           /* less than the smallest window: a shorter message can just wait */
+    LONG = 2 * 1024, /* a shorter message can just wait: less than a quarter of a window */
     FIRST_GRANT = 1024 * 1024, /* what a prefix alone may make us allocate */
     SMALL_SHARE = 4,           /* a quarter of its block or less is copied out */
     SETTLED_MIN = 512,         /* into blocks of this size, doubling to */

@@ -126,6 +126,10 @@ static void call(cs_task *task)
         if (ops->readable && !stream->drop_rx && !(stream->over && all_taken(stream)))
             ops->readable(stream, stream->state);
     }
+    if (stream->wake_due) {
+        stream->wake_due = false;
+        mux_stream_wake(stream);
+    }
     if (ops && stream->writable_due && !stream->over && mux_stream_room(stream) > 0) {
         stream->writable_due = false;
         if (ops->writable)
@@ -194,22 +198,28 @@ cs_err mux_stream_open(mux_conn *conn, const char *method, const struct mux_call
     cs_err err = check_call(method, options);
     if (err != CS_OK || !ops || !ops->end)
         return CS_EMISUSE;
-    if ((err = mux__conn_ready_to_open(conn)) != CS_OK)
-        return err;
+    cs_err ready = mux__conn_ready_to_open(conn);
+    if (ready != CS_OK && ready != CS_EREFUSED)
+        return ready;
     mux_stream *stream = mux__stream_new(conn, ops, state);
     if (!stream)
         return CS_ENOMEM;
     stream->what.method = method;
     if (options && options->send_max_bytes > 0)
-        stream->send_max = (uint32_t)options->send_max_bytes;
+        stream->send_max =
+            options->send_max_bytes < INT32_MAX ? (uint32_t)options->send_max_bytes : INT32_MAX;
     if (options && options->timeout_ms > 0)
         err = mux__stream_set_deadline(stream, options->timeout_ms);
-    if (err == CS_OK)
+    if (err == CS_OK && ready == CS_OK)
         err = mux__call_request(stream, options);
-    if (err != CS_OK) {
+    if (err != CS_OK && err != CS_EUNAVAIL) {
         stream_free(stream);
         return err;
     }
+    if (ready != CS_OK)
+        mux__stream_over(stream, ready, "the connection is gone");
+    else if (err != CS_OK)
+        mux__stream_over(stream, err, "the connection has no stream left");
     mux__conn_flush_soon(conn);
     *ret = stream;
     return CS_OK;
@@ -292,16 +302,26 @@ mux_stream *mux__stream_on_begin(mux_conn *conn, int32_t id)
 cs_err mux__stream_on_header(mux_stream *stream, cs_bytes name, cs_bytes value)
 {
     stream->header_bytes += (uint32_t)(name.len + value.len + 32); /* RFC 9113, 6.5.2 */
-    if (stream->header_bytes > stream->conn->opt.header_max_bytes)
-        return CS_ELIMIT;
+    if (stream->header_bytes > stream->conn->opt.header_max_bytes) {
+        stream->big_headers = true;
+        if (!stream->is_server) {
+            mux__h2_reset(stream, false);
+            mux__conn_flush_soon(stream->conn);
+            mux__stream_over(stream, CS_ELIMIT, "the answer has too many header fields");
+        }
+        return CS_OK;
+    }
     return stream->is_server ? mux__call_request_header(stream, name, value)
                              : mux__call_answer_header(stream, name, value);
 }
 
-void mux__stream_on_headers(mux_stream *stream)
+void mux__stream_on_headers(mux_stream *stream, bool last)
 {
-    if (!stream->is_server && stream->http_status >= 100 && stream->http_status < 200)
-        return; /* informational: the answer is still to come */
+    if (!stream->is_server) {
+        mux__call_answer_begins(stream, last);
+        if (stream->http_status >= 100 && stream->http_status < 200)
+            return; /* informational: the answer is still to come */
+    }
     stream->remote_headers = true;
     if (stream->is_server)
         stream->acceptable = true;
@@ -346,10 +366,12 @@ void mux__stream_on_close(mux_stream *stream, uint32_t h2_error)
         return;
     if (!stream->is_server)
         mux__call_reset(stream, h2_error);
-    else if (stream->trailers_out)
+    else if (stream->trailers_out && h2_error == 0)
         mux__stream_over(stream, stream->aborted ? stream->status : CS_DONE, NULL);
+    else if (h2_error == 8) /* CANCEL */
+        mux__stream_over(stream, CS_ECANCELED, "the client cancelled the call");
     else
-        mux__stream_over(stream, CS_EPEER, "the client left");
+        mux__stream_over(stream, CS_EPEER, "the client reset the stream");
 }
 
 /* ---- What is known -------------------------------------------------------------------------- */
