@@ -261,8 +261,11 @@ void mux_stream_abort(mux_stream *stream, cs_err status, const char *message)
 
 void mux_stream_cancel(mux_stream *stream, cs_err why)
 {
-    if (stream->over)
+    if (stream->over) { /* end() waits for what was not taken: that is given up now */
+        stream->drop_rx = true;
+        mux__stream_post(stream);
         return;
+    }
     stream->drop_rx = true;
     mux__h2_reset(stream, false);
     mux__conn_flush_soon(stream->conn);
