@@ -121,8 +121,8 @@ struct chanserv_post_ops {
     cs_err (*next)(chanserv_post *post, void *state);
     /* Once: the channel of sources is over, nothing more can be announced.  CS_DONE: every
      * announcement was handed over; CS_EPEER: the client left; CS_ETIMEOUT (its deadline, or one
-     * of the server's), CS_EDRAIN; or the failure that the post ended with.  If it is not CS_DONE,
-     * sources that nobody opened end now; those that are open run on. */
+     * of the server's), CS_EDRAIN; or the failure that the post ended with.  When the client left,
+     * or the framework ended the post, sources that nobody opened end now; all others run on. */
     void (*closed)(chanserv_post *post, cs_err why, void *state);
     /* Once, last, after closed() and after end() of every outlet: whatever its outlets share can
      * live in the state of a post. */
