@@ -21,6 +21,19 @@ struct mux__sendq {
 
 void mux__sendq_fini(struct mux__sendq *q);
 
+/* `len` bytes in one piece, if the last chunk has them: written by the caller there and then.  NULL:
+ * use mux__sendq_add().  The way of most messages. */
+static inline uint8_t *mux__sendq_claim(struct mux__sendq *q, size_t len)
+{
+    mux__chunk *c = q->last;
+    if (!c || c->cap < c->len || c->cap - c->len < len)
+        return NULL;
+    uint8_t *at = (uint8_t *)(c + 1) + c->len;
+    c->len += len;
+    q->bytes += (uint32_t)len;
+    return at;
+}
+
 /* All or nothing: CS_OK or CS_ENOMEM. */
 cs_err mux__sendq_add(struct mux__sendq *q, const cs_bytes *parts, size_t n);
 cs_err mux__sendq_add_ref(struct mux__sendq *q, const cs_bytes *parts, size_t n, cs_ref *tail);
