@@ -1,0 +1,281 @@
+/* witness -- a server for the tests with other people's clients: it does what `chanserv serve`
+ * has no service for, and tells what it saw of the reader's doings.
+ *
+ *   mirror   the metadata that came, sent back as headers and as trailers, names turned from
+ *            "x-" to "y-"; one source, whose header is the body's length
+ *   well     body "COUNT SIZE": endless sources; frame k is "k:" and dots
+ *   quiet    body "COUNT": sources that never say a word, and a master stream that never ends
+ *   odd      one source: an empty frame, "a", a gap of 7, an empty frame, "z"
+ *   eager    one source that may be asked ahead: "first", "second"
+ *   seen     body "ID": one source, a frame a line: "NAME VALUE" of every counter, "end.REASON
+ *            COUNT" of the ends that sources were told, "pulled FRAMES" of the well with this ID
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "chanserv/server.h"
+
+enum { WELLS_MAX = 64 * 1024, ENDS_MAX = 16, SIZE_MAX_BYTES = 1024 * 1024 };
+
+static uint64_t pulled[WELLS_MAX];
+static unsigned wells;
+static struct {
+    char reason[24];
+    uint64_t count;
+} ends[ENDS_MAX];
+static unsigned ends_len;
+
+/* Two numbers of a body; what is missing stays as it was. */
+static void read_numbers(cs_bytes body, unsigned *a, unsigned *b)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%.*s", CS_FMT(body));
+    if (sscanf(text, "%u %u", a, b) < 1)
+        *a = 1;
+}
+
+static void on_end(chanserv_outlet *outlet, cs_err why, void *state)
+{
+    const char *reason = chanserv_outlet_reason(outlet);
+    unsigned i = 0;
+    (void)why;
+    (void)state;
+    while (i < ends_len && strcmp(ends[i].reason, reason) != 0)
+        i++;
+    if (i == ENDS_MAX)
+        return;
+    if (i == ends_len)
+        snprintf(ends[ends_len++].reason, sizeof ends[i].reason, "%s", reason);
+    ends[i].count++;
+}
+
+/* ---- mirror ------------------------------------------------------------------------------- */
+
+struct said {
+    unsigned at, well;
+    char line[128];
+};
+
+static cs_err mirror_next(chanserv_outlet *outlet, cs_bytes *frame, void *state)
+{
+    (void)outlet;
+    (void)frame;
+    (void)state;
+    return CS_DONE;
+}
+
+static cs_err mirror(chanserv_post *post, cs_bytes body, void *user)
+{
+    static const struct chanserv_outlet_ops ops = {.next = mirror_next, .end = on_end};
+    static const char *const names[][2] = {{"x-word", "y-word"}, {"x-raw-bin", "y-raw-bin"}};
+    char length[32];
+    (void)user;
+    for (size_t i = 0; i < 2; i++) {
+        cs_bytes value = chanserv_post_metadata(post, names[i][0]);
+        if (value.len == 0)
+            continue;
+        if (chanserv_post_set_header(post, names[i][1], value) != CS_OK ||
+            chanserv_post_set_trailer(post, names[i][1], value) != CS_OK)
+            return chanserv_post_fail(post, CS_EINTERNAL, "%s was not taken", names[i][1]);
+    }
+    snprintf(length, sizeof length, "%zu", body.len);
+    chanserv_announce(post, cs_str(length), &ops, NULL, NULL);
+    return CS_DONE;
+}
+
+/* ---- well --------------------------------------------------------------------------------- */
+
+struct well {
+    unsigned id, size;
+    char *frame;
+};
+
+static cs_err well_open(chanserv_outlet *outlet, uint64_t from, void *state)
+{
+    struct well *well = state;
+    (void)from;
+    well->frame = malloc(well->size + 32);
+    if (!well->frame)
+        return chanserv_outlet_fail(outlet, CS_ENOMEM, "no memory for well %u", well->id);
+    memset(well->frame, '.', well->size + 32);
+    return CS_OK;
+}
+
+static cs_err well_next(chanserv_outlet *outlet, cs_bytes *frame, void *state)
+{
+    struct well *well = state;
+    int len = snprintf(well->frame, 32, "%" PRIu64 ":", pulled[well->id]++);
+    (void)outlet;
+    well->frame[len] = '.';
+    *frame = cs_bytes_of(well->frame, (size_t)len > well->size ? (size_t)len : well->size);
+    return CS_OK;
+}
+
+static void well_end(chanserv_outlet *outlet, cs_err why, void *state)
+{
+    on_end(outlet, why, state);
+    free(((struct well *)state)->frame);
+}
+
+static cs_err well(chanserv_post *post, cs_bytes body, void *user)
+{
+    static const struct chanserv_outlet_ops ops = {
+        .state_bytes = sizeof(struct well), .open = well_open, .next = well_next, .end = well_end};
+    unsigned count = 1, size = 16;
+    (void)user;
+    read_numbers(body, &count, &size);
+    if (size > SIZE_MAX_BYTES || count > WELLS_MAX - wells)
+        return chanserv_post_fail(post, CS_EINVAL, "too many wells, or too wide");
+    while (count-- > 0) {
+        struct well state = {.id = wells++, .size = size};
+        char header[32];
+        snprintf(header, sizeof header, "%u", state.id);
+        chanserv_announce(post, cs_str(header), &ops, &state, NULL);
+    }
+    return CS_DONE;
+}
+
+/* ---- quiet -------------------------------------------------------------------------------- */
+
+static cs_err quiet_next(chanserv_outlet *outlet, cs_bytes *frame, void *state)
+{
+    (void)outlet;
+    (void)frame;
+    (void)state;
+    return CS_AGAIN;
+}
+
+static cs_err quiet_more(chanserv_post *post, void *state)
+{
+    (void)post;
+    (void)state;
+    return CS_AGAIN;
+}
+
+static cs_err quiet(chanserv_post *post, cs_bytes body, void *user)
+{
+    static const struct chanserv_outlet_ops ops = {.next = quiet_next, .end = on_end};
+    static const struct chanserv_post_ops kept = {.next = quiet_more};
+    unsigned count = 1, unused = 0;
+    cs_err err = chanserv_post_keep(post, &kept, NULL);
+    (void)user;
+    if (err != CS_OK)
+        return err;
+    read_numbers(body, &count, &unused);
+    for (unsigned i = 0; i < count; i++)
+        chanserv_announce(post, cs_str("quiet"), &ops, NULL, NULL);
+    return CS_AGAIN;
+}
+
+/* ---- odd, eager --------------------------------------------------------------------------- */
+
+static cs_err odd_next(chanserv_outlet *outlet, cs_bytes *frame, void *state)
+{
+    static const char *const frames[] = {"", "a", "", "z"};
+    struct said *said = state;
+    if (said->at == 2)
+        chanserv_outlet_skip(outlet, 7, CHANSERV_GAP_OVERFLOW);
+    if (said->at == 4)
+        return CS_DONE;
+    *frame = cs_str(frames[said->at++]);
+    return CS_OK;
+}
+
+static cs_err odd(chanserv_post *post, cs_bytes body, void *user)
+{
+    static const struct chanserv_outlet_ops ops = {
+        .state_bytes = sizeof(struct said), .next = odd_next, .end = on_end};
+    (void)body;
+    (void)user;
+    chanserv_announce(post, cs_str("odd"), &ops, NULL, NULL);
+    return CS_DONE;
+}
+
+static cs_err eager_next(chanserv_outlet *outlet, cs_bytes *frame, void *state)
+{
+    struct said *said = state;
+    (void)outlet;
+    if (said->at == 2)
+        return CS_DONE;
+    *frame = cs_str(said->at++ == 0 ? "first" : "second");
+    return CS_OK;
+}
+
+static cs_err eager(chanserv_post *post, cs_bytes body, void *user)
+{
+    static const struct chanserv_outlet_ops ops = {
+        .state_bytes = sizeof(struct said), .next = eager_next, .end = on_end, .eager = true};
+    (void)body;
+    (void)user;
+    chanserv_announce(post, cs_str("eager"), &ops, NULL, NULL);
+    return CS_DONE;
+}
+
+/* ---- seen --------------------------------------------------------------------------------- */
+
+static chanserv_server *server;
+
+static cs_err seen_next(chanserv_outlet *outlet, cs_bytes *frame, void *state)
+{
+    struct said *said = state;
+    struct chanserv_counters counters;
+    unsigned at = said->at++, n = 0;
+    (void)outlet;
+    chanserv_server_counters(server, &counters);
+#define X(name, help)                                                                              \
+    if (at == n++)                                                                                 \
+        snprintf(said->line, sizeof said->line, "%s %" PRIu64, #name, counters.name);
+    CHANSERV_COUNTERS(X)
+#undef X
+    if (at >= n && at - n < ends_len)
+        snprintf(said->line, sizeof said->line, "end.%s %" PRIu64, ends[at - n].reason,
+                 ends[at - n].count);
+    n += ends_len;
+    if (at == n++)
+        snprintf(said->line, sizeof said->line, "pulled %" PRIu64, pulled[said->well]);
+    if (at >= n)
+        return CS_DONE;
+    *frame = cs_str(said->line);
+    return CS_OK;
+}
+
+static cs_err seen(chanserv_post *post, cs_bytes body, void *user)
+{
+    static const struct chanserv_outlet_ops ops = {.state_bytes = sizeof(struct said),
+                                                   .next = seen_next};
+    struct said said = {0};
+    unsigned unused = 0;
+    (void)user;
+    if (body.len > 0)
+        read_numbers(body, &said.well, &unused);
+    if (said.well >= WELLS_MAX)
+        return chanserv_post_fail(post, CS_EINVAL, "there is no well %u", said.well);
+    chanserv_announce(post, cs_str("seen"), &ops, &said, NULL);
+    return CS_DONE;
+}
+
+int main(void)
+{
+    struct chanserv_server_options options = {.signals = true};
+    cs_err err = chanserv_server_new(NULL, &options, &server);
+    if (err != CS_OK) {
+        fprintf(stderr, "witness: %s\n", cs_strerror(err));
+        return 1;
+    }
+    chanserv_serve(server, "mirror", mirror, NULL);
+    chanserv_serve(server, "well", well, NULL);
+    chanserv_serve(server, "quiet", quiet, NULL);
+    chanserv_serve(server, "odd", odd, NULL);
+    chanserv_serve(server, "eager", eager, NULL);
+    chanserv_serve(server, "seen", seen, NULL);
+    if (chanserv_listen(server, "127.0.0.1:0") == CS_OK) {
+        printf("listening %s\n", chanserv_server_addr(server, 0));
+        fflush(stdout);
+    }
+    err = chanserv_server_run(server);
+    if (err != CS_OK)
+        fprintf(stderr, "witness: %s\n", chanserv_server_errmsg(server));
+    chanserv_server_free(server);
+    return err == CS_OK ? 0 : 1;
+}
