@@ -187,7 +187,7 @@ static void flush(cs_task *task)
         if (!write_out(conn))
             return;
         if (mux__h2_is_over(conn)) {
-            mux__conn_lost(conn, conn->goaway ? CS_EDRAIN : CS_EPEER,
+            mux__conn_lost(conn, conn->goaway ? CS_EDRAIN : CS_EPROTO,
                            conn->goaway ? "the server is going away"
                                         : "the peer broke the rules of HTTP/2");
             return;

@@ -9,25 +9,43 @@
 
 #include <nghttp2/nghttp2.h>
 
+/* nghttp2 1.52 frees a DATA frame, remembers it and frees it again with its session, when its queue
+ * found no memory to grow.  So once it was told that there is none, the first things it frees stay
+ * until its next call, or its end. */
+static void *noted(mux_conn *conn, void *p)
+{
+    if (!p)
+        conn->h2_starves = true;
+    return p;
+}
 static void *mem_malloc(size_t size, void *user)
 {
-    (void)user;
-    return cs_alloc(size);
+    return noted(user, cs_alloc(size));
 }
 static void mem_free(void *p, void *user)
 {
-    (void)user;
-    cs_free(p);
+    mux_conn *conn = user;
+    for (int i = 0; i < conn->h2_freed_len; i++)
+        if (p == conn->h2_freed[i])
+            return;
+    if (conn->h2_starves && p && conn->h2_freed_len < MUX__FREED)
+        conn->h2_freed[conn->h2_freed_len++] = p;
+    else
+        cs_free(p);
 }
 static void *mem_calloc(size_t n, size_t size, void *user)
 {
-    (void)user;
-    return size && n > SIZE_MAX / size ? NULL : cs_zalloc(n * size);
+    return noted(user, size && n > SIZE_MAX / size ? NULL : cs_zalloc(n * size));
 }
 static void *mem_realloc(void *p, size_t size, void *user)
 {
-    (void)user;
-    return cs_realloc(p, size);
+    return noted(user, cs_realloc(p, size));
+}
+static void mem_settle(mux_conn *conn)
+{
+    conn->h2_starves = false;
+    while (conn->h2_freed_len > 0)
+        cs_free(conn->h2_freed[--conn->h2_freed_len]);
 }
 
 /* ---- What nghttp2 says ---------------------------------------------------------------------- */
@@ -237,11 +255,12 @@ static int say_settings(mux_conn *conn)
          conn->is_server ? (uint32_t)conn->opt.streams_max : 0},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, (uint32_t)conn->opt.window_bytes},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)conn->opt.header_max_bytes},
-        /* RFC 9218, 2.1: equal streams take turns, and the old tree costs nothing. */
-        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
-        {NGHTTP2_SETTINGS_ENABLE_PUSH, 0}, /* a client's alone, and last for that reason */
+        /* A server's equal streams take turns by RFC 9218, 10 (see mux__h2_answer), and the old tree costs
+         * nothing.  A client's can be made equal in nghttp2 by the old tree alone. */
+        {conn->is_server ? NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES : NGHTTP2_SETTINGS_ENABLE_PUSH,
+         conn->is_server},
     };
-    size_t n = sizeof entries / sizeof entries[0] - (conn->is_server ? 1 : 0);
+    size_t n = sizeof entries / sizeof entries[0];
     int rv = nghttp2_submit_settings(h2, NGHTTP2_FLAG_NONE, entries, n);
     if (rv == 0)
         rv = nghttp2_session_set_local_window_size(h2, NGHTTP2_FLAG_NONE, 0, MUX__CONN_WINDOW);
@@ -250,7 +269,7 @@ static int say_settings(mux_conn *conn)
 
 cs_err mux__h2_new(mux_conn *conn)
 {
-    nghttp2_mem mem = {NULL, mem_malloc, mem_free, mem_calloc, mem_realloc};
+    nghttp2_mem mem = {conn, mem_malloc, mem_free, mem_calloc, mem_realloc};
     nghttp2_session_callbacks *cb = callbacks_new();
     nghttp2_option *option = options_new();
     nghttp2_session *h2 = NULL;
@@ -273,10 +292,12 @@ void mux__h2_free(mux_conn *conn)
 {
     nghttp2_session_del(conn->h2);
     conn->h2 = NULL;
+    mem_settle(conn);
 }
 
 cs_err mux__h2_feed(mux_conn *conn, const uint8_t *bytes, size_t len)
 {
+    mem_settle(conn);
     ssize_t n = nghttp2_session_mem_recv(conn->h2, bytes, len);
     if (n == NGHTTP2_ERR_NOMEM)
         return CS_ENOMEM;
@@ -285,6 +306,7 @@ cs_err mux__h2_feed(mux_conn *conn, const uint8_t *bytes, size_t len)
 
 cs_err mux__h2_fill(mux_conn *conn)
 {
+    mem_settle(conn);
     int rv = nghttp2_session_send(conn->h2);
     if (rv == 0)
         return CS_OK;
