@@ -1,7 +1,7 @@
 // The wire itself: HTTP/2 as node speaks it, gRPC written by hand.
 'use strict';
 const http2 = require('http2');
-const { assert, test } = require('./kit');
+const { assert, connect, seen, test, until } = require('./kit');
 
 // A message behind its five bytes; a PostRequest of short strings.
 function message(bytes, flag = 0) {
@@ -150,6 +150,24 @@ test('a request that is cut, doubled or flagged is refused', () => connected(gen
     const got = await request(session, grpcHeaders('Post'), good);
     assert.strictEqual(got.trailers['grpc-status'] ?? got.headers['grpc-status'], '0');
 }));
+
+test('a connection that is cut takes along all that was its own', async () => {
+    const client = connect(witness);
+    const before = await seen(client);
+    await connected(witness, async (session) => {
+        for (let i = 0; i < 100; i++) {
+            const stream = session.request({ ':method': 'POST', ...grpcHeaders('Post') });
+            stream.on('error', () => {});
+            stream.end(postRequest('quiet', '100'));
+        }
+        await until(client, (now) => now.posts === before.posts + 100 &&
+            now.sources_waiting === before.sources_waiting + 10000);
+        session.socket.destroy();
+    });
+    await until(client, (now) => now.posts === before.posts &&
+        now.sources_waiting === before.sources_waiting && now.connections === before.connections);
+    client.close();
+});
 
 test('pings are answered while frames flow', () => connected(gen, async (session) => {
     const flowing = request(session, grpcHeaders('Post'), postRequest('gen', 'sources=50000'));
