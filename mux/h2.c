@@ -279,8 +279,10 @@ cs_err mux__h2_new(mux_conn *conn)
                              : nghttp2_session_client_new3(&h2, cb, conn, option, &mem);
     nghttp2_session_callbacks_del(cb);
     nghttp2_option_del(option);
-    if (rv != 0)
+    if (rv != 0) {
+        mem_settle(conn);
         return CS_ENOMEM;
+    }
     conn->h2 = h2;
     if (say_settings(conn) == 0)
         return CS_OK;

@@ -87,6 +87,7 @@ void mux__handlers_drop(mux_handlers *handlers);
 
 /* ---- Connections --------------------------------------------------------------------------- */
 
+enum { MUX__FREED = 4 };
 enum mux__conn_state { MUX__IDLE, MUX__DIALING, MUX__UP, MUX__OVER };
 
 struct mux_conn {
@@ -103,6 +104,9 @@ struct mux_conn {
     mux__link *link;
     struct mux_peer no_peer; /* while there is no link */
     void *h2;                /* nghttp2's session */
+    void *h2_freed[MUX__FREED]; /* what it freed while it starved: see h2.c */
+    int h2_freed_len;
+    bool h2_starves;
     struct mux__out out;
     bool blocked; /* the kernel takes no more: wait for CS_IO_WRITE */
     struct cs_list streams;
