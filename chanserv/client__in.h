@@ -174,8 +174,8 @@ struct chanserv__got {
 cs_err chanserv__source_new(chanserv_feed *feed, const struct wire_announcement *a,
                             chanserv_source **ret);
 void chanserv__source_ask(chanserv_source *source); /* opens it, once */
-/* The consumer found nothing more (`why` CS_AGAIN) or a failure in its rx.  CS_OK: there is more now;
- * CS_AGAIN; else the end, which is told herewith. */
+/* The consumer has just found nothing more (`why` CS_AGAIN) or a failure in its rx.  CS_OK: there is
+ * more now; CS_AGAIN; else the end, which is told herewith. */
 cs_err chanserv__source_refill(chanserv_source *source, cs_err why);
 void chanserv__source_over(chanserv_source *source, cs_err why, const char *text);
 bool chanserv__source_is_empty(const chanserv_source *source);

@@ -79,19 +79,17 @@ bool chanserv_range_source(chanserv_feed *feed, chanserv_source **ret)
     return err == CS_OK;
 }
 
-/* CS_OK: there is more to look at. */
+/* CS_OK: ask the source again. */
 static cs_err wait_for_bytes(chanserv_source *source)
 {
     chanserv_client *client = source->line.client;
     struct sleeper s;
-    cs_err err, waited = CS_OK;
+    cs_err err;
 
     sleeper_begin(&s, &source->line);
-    while ((err = chanserv__source_refill(source, CS_AGAIN)) == CS_AGAIN &&
-           (waited = doze(&s)) == CS_OK)
-        ;
-    if (err == CS_AGAIN) {
-        fail(&s, err = waited);
+    err = chanserv__source_refill(source, CS_AGAIN);
+    if (err == CS_AGAIN && (err = doze(&s)) != CS_OK) {
+        fail(&s, err);
         if (!s.gone)
             err = chanserv__source_refill(source, CS_AGAIN);
     }

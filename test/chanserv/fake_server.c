@@ -83,8 +83,8 @@ void fake_begin(struct fake *f, const struct chanserv_client_options *options)
     cr_assert_eq(mux_handle(f->handlers, "/chanserv.v1.Chanserv/Post", accept_post, f), CS_OK);
     cr_assert_eq(mux_handle(f->handlers, "/chanserv.v1.Chanserv/Open", accept_open, f), CS_OK);
     cr_assert_eq(chanserv_client_new(f->loop, options, &f->client), CS_OK);
-    cr_assert_eq(mux_dial_local(f->loop, &f->client->options.net, NULL, f->handlers,
-                                &f->client->conn),
+    cr_assert_eq(mux_dial_local(f->loop, &f->client->options.net, &f->client->options.net,
+                                f->handlers, &f->client->conn),
                  CS_OK);
 }
 
