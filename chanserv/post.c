@@ -7,186 +7,8 @@
  * have had an effect. */
 #include "chanserv/server__in.h"
 
-#include "mux/rx.h"
-
 /* next() is asked this often before others get their turn. */
 enum { NEXT_MAX = 256 };
-
-static void run_task(cs_task *task);
-
-/* ---- Its memory: what was asked must outlive the stream and the connection ------------------ */
-
-static cs_bytes put(char **at, cs_bytes bytes)
-{
-    char *to = *at;
-
-    if (bytes.len)
-        memcpy(to, bytes.base, bytes.len);
-    *at += bytes.len;
-    return cs_bytes_of(to, bytes.len);
-}
-
-static void copy_asked(chanserv_post *post, mux_stream *stream, const struct wire_post *asked)
-{
-    const cs_pair *pairs = mux_stream_headers(stream, &post->metadata_len);
-    char *at;
-
-    post->metadata = cs_extra(post, sizeof *post);
-    at = (char *)(post->metadata + post->metadata_len);
-    for (size_t i = 0; i < post->metadata_len; i++) {
-        post->metadata[i].name = put(&at, pairs[i].name);
-        post->metadata[i].value = put(&at, pairs[i].value);
-    }
-    post->peer = *mux_stream_peer(stream);
-    post->peer.addr = put(&at, post->peer.addr);
-    post->service = put(&at, asked->service);
-    post->bucket = put(&at, asked->bucket);
-}
-
-static chanserv_post *post_new(chanserv_server *server, mux_stream *stream,
-                               const struct wire_post *asked)
-{
-    size_t n, size = asked->service.len + asked->bucket.len + mux_stream_peer(stream)->addr.len;
-    const cs_pair *pairs = mux_stream_headers(stream, &n);
-    chanserv_post *post;
-
-    for (size_t i = 0; i < n; i++)
-        size += sizeof *pairs + pairs[i].name.len + pairs[i].value.len;
-    post = cs_zalloc_with(sizeof *post, size);
-    if (!post)
-        return NULL;
-    copy_asked(post, stream, asked);
-    mux_stream_drop_headers(stream);
-    post->server = server;
-    post->stream = stream;
-    post->inline_bytes = asked->inline_bytes;
-    cs_task_init(&post->task, run_task);
-    cs_list_init(&post->queue);
-    cs_list_init(&post->waiting);
-    cs_list_init(&post->open);
-    cs_list_push(&server->posts, &post->link);
-    server->counters.posts++;
-    return post;
-}
-
-static void timers_free(chanserv_post *post)
-{
-    if (post->serving)
-        cs_timer_free(post->serving);
-    if (post->sourcing)
-        cs_timer_free(post->sourcing);
-    post->serving = post->sourcing = NULL;
-}
-
-/* The body, and what it is a view into. */
-static void body_free(chanserv_post *post)
-{
-    if (post->request)
-        wire_post_clear(&post->asked);
-    cs_free(post->request);
-    post->request = NULL;
-    post->body = cs_bytes_of(NULL, 0);
-}
-
-static void post_free(chanserv_post *post)
-{
-    cs_task_drop(&post->task);
-    timers_free(post);
-    cs_unlink(&post->link);
-    cs_free(post->state_block);
-    cs_free(post->message);
-    body_free(post);
-    cs_free(post);
-}
-
-/* ---- Its end -------------------------------------------------------------------------------- */
-
-static void reap_task(cs_task *task)
-{
-    post_free(CS_CONTAINER(task, chanserv_post, task));
-}
-
-static void end_task(cs_task *task)
-{
-    chanserv_post *post = CS_CONTAINER(task, chanserv_post, task);
-
-    if (post->ops && post->ops->end)
-        post->ops->end(post, post->why, post->state);
-    cs_task_init(task, reap_task);
-    cs_task_post(post->server->loop, CS_REAP, task);
-}
-
-static void perhaps_end(chanserv_post *post)
-{
-    if (post->stream || post->outlets > 0 || post->gone)
-        return;
-    post->gone = true;
-    cs_task_drop(&post->task);
-    cs_task_init(&post->task, end_task);
-    cs_task_post(post->server->loop, CS_CALL, &post->task);
-}
-
-void chanserv__post_outlet_gone(chanserv_post *post)
-{
-    post->outlets--;
-    perhaps_end(post);
-}
-
-void chanserv__post_end_unopened(chanserv_post *post, cs_err why, enum chanserv__reason reason)
-{
-    struct cs_list *lists[] = {&post->queue, &post->waiting};
-    struct cs_link *link;
-
-    for (size_t i = 0; i < 2; i++) {
-        while ((link = cs_list_first(lists[i])) != NULL)
-            chanserv__outlet_over(CS_CONTAINER(link, chanserv_outlet, link), why, reason);
-    }
-}
-
-/* The stream is over and so is the channel of sources.  A master that the server ended leaves its
- * sources alone (they may still be opened); one that was cut takes the unopened with it: B8. */
-static void stream_end(mux_stream *stream, cs_err why, void *state)
-{
-    struct chanserv__call *call = state;
-    chanserv_post *post = call->object;
-    enum chanserv__reason reason = CHANSERV__FINISHED;
-    bool whole;
-
-    (void)stream;
-    call->server->calls--;
-    chanserv__call_clear(call);
-    call->object = NULL;
-    if (!post)
-        return;
-    whole = why == CS_DONE && post->said && !post->cut;
-    if (post->cut)
-        (void)chanserv__why_of(post->cut, &reason);
-    post->why = whole ? post->status : post->cut ? post->cut : chanserv__why_of(why, &reason);
-    post->stream = NULL;
-    post->closing = true;
-    cs_task_drop(&post->task);
-    timers_free(post);
-    post->server->counters.posts--;
-    post->server->counters.deadlines += reason == CHANSERV__DEADLINE;
-    if (post->ops && post->ops->closed)
-        post->ops->closed(post, post->why, post->state);
-    if (!whole && (reason == CHANSERV__DEADLINE || reason == CHANSERV__SHUTDOWN))
-        chanserv__post_end_unopened(post, post->why, reason);
-    else if (!whole)
-        chanserv__post_end_unopened(post, CS_ECANCELED, CHANSERV__POST_CANCELLED);
-    perhaps_end(post);
-}
-
-void chanserv__post_cut(chanserv_post *post, enum wire_reason framework, cs_err why)
-{
-    if (!post->stream || post->cut)
-        return;
-    post->cut = why;
-    post->closing = true;
-    /* Trailers-Only would say that the function never ran. */
-    mux_stream_send_headers(post->stream);
-    chanserv__abort(post->stream, framework);
-}
 
 /* ---- Its clocks ----------------------------------------------------------------------------- */
 
@@ -259,7 +81,7 @@ static void answered(chanserv_post *post, cs_err answer)
     }
 }
 
-static void run_task(cs_task *task)
+void chanserv__post_run(cs_task *task)
 {
     chanserv_post *post = CS_CONTAINER(task, chanserv_post, task);
 
@@ -395,7 +217,7 @@ static void run_function(chanserv_post *post, chanserv_source_fn *fn, void *user
     answer = fn(post, post->body, user);
     post->in_function = false;
     if (!post->kept)
-        body_free(post);
+        chanserv__post_body_free(post);
     mux_stream_send_headers(post->stream);
     if (!cs_list_empty(&post->queue) || post->closing)
         mux_stream_wake(post->stream);
@@ -420,11 +242,11 @@ static void post_request(mux_stream *stream, struct chanserv__call *call)
         return;
     }
     refusal = check(server, stream, &asked, &service);
-    if (refusal == WIRE_NO_REASON && (post = post_new(server, stream, &asked)) == NULL)
+    if (refusal == WIRE_NO_REASON && (post = chanserv__post_new(server, stream, &asked)) == NULL)
         refusal = WIRE_R_LIMIT;
     if (post && prepare(post) != CS_OK) {
         server->counters.posts--;
-        post_free(post);
+        chanserv__post_free(post);
         refusal = WIRE_R_LIMIT;
     }
     if (refusal != WIRE_NO_REASON) {
@@ -452,7 +274,7 @@ static const struct mux_stream_ops master_ops = {
     .state_bytes = sizeof(struct chanserv__call),
     .readable = readable,
     .pull = chanserv__announce_pull,
-    .end = stream_end,
+    .end = chanserv__post_stream_end,
 };
 
 void chanserv__post_accept(mux_stream *stream, void *user)

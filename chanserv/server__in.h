@@ -160,6 +160,12 @@ struct chanserv_post {
 };
 
 void chanserv__post_accept(mux_stream *stream, void *user);
+chanserv_post *chanserv__post_new(chanserv_server *server, mux_stream *stream,
+                                  const struct wire_post *asked); /* NULL: no memory */
+void chanserv__post_free(chanserv_post *post);
+void chanserv__post_run(cs_task *task); /* asks next() */
+void chanserv__post_body_free(chanserv_post *post);
+void chanserv__post_stream_end(mux_stream *stream, cs_err why, void *state);
 /* A status of the framework's, at once. */
 void chanserv__post_cut(chanserv_post *post, enum wire_reason framework, cs_err why);
 void chanserv__post_end_unopened(chanserv_post *post, cs_err why, enum chanserv__reason reason);
