@@ -1,0 +1,352 @@
+#include "mux/mux__in.h"
+#include "test/mux/talk.h"
+#include "test/support/failing.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct talk t;
+
+static void wake_it(struct side *s)
+{
+    mux_stream_wake(s->stream);
+}
+
+/* ---- Over sockets, on one real loop --------------------------------------------------------- */
+
+static mux_port *port;
+
+static void on_late(void *user)
+{
+    (void)user;
+    cr_assert_fail("nothing came for thirty seconds");
+}
+
+static void run_with_a_limit(void)
+{
+    cs_timer *late;
+    cr_assert_eq(cs_timer_new(t.loop, on_late, NULL, &late), CS_OK);
+    cs_timer_set(late, 30000);
+    cr_assert_eq(cs_loop_run(t.loop), CS_OK);
+    cs_timer_free(late);
+}
+
+static void stop_at_the_end(struct side *s)
+{
+    (void)s;
+    cs_loop_stop(t.loop);
+}
+
+static void real_handlers(void)
+{
+    talk_handlers(&t);
+    cs_loop_free(t.loop);
+    cr_assert_eq(cs_loop_new(NULL, &t.loop), CS_OK);
+}
+
+static void leave(void)
+{
+    mux_conn_free(t.conn);
+    mux_port_free(port);
+    cs_loop_last_turn(t.loop);
+    mux_handlers_free(t.handlers);
+    cs_loop_last_turn(t.loop);
+    cs_loop_free(t.loop);
+}
+
+static void call_over(const char *addr)
+{
+    char why[200];
+    real_handlers();
+    cr_assert_eq(mux_listen(t.loop, addr, NULL, t.handlers, &port, why, sizeof why), CS_OK, "%s",
+                 why);
+    cr_assert_eq(mux_dial(t.loop, mux_port_addr(port), NULL, &t.conn), CS_OK);
+    t.server[0] = (struct side){.pulls_of = 1000, .pull_left = 5000, .finishes = true};
+    t.server[0].on_accept = wake_it;
+    t.client[0].on_end = stop_at_the_end;
+    struct side *c = talk_open(&t, 0);
+    side_send(c, "hello");
+    side_finish(c, CS_OK);
+    run_with_a_limit();
+    cr_assert_eq(c->why, CS_DONE, "%s", c->errmsg);
+    cr_assert_eq(c->messages, 5000);
+    cr_assert_str_eq(t.server[0].text, "hello|");
+    cr_assert_str_eq(mux_conn_errmsg(t.conn), "");
+    leave();
+}
+
+Test(conn, calls_run_over_tcp)
+{
+    call_over("127.0.0.1:0");
+}
+
+Test(conn, calls_run_over_unix_sockets)
+{
+    char dir[] = "/tmp/conn_test.XXXXXX", addr[64];
+    cr_assert(mkdtemp(dir));
+    snprintf(addr, sizeof addr, "unix:%s/s", dir);
+    call_over(addr);
+    rmdir(dir);
+}
+
+Test(conn, a_dial_that_nobody_answers_ends_the_calls_and_is_tried_again)
+{
+    char why[200], addr[64];
+    real_handlers();
+    cr_assert_eq(mux_listen(t.loop, "127.0.0.1:0", NULL, t.handlers, &port, why, sizeof why),
+                 CS_OK);
+    snprintf(addr, sizeof addr, "%s", mux_port_addr(port));
+    mux_port_free(port);
+    cs_loop_last_turn(t.loop);
+    cr_assert_eq(mux_dial(t.loop, addr, NULL, &t.conn), CS_OK);
+    t.client[0].on_end = stop_at_the_end;
+    struct side *c = talk_open(&t, 0);
+    run_with_a_limit();
+    cr_assert_eq(c->why, CS_EREFUSED);
+    cr_assert(strstr(c->errmsg, "connection refused"), "%s", c->errmsg);
+    cr_assert_str_eq(mux_conn_errmsg(t.conn), c->errmsg);
+    /* Somebody is there now. */
+    cr_assert_eq(mux_listen(t.loop, addr, NULL, t.handlers, &port, why, sizeof why), CS_OK, "%s",
+                 why);
+    t.client[0].ends = 0;
+    t.server[0] = (struct side){.pulls_of = 1, .pull_left = 1, .finishes = true};
+    t.server[0].on_accept = wake_it;
+    talk_open(&t, 0);
+    run_with_a_limit();
+    cr_assert_eq(c->why, CS_DONE, "%s", c->errmsg);
+    leave();
+}
+
+/* ---- Both sides send as much as they can through a narrow pipe ------------------------------ */
+
+enum { FLOOD = 64 * 1024 * 1024, PIECE = 64 * 1024 };
+
+static void narrow_pair(int fds[2])
+{
+    int small = 4096;
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+        cr_assert_eq(setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+    }
+}
+
+Test(conn, sixty_four_mebibytes_both_ways_at_once_through_tiny_buffers)
+{
+    mux__link *ends[2];
+    int fds[2];
+    real_handlers();
+    narrow_pair(fds);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(mux__link_of_socket(t.loop, fds[i], 0, &ends[i]), CS_OK);
+    cr_assert_eq(mux__conn_new(t.loop, NULL, false, &t.conn), CS_OK);
+    t.conn->authority = cs_strdup("narrow");
+    cr_assert_eq(mux__h2_new(t.conn), CS_OK);
+    mux__conn_up(t.conn, ends[0]);
+    cr_assert_eq(
+        mux__conn_accept(t.loop, ends[1], NULL, t.handlers, &t.handlers->local_conns, NULL), CS_OK);
+    t.server[0] = (struct side){.pulls_of = PIECE, .pull_left = FLOOD / PIECE};
+    t.server[0].on_accept = wake_it;
+    t.client[0] = (struct side){.pulls_of = PIECE, .pull_left = FLOOD / PIECE, .finishes = true};
+    t.client[0].on_end = stop_at_the_end;
+    struct side *c = talk_open(&t, 0), *s = &t.server[0];
+    mux_stream_wake(c->stream);
+    s->finishes = true;
+    run_with_a_limit();
+    cr_assert_eq(c->bytes, FLOOD);
+    cr_assert_eq(c->why, CS_DONE, "%s", c->errmsg);
+    leave();
+}
+
+/* ---- Life of a connection ------------------------------------------------------------------- */
+
+Test(conn, an_idle_connection_keeps_no_buffers)
+{
+    failing_count();
+    talk_begin(&t, NULL, NULL);
+    t.client[0].paused = true;
+    struct side *c = talk_open(&t, 0);
+    talk_settle(&t);
+    size_t before = failing_live_bytes();
+    side_send(&t.server[0], "unread and small");
+    side_send_bytes(c, 4000);
+    talk_settle(&t);
+    cr_assert_eq(c->readables, 1);
+    cr_assert_eq(t.server[0].bytes, 4000);
+    cr_assert_leq(failing_live_bytes(), before + 12 * 1024, "%zu more",
+                  failing_live_bytes() - before);
+    mux_stream_cancel(c->stream, CS_ECANCELED);
+    talk_settle(&t);
+    talk_end(&t);
+}
+
+static int many_ends;
+static void many_end(mux_stream *stream, cs_err why, void *state)
+{
+    (void)stream;
+    (void)why;
+    (void)state;
+    many_ends++;
+}
+
+static const struct mux_stream_ops many_ops = {.end = many_end};
+
+static void many_accept(mux_stream *stream, void *user)
+{
+    (void)user;
+    cr_assert_eq(mux_stream_accept(stream, &many_ops, NULL), CS_OK);
+}
+
+Test(conn, a_stream_that_waits_costs_little)
+{
+    enum { MANY = 1000 };
+    failing_count();
+    talk_begin(&t, NULL, NULL);
+    cr_assert_eq(mux_handle(t.handlers, "/test.Talk/Many", many_accept, NULL), CS_OK);
+    size_t before = failing_live_bytes();
+    for (int i = 0; i < MANY; i++) {
+        mux_stream *stream;
+        cr_assert_eq(mux_stream_open(t.conn, "/test.Talk/Many", NULL, &many_ops, NULL, &stream),
+                     CS_OK);
+        mux_stream_finish(stream, CS_OK, NULL);
+    }
+    talk_settle(&t);
+    size_t each = (failing_live_bytes() - before) / MANY;
+    cr_assert_lt(each, 1536, "%zu bytes, both sides together", each);
+    mux_conn_free(t.conn);
+    talk_settle(&t);
+    cr_assert_eq(many_ends, 2 * MANY);
+    t.conn = NULL;
+    talk_end(&t);
+}
+
+Test(conn, freeing_twice_and_nothing_is_harmless)
+{
+    talk_begin(&t, NULL, NULL);
+    mux_conn_free(NULL);
+    mux_conn_free(t.conn);
+    mux_conn_free(t.conn);
+    cr_assert_eq(
+        mux_stream_open(t.conn, TALK_METHOD, NULL, &talk_ops, &t.client[0], &t.client[0].stream),
+        CS_ECANCELED);
+    talk_settle(&t);
+    t.conn = NULL;
+    talk_end(&t);
+}
+
+Test(conn, an_address_that_makes_no_sense_is_refused)
+{
+    mux_conn *conn;
+    talk_begin(&t, NULL, NULL);
+    cr_assert_eq(mux_dial(t.loop, "nonsense", NULL, &conn), CS_EINVAL);
+    talk_end(&t);
+}
+
+/* ---- Every allocation fails once ------------------------------------------------------------ */
+
+static void failing_end(mux_stream *stream, cs_err why, void *state)
+{
+    int *ends = state;
+    (void)stream;
+    cr_assert(why != CS_OK && why != CS_AGAIN);
+    ++*ends;
+}
+
+static void failing_readable(mux_stream *stream, void *state)
+{
+    cs_bytes m;
+    (void)state;
+    while (mux_stream_recv(stream, &m) == CS_OK)
+        ;
+}
+
+static int opened, client_ends, accepted, server_ends, sent;
+
+static void failing_pull(mux_stream *stream, void *state)
+{
+    static char text[5000];
+    (void)state;
+    while (sent < 20 && mux_stream_room(stream) > 0) {
+        if (sent == 10) {
+            cs_ref ref;
+            if (cs_ref_copy(cs_bytes_of(text, sizeof text), &ref) != CS_OK)
+                break;
+            cs_err err = mux_stream_send_ref(stream, cs_str("head"), &ref);
+            cs_ref_drop(&ref);
+            if (err != CS_OK)
+                break;
+        } else if (mux_stream_send(stream, cs_bytes_of(text, (size_t)sent * 200), cs_str("tail")) !=
+                   CS_OK)
+            break;
+        sent++;
+    }
+    if (sent < 20 && mux_stream_room(stream) > 0)
+        mux_stream_abort(stream, CS_ENOMEM, "no memory for a message");
+    else if (sent == 20)
+        mux_stream_finish(stream, CS_ENOENT, "the end of it");
+}
+
+static const struct mux_stream_ops failing_server = {
+    .readable = failing_readable, .pull = failing_pull, .end = failing_end};
+static const struct mux_stream_ops failing_client = {.readable = failing_readable,
+                                                     .end = failing_end};
+
+static void failing_accept(mux_stream *stream, void *user)
+{
+    (void)user;
+    if (mux_stream_accept(stream, &failing_server, &server_ends) != CS_OK)
+        return;
+    accepted++;
+    (void)mux_stream_set_header(stream, "head", cs_str("h"));
+    (void)mux_stream_set_trailer(stream, "tail-bin", cs_str("\1\2"));
+    mux_stream_wake(stream);
+}
+
+static void one_call(mux_conn *conn, const struct mux_call_options *options)
+{
+    mux_stream *stream;
+    if (mux_stream_open(conn, TALK_METHOD, options, &failing_client, &client_ends, &stream) !=
+        CS_OK)
+        return;
+    opened++;
+    if (mux_stream_send(stream, cs_str("question"), cs_str("")) == CS_OK)
+        mux_stream_finish(stream, CS_OK, NULL);
+    else
+        mux_stream_cancel(stream, CS_ENOMEM);
+}
+
+static void call_story(void)
+{
+    const cs_pair pairs[] = {{cs_str("colour"), cs_str("blue")}, {cs_str("b-bin"), cs_str("\1")}};
+    const struct mux_call_options options = {
+        .metadata = pairs, .metadata_len = 2, .timeout_ms = 60000};
+    cs_loop *loop;
+    mux_handlers *handlers;
+    mux_conn *conn;
+    opened = client_ends = accepted = server_ends = sent = 0;
+    if (cs_loop_new_virtual(&loop) != CS_OK)
+        return;
+    if (mux_handlers_new(&handlers) == CS_OK) {
+        if (mux_handle(handlers, TALK_METHOD, failing_accept, NULL) == CS_OK &&
+            mux_dial_local(loop, NULL, NULL, handlers, &conn) == CS_OK) {
+            one_call(conn, &options);
+            one_call(conn, NULL);
+            cr_assert_lt(cs_loop_settle(loop), 100000);
+            /* Not by a deadline, not by keepalive: whoever ran out of memory said so. */
+            cr_assert_eq(client_ends, opened, "%d of %d calls ended", client_ends, opened);
+            cr_assert_eq(server_ends, accepted);
+            mux_conn_free(conn);
+        }
+        cr_assert_lt(cs_loop_settle(loop), 100000);
+        mux_handlers_free(handlers);
+    }
+    cr_assert_lt(cs_loop_settle(loop), 100000);
+    cs_loop_free(loop);
+}
+
+Test(conn, a_call_survives_every_failed_allocation)
+{
+    failing_story(call_story);
+}
