@@ -338,3 +338,9 @@ Test(malloc, no_allocation_that_fails_breaks_a_promise, .timeout = 120)
     cr_expect_eq(t.outlets_taken, 3 * SOURCES + 3);
     cr_expect_gt(t.frames, 30);
 }
+
+Test(malloc, no_memory_at_all_from_some_moment_on_breaks_none_either, .timeout = 120)
+{
+    failing_drought(story, 7);
+    cr_expect_eq(t.posts_kept, 6);
+}

@@ -12,9 +12,12 @@ enum { HEAD = 16 }; /* keeps what follows aligned for any type */
 
 static atomic_size_t asked, fails_at, alive, alive_bytes;
 
+static bool drought; /* from then on all fail */
+
 static bool says_no(void)
 {
-    return atomic_fetch_add(&asked, 1) + 1 == atomic_load(&fails_at);
+    const size_t n = atomic_fetch_add(&asked, 1) + 1, at = atomic_load(&fails_at);
+    return at > 0 && (drought ? n >= at : n == at);
 }
 
 static void *from(void *head, size_t size)
@@ -81,18 +84,32 @@ bool failing_failed(void)
     return atomic_load(&fails_at) > 0 && atomic_load(&asked) >= atomic_load(&fails_at);
 }
 
-size_t failing_story(void (*story)(void))
+static size_t tell(void (*story)(void), size_t step)
 {
     size_t n = 0;
     failing_count();
     do {
+        n += step;
         atomic_store(&asked, 0);
-        atomic_store(&fails_at, ++n);
+        atomic_store(&fails_at, n);
         story();
         cr_assert_eq(failing_live(), 0, "%zu alive after allocation %zu failed", failing_live(), n);
     } while (failing_failed());
     atomic_store(&fails_at, 0);
-    fprintf(stderr, "failed 1..%zu, live 0\n", n - 1);
-    cr_assert_gt(n, 1, "the story asked for no memory");
-    return n - 1;
+    cr_assert_gt(n, step, "the story asked for no memory");
+    return n - step;
+}
+
+size_t failing_story(void (*story)(void))
+{
+    size_t n = tell(story, 1);
+    fprintf(stderr, "failed 1..%zu, live 0\n", n);
+    return n;
+}
+
+void failing_drought(void (*story)(void), size_t step)
+{
+    drought = true;
+    (void)tell(story, step);
+    drought = false;
 }

@@ -14,6 +14,9 @@
  * library's allocator, so it comes before anything else of the library in the process. */
 size_t failing_story(void (*story)(void));
 
+/* The same with every `step`th allocation, and from there on all fail, to the end of the story. */
+void failing_drought(void (*story)(void), size_t step);
+
 /* In a story: has this telling's allocation failed already? */
 bool failing_failed(void);
 
