@@ -61,11 +61,21 @@ test_mux_LDADD = libsupport.a $(MUX_LIBS) $(CRITERION_LIBS)
 # files: test/mux/*.c test/mux/*.h
 test_mux_SOURCES = \
 	test/mux/addr_test.c \
+	test/mux/alive_test.c \
+	test/mux/call_test.c \
+	test/mux/conn_test.c \
 	test/mux/dial_test.c \
 	test/mux/failing.h \
+	test/mux/fair_test.c \
 	test/mux/link_test.c \
+	test/mux/message_test.c \
+	test/mux/meta_test.c \
+	test/mux/out_test.c \
 	test/mux/pair_test.c \
 	test/mux/port_test.c \
+	test/mux/rx_test.c \
+	test/mux/sendq_test.c \
+	test/mux/stream_test.c \
 	test/mux/talk.c \
 	test/mux/talk.h
 
@@ -74,6 +84,7 @@ test_chanserv_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
 # files: test/chanserv/*.c test/chanserv/*.h
 test_chanserv_SOURCES = \
 	test/chanserv/announce_test.c \
+	test/chanserv/client_test.c \
 	test/chanserv/fake_server.c \
 	test/chanserv/fake_server.h \
 	test/chanserv/feed_test.c \
@@ -85,6 +96,7 @@ test_chanserv_SOURCES = \
 	test/chanserv/range_test.c \
 	test/chanserv/raw.c \
 	test/chanserv/raw.h \
+	test/chanserv/server_memory_test.c \
 	test/chanserv/server_test.c \
 	test/chanserv/set_test.c \
 	test/chanserv/source_test.c \
@@ -93,14 +105,31 @@ test_chanserv_SOURCES = \
 test_story_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_story_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
 # files: test/story/*.c test/story/*.h
-test_story_SOURCES =
+test_story_SOURCES = \
+	test/story/malloc_test.c \
+	test/story/promise1_order_test.c \
+	test/story/random_test.c \
+	test/story/story.c \
+	test/story/story.h
 
-criterion_programs = test_base test_proto test_mux test_chanserv test_story
+# The pages of docs/, held to the code.
+test_docs_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
+test_docs_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
+# files: test/docs/*.c test/docs/*.h
+test_docs_SOURCES = \
+	test/docs/conversation_test.c \
+	test/docs/doc.c \
+	test/docs/doc.h \
+	test/docs/tap.c \
+	test/docs/tap.h \
+	test/docs/wire_test.c
+
+criterion_programs = test_base test_proto test_mux test_chanserv test_story test_docs
 
 if WITH_CRITERION
 check_PROGRAMS += $(criterion_programs)
 TESTS += $(criterion_programs)
-$(test_proto_OBJECTS): proto/chanserv.pb-c.h
+$(test_proto_OBJECTS) $(test_docs_OBJECTS): proto/chanserv.pb-c.h
 else
 EXTRA_PROGRAMS += $(criterion_programs)
 endif
@@ -110,6 +139,7 @@ endif
 # programs: test/tsan/*.c
 thread_programs = \
 	test/tsan/chan_tsan \
+	test/tsan/client_tsan \
 	test/tsan/loop_tsan
 
 # programs: test/fuzz/*_fuzz.c
@@ -151,6 +181,7 @@ EXTRA_DIST += \
 EXTRA_DIST += test/fuzz/corpus
 # files: test/interop/**/* !test/interop/*.c test/mutants/**/* test/attack/**/* test/conform/**/*
 EXTRA_DIST += \
+	test/interop/curl.sh \
 	test/interop/js/gen.js \
 	test/interop/js/kit.js \
 	test/interop/js/leave.js \
@@ -158,8 +189,10 @@ EXTRA_DIST += \
 	test/interop/js/package.json \
 	test/interop/js/raw.js \
 	test/interop/js/read.js \
+	test/interop/py/kit.py \
+	test/interop/py/main.py \
 	test/interop/run
-# files: test/examples/* test/docs/*
+# files: test/examples/* test/docs/* !test/docs/*.c !test/docs/*.h
 EXTRA_DIST += \
 	test/examples/step2_range.expected \
 	test/examples/step3_choose.expected \
