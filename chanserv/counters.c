@@ -8,6 +8,7 @@ void chanserv_server_counters(chanserv_server *server, struct chanserv_counters 
     *ret = server->counters;
     ret->connections = mux->connections;
     ret->connections_total = mux->connections_total;
+    ret->connections_refused = mux->connections_refused;
     ret->bytes_in = mux->bytes_in;
     ret->bytes_out = mux->bytes_out;
     ret->streams = mux->streams;

@@ -192,7 +192,11 @@ static void pump(chanserv_outlet *o)
         }
         if (o->flags & CHANSERV__ASLEEP)
             return; /* the stream asks once more after everything it got */
+        o->flags |= CHANSERV__ASLEEP; /* until it answers, or is woken meanwhile */
         err = chanserv__outlet_ask(o, &frame);
+        if (err == CS_AGAIN)
+            return; /* woken meanwhile: the stream asks again, in another turn */
+        o->flags &= (uint16_t)~CHANSERV__ASLEEP;
         if (o->flags & CHANSERV__CUT) { /* in next() */
             cs_ref_drop(&frame);
             return;
@@ -210,10 +214,8 @@ static void pump(chanserv_outlet *o)
         } else if (err == CS_OK) {
             if (!take_frame(o, &frame))
                 return;
-        } else if (err != CS_AGAIN) {
-            chanserv__outlet_last(o, err);
         } else {
-            o->flags |= CHANSERV__ASLEEP;
+            chanserv__outlet_last(o, err);
         }
     }
 }

@@ -66,7 +66,6 @@ static void answered(chanserv_post *post, cs_err answer)
 {
     bool can_go_on = post->kept && (answer == CS_AGAIN || post->ops->next);
 
-    post->hungry = false;
     if (post->closing)
         return;
     if (answer == CS_DONE || cs_failed(answer)) {
@@ -77,7 +76,7 @@ static void answered(chanserv_post *post, cs_err answer)
         chanserv__post_close(post, CS_EMISUSE);
     } else {
         /* Told to wait by announce(): it comes again by itself when there is room. */
-        post->hungry = answer == CS_OK || post->refused;
+        post->hungry = post->hungry || answer == CS_OK || post->refused;
     }
 }
 
@@ -90,6 +89,7 @@ void chanserv__post_run(cs_task *task)
             cs_task_post(post->server->loop, CS_CALL, task);
             return;
         }
+        post->hungry = false; /* unless it is woken meanwhile, or its answer says so */
         answered(post, post->ops->next(post, post->state));
     }
 }

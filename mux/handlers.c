@@ -55,6 +55,20 @@ void mux_handlers_end_local(mux_handlers *handlers)
     mux__conns_end(&handlers->local_conns, CS_EDRAIN);
 }
 
+void mux_handlers_set_max(mux_handlers *handlers, int64_t connections)
+{
+    handlers->connections_max = connections;
+}
+
+bool mux__handlers_are_full(mux_handlers *handlers)
+{
+    if (handlers->connections_max <= 0 ||
+        handlers->stats.connections < (uint64_t)handlers->connections_max)
+        return false;
+    handlers->stats.connections_refused++;
+    return true;
+}
+
 struct mux_stats *mux_handlers_stats(mux_handlers *handlers)
 {
     return handlers ? &handlers->stats : NULL;

@@ -122,6 +122,9 @@ void mux__dial_free(mux__dial *dial);
 cs_err mux__conn_accept(cs_loop *loop, mux__link *link, const struct mux_options *options,
                         mux_handlers *handlers, struct cs_list *conns, mux_conn **ret);
 
+/* As many connections as mux_handlers_set_max() allows?  Counts the refusal. */
+bool mux__handlers_are_full(mux_handlers *handlers);
+
 /* Ends every connection of the list, and their streams with `why`; the list is empty then (conn.c). */
 void mux__conns_end(struct cs_list *conns, cs_err why);
 

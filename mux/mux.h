@@ -181,6 +181,9 @@ CS_API cs_err mux_stream_accept(mux_stream *stream, const struct mux_stream_ops 
 typedef struct mux_handlers mux_handlers;
 CS_API cs_err mux_handlers_new(mux_handlers **ret);
 CS_API void mux_handlers_free(mux_handlers *handlers); /* after its ports and connections */
+CS_API void mux_handlers_set_max(mux_handlers *handlers,
+                                 int64_t connections); /* CS_OFF: any number;
+                                                       beyond, one is closed as soon as it comes */
 CS_API cs_err mux_handle(mux_handlers *handlers, const char *method, mux_accept_fn *accept,
                          void *user);
 

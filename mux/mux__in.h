@@ -78,6 +78,7 @@ struct mux__handler {
 };
 struct mux_handlers { /* counted: a connection may outlive its server by a turn */
     unsigned refs;
+    int64_t connections_max; /* 0, CS_OFF: any number */
     struct cs_names methods;
     struct cs_list local_conns; /* servers' ends of mux_dial_local() */
     struct mux_stats stats;

@@ -46,6 +46,10 @@ static void take(mux_port *port, int fd)
     mux__link *link;
     mux_conn *conn;
 
+    if (mux__handlers_are_full(port->handlers)) {
+        close(fd);
+        return;
+    }
     if (mux__link_of_socket(port->loop, fd, lowat_max(&port->options), &link) != CS_OK) {
         close(fd);
         return;

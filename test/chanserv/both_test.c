@@ -1,0 +1,120 @@
+/* Both halves of the room together: what needs a real client and a real server at once. */
+#include "chanserv/chanserv.h"
+
+#include <criterion/criterion.h>
+
+struct world {
+    cs_loop *loop;
+    chanserv_server *server;
+    chanserv_client *client;
+};
+
+static struct world world_of(cs_loop *loop, const struct chanserv_server_options *options,
+                             chanserv_source_fn *fn)
+{
+    struct world w = {.loop = loop};
+    cr_assert_eq(chanserv_server_new(loop, options, &w.server), CS_OK);
+    cr_assert_eq(chanserv_serve(w.server, "s", fn, NULL), CS_OK);
+    cr_assert_eq(chanserv_client_new(loop, NULL, &w.client), CS_OK);
+    return w;
+}
+
+static void world_free(struct world *w)
+{
+    chanserv_client_free(w->client);
+    chanserv_server_free(w->server);
+    cs_loop_free(w->loop);
+}
+
+/* ---- A wake inside next() ------------------------------------------------------------------- */
+
+static cs_err restless_next(chanserv_outlet *out, cs_bytes *frame, void *state)
+{
+    int *asked = state;
+    if ((*asked)++ % 3 != 2) {
+        chanserv_outlet_wake(out); /* before the answer that it belongs to */
+        return CS_AGAIN;
+    }
+    if (*asked > 9)
+        return CS_DONE;
+    *frame = cs_str("x");
+    return CS_OK;
+}
+
+static const struct chanserv_outlet_ops restless_ops = {.state_bytes = sizeof(int),
+                                                        .next = restless_next};
+
+static cs_err restless_post_next(chanserv_post *post, void *state)
+{
+    int *asked = state;
+    if (++*asked == 1) {
+        chanserv_post_wake(post);
+        return CS_AGAIN;
+    }
+    cs_err err = chanserv_announce(post, cs_str("h"), &restless_ops, NULL, NULL);
+    return err == CS_OK ? CS_DONE : err;
+}
+
+static const struct chanserv_post_ops restless_post_ops = {.state_bytes = sizeof(int),
+                                                           .next = restless_post_next};
+
+static cs_err restless(chanserv_post *post, cs_bytes body, void *user)
+{
+    (void)body, (void)user;
+    return chanserv_post_keep(post, &restless_post_ops, NULL);
+}
+
+Test(both, a_wake_inside_next_is_not_lost)
+{
+    cs_loop *loop;
+    chanserv_feed *feed;
+    chanserv_source *source;
+    cs_bytes frame;
+    int frames = 0;
+    cr_assert_eq(cs_loop_new_virtual(&loop), CS_OK);
+    struct world w = world_of(loop, NULL, restless);
+    cr_assert_eq(chanserv_join_local(w.client, w.server), CS_OK);
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "s", cs_str(""), NULL, &feed), CS_OK);
+    cr_assert(chanserv_range_source(feed, &source));
+    while (chanserv_range_frame(source, &frame))
+        frames++;
+    cr_assert_eq(chanserv_source_status(source), CS_DONE);
+    cr_assert_eq(frames, 3);
+    world_free(&w);
+}
+
+/* ---- connections_max ------------------------------------------------------------------------ */
+
+static cs_err nothing(chanserv_post *post, cs_bytes body, void *user)
+{
+    (void)post, (void)body, (void)user;
+    return CS_DONE;
+}
+
+Test(both, a_connection_beyond_connections_max_is_closed_at_once_and_counted)
+{
+    const struct chanserv_server_options options = {.connections_max = 1};
+    struct chanserv_counters counters;
+    cs_loop *loop;
+    chanserv_client *second;
+    chanserv_feed *feed;
+    cr_assert_eq(cs_loop_new(NULL, &loop), CS_OK);
+    struct world w = world_of(loop, &options, nothing);
+    cr_assert_eq(chanserv_listen(w.server, "127.0.0.1:0"), CS_OK);
+    const char *addr = chanserv_server_addr(w.server, 0);
+    cr_assert_eq(chanserv_join(w.client, addr), CS_OK);
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "s", cs_str(""), NULL, &feed), CS_OK);
+    cr_assert_eq(chanserv_feed_close(feed), CS_OK);
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "s", cs_str(""), NULL, &feed), CS_OK);
+    cr_assert_eq(chanserv_feed_ready(feed), CS_OK);
+
+    cr_assert_eq(chanserv_client_new(loop, NULL, &second), CS_OK);
+    cr_assert_eq(chanserv_join(second, addr), CS_OK);
+    cr_assert_eq(chanserv_lookup_and_post(second, "s", cs_str(""), NULL, &feed), CS_OK);
+    cr_assert_eq(chanserv_feed_ready(feed), CS_EPEER);
+    chanserv_server_counters(w.server, &counters);
+    cr_assert_eq(counters.connections, 1);
+    cr_assert_eq(counters.connections_refused, 1);
+    chanserv_client_free(second);
+    world_free(&w);
+}
