@@ -10,6 +10,7 @@ libcs_la_SOURCES = \
 	chanserv/client__in.h \
 	chanserv/counters.c \
 	chanserv/feed.c \
+	chanserv/feed_known.c \
 	chanserv/frames.c \
 	chanserv/go.c \
 	chanserv/line.c \
@@ -19,6 +20,7 @@ libcs_la_SOURCES = \
 	chanserv/outlet_times.c \
 	chanserv/post.c \
 	chanserv/post_asked.c \
+	chanserv/post_life.c \
 	chanserv/pour.c \
 	chanserv/range.c \
 	chanserv/server.c \
@@ -28,6 +30,7 @@ libcs_la_SOURCES = \
 	chanserv/set.c \
 	chanserv/signals.c \
 	chanserv/source.c \
+	chanserv/source_known.c \
 	chanserv/ticket.c
 CHANSERV_LIBS = libcs.la $(MUX_LIBS)
 

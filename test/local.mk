@@ -63,6 +63,7 @@ test_mux_SOURCES = \
 	test/mux/addr_test.c \
 	test/mux/alive_test.c \
 	test/mux/call_test.c \
+	test/mux/chaos_test.c \
 	test/mux/conn_test.c \
 	test/mux/dial_test.c \
 	test/mux/failing.h \
@@ -84,6 +85,7 @@ test_chanserv_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
 # files: test/chanserv/*.c test/chanserv/*.h
 test_chanserv_SOURCES = \
 	test/chanserv/announce_test.c \
+	test/chanserv/both_test.c \
 	test/chanserv/client_test.c \
 	test/chanserv/fake_server.c \
 	test/chanserv/fake_server.h \
@@ -194,6 +196,9 @@ EXTRA_DIST += \
 	test/interop/run
 # files: test/examples/* test/docs/* !test/docs/*.c !test/docs/*.h
 EXTRA_DIST += \
+	test/docs/curl.sh \
+	test/docs/page.sh \
+	test/docs/readme.sh \
 	test/examples/step2_range.expected \
 	test/examples/step3_choose.expected \
 	test/examples/step4_slow.expected \

@@ -8,6 +8,11 @@ tools_chanserv_SOURCES = \
 	tools/kind.h \
 	tools/kind_echo.c \
 	tools/kind_gen.c \
+	tools/kind_tail.c \
+	tools/lines.c \
+	tools/lines.h \
+	tools/loop_watch.c \
+	tools/loop_watch.h \
 	tools/main.c \
 	tools/options.c \
 	tools/post.c \
@@ -15,4 +20,7 @@ tools_chanserv_SOURCES = \
 	tools/print.h \
 	tools/serve.c \
 	tools/status.c \
+	tools/tail.h \
+	tools/tail_dir.c \
+	tools/tail_file.c \
 	tools/tool.h
