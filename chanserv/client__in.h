@@ -1,7 +1,7 @@
 /* client__in -- the inside of the client: what its files share.
  *
  *   client   the connection, the lists of what is alive, the budget of frames being put together
- *   line     what a feed and a source have in common: a stream towards us, who listens, how it ended
+ *   line     what a feed and a source have in common: a stream, who listens, how it ended
  *   feed     a line of announcements;  source   a line of frames
  *
  * Everything lives on one cs_loop and is guarded by its lock (base/turn.h), which costs nothing
@@ -27,14 +27,14 @@ struct chanserv_client {
     mux_conn *conn;
     struct chanserv_client_options options; /* with the defaults filled in */
     struct cs_list feeds, kept, sets;
-    cs_task task;        /* the last steps of chanserv_client_free() */
-    size_t refs;         /* the user's, one of each line and set */
-    size_t lines;        /* whose memory is there */
-    size_t streams;      /* of mux, whose end() has not come */
-    int64_t message_max; /* bytes of one message on the wire */
-    size_t credit_bytes; /* taken and not given back, above which a source gives back at once */
+    cs_task task;            /* the last steps of chanserv_client_free() */
+    size_t refs;             /* the user's, one of each line and set */
+    size_t lines;            /* whose memory is there */
+    size_t streams;          /* of mux, whose end() has not come */
+    int64_t message_max;     /* bytes of one message on the wire */
+    size_t credit_bytes;     /* taken and not given back, above which a source gives back at once */
     atomic_llong assembling; /* bytes of frames being put together */
-    bool shared;         /* the loop is ours and has a thread */
+    bool shared;             /* the loop is ours and has a thread */
     bool freed;
 };
 
@@ -51,9 +51,9 @@ struct chanserv__line {
     mux_stream *stream;  /* NULL: not opened, or ended */
     struct chanserv__watcher *watcher;
     void *state;
-    cs_timer *timer; /* of silence; NULL unless the option is on */
-    char *errmsg;    /* written once, before anybody can see that it failed */
-    cs_err status;   /* once `over` */
+    cs_timer *timer;     /* of silence; NULL unless the option is on */
+    char *errmsg;        /* written once, before anybody can see that it failed */
+    cs_err status;       /* once `over` */
     atomic_bool dropped; /* cancelled, or failed here: what arrived is not delivered any more */
     bool is_feed;
     bool opened;  /* asked for */
@@ -79,8 +79,8 @@ struct chanserv_feed {
     cs_err failure;         /* the first of the feed or of a source that was read; or CS_OK */
     char *story;            /* of `failure` */
     struct chanserv__pairs *headers, *trailers; /* kept when the stream ends */
-    bool ready;      /* the response headers came */
-    bool ready_told; /* ops->ready() was called */
+    bool ready;                                 /* the response headers came */
+    bool ready_told;                            /* ops->ready() was called */
     char service[];
 };
 
@@ -162,6 +162,9 @@ void chanserv__feed_cancel(chanserv_feed *feed);
 void chanserv__feed_let_go(chanserv_feed *feed); /* closes its sources */
 void chanserv__feed_free(chanserv_feed *feed);
 
+/* Without memory for them the metadata are lost, and nothing else: NULL. */
+struct chanserv__pairs *chanserv__pairs_copy(const cs_pair *pairs, size_t n);
+
 /* ---- source.c ------------------------------------------------------------------------------ */
 
 /* What a receive yields. */
@@ -174,8 +177,8 @@ struct chanserv__got {
 cs_err chanserv__source_new(chanserv_feed *feed, const struct wire_announcement *a,
                             chanserv_source **ret);
 void chanserv__source_ask(chanserv_source *source); /* opens it, once */
-/* The consumer has just found nothing more (`why` CS_AGAIN) or a failure in its rx.  CS_OK: there is
- * more now; CS_AGAIN; else the end, which is told herewith. */
+/* The consumer has just found nothing more (`why` CS_AGAIN) or a failure in its rx.  CS_OK: there
+ * is more now; CS_AGAIN; else the end, which is told herewith. */
 cs_err chanserv__source_refill(chanserv_source *source, cs_err why);
 void chanserv__source_over(chanserv_source *source, cs_err why, const char *text);
 bool chanserv__source_is_empty(const chanserv_source *source);

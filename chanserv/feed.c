@@ -1,15 +1,9 @@
 /* feed -- a channel of sources: the Post stream, read an announcement at a time.
  *
- * Nothing is taken out of the stream before the application asks, so an application that does not ask
- * stops the source function on the other side.
+ * Nothing is taken out of the stream before the application asks, so an application that does not
+ * ask stops the source function on the other side.
  */
 #include "chanserv/client__in.h"
-
-/* Metadata that outlives its stream; the names and values follow the pairs. */
-struct chanserv__pairs {
-    size_t len;
-    cs_pair pairs[];
-};
 
 /* ---- Ends ---------------------------------------------------------------------------------- */
 
@@ -33,43 +27,6 @@ void chanserv__feed_over(chanserv_feed *feed, cs_err why, const char *text)
     feed->line.status = why;
     chanserv__line_heard(&feed->line);
     note(feed, why, text);
-}
-
-/* Without memory for them the metadata are lost, and nothing else. */
-static struct chanserv__pairs *pairs_copy(const cs_pair *pairs, size_t n)
-{
-    struct chanserv__pairs *copy;
-    size_t bytes = 0;
-    char *to;
-
-    for (size_t i = 0; i < n; i++)
-        bytes += pairs[i].name.len + pairs[i].value.len;
-    if (n == 0 || !(copy = cs_alloc(sizeof *copy + n * sizeof *pairs + bytes)))
-        return NULL;
-    copy->len = n;
-    to = (char *)(copy->pairs + n);
-    for (size_t i = 0; i < n; i++) {
-        const cs_bytes parts[2] = {pairs[i].name, pairs[i].value};
-        cs_bytes kept[2];
-        for (int part = 0; part < 2; part++) {
-            if (parts[part].len)
-                memcpy(to, parts[part].base, parts[part].len);
-            kept[part] = cs_bytes_of(to, parts[part].len);
-            to += parts[part].len;
-        }
-        copy->pairs[i] = (cs_pair){kept[0], kept[1]};
-    }
-    return copy;
-}
-
-static cs_bytes pairs_get(const struct chanserv__pairs *pairs, const char *name)
-{
-    cs_bytes none = {NULL, 0};
-
-    for (size_t i = 0; pairs && i < pairs->len; i++)
-        if (cs_same(pairs->pairs[i].name, cs_str(name)))
-            return pairs->pairs[i].value;
-    return none;
 }
 
 /* ---- What mux says ------------------------------------------------------------------------- */
@@ -98,9 +55,9 @@ static void on_end(mux_stream *stream, cs_err why, void *state)
         pairs = mux_stream_headers(stream, &n);
         if (n > 0) /* a refusal has trailers only: it never ran (PROTOCOL, A6) */
             feed->ready = true;
-        feed->headers = pairs_copy(pairs, n);
+        feed->headers = chanserv__pairs_copy(pairs, n);
         pairs = mux_stream_trailers(stream, &n);
-        feed->trailers = pairs_copy(pairs, n);
+        feed->trailers = chanserv__pairs_copy(pairs, n);
         chanserv__feed_over(feed, why, mux_stream_errmsg(stream));
     }
     if (feed->line.closed)
@@ -149,6 +106,8 @@ static cs_err send_request(chanserv_feed *feed, cs_bytes body,
         err = mux_stream_send(feed->line.stream, cs_bytes_of(bytes, len), cs_bytes_of(NULL, 0));
         if (err == CS_OK)
             mux_stream_finish(feed->line.stream, CS_OK, NULL);
+        else if (err != CS_ENOMEM && err != CS_ETOOBIG)
+            err = CS_OK; /* over before it began: end() will say how */
     }
     cs_free(bytes);
     return err;
@@ -181,9 +140,8 @@ static cs_err post(chanserv_client *client, const char *service, cs_bytes body,
     if (!(feed = feed_new(client, service)))
         return CS_ENOMEM;
     cs_list_push(&client->feeds, &feed->line.link);
-    feed->deadline_ms = options->timeout_ms > 0
-                            ? cs_loop_now_ms(client->loop) + options->timeout_ms
-                            : CS_FOREVER;
+    feed->deadline_ms =
+        options->timeout_ms > 0 ? cs_loop_now_ms(client->loop) + options->timeout_ms : CS_FOREVER;
     if (silence_ms > 0)
         err = cs_timer_new(client->loop, on_silence, feed, &feed->line.timer);
     if (err == CS_OK)
@@ -317,57 +275,6 @@ void chanserv_feed_resume(chanserv_feed *feed)
     feed->line.armed = true;
     chanserv__line_news(&feed->line);
     chanserv__leave(feed->line.client);
-}
-
-/* ---- What is known of it ------------------------------------------------------------------- */
-
-cs_err chanserv_feed_status(const chanserv_feed *feed)
-{
-    cs_err err;
-
-    chanserv__enter(feed->line.client);
-    if (feed->failure != CS_OK)
-        err = feed->failure;
-    else
-        err = feed->line.over ? feed->line.status : CS_AGAIN;
-    chanserv__leave(feed->line.client);
-    return err;
-}
-
-const char *chanserv_feed_errmsg(const chanserv_feed *feed)
-{
-    const char *words;
-
-    chanserv__enter(feed->line.client);
-    if (feed->failure == CS_OK)
-        words = "";
-    else
-        words = feed->story ? feed->story : cs_strerror(feed->failure);
-    chanserv__leave(feed->line.client);
-    return words;
-}
-
-cs_bytes chanserv_feed_header(const chanserv_feed *feed, const char *name)
-{
-    cs_bytes value = {NULL, 0};
-
-    chanserv__enter(feed->line.client);
-    if (feed->headers || !feed->line.stream)
-        value = pairs_get(feed->headers, name);
-    else
-        (void)mux_stream_header(feed->line.stream, name, &value);
-    chanserv__leave(feed->line.client);
-    return value;
-}
-
-cs_bytes chanserv_feed_trailer(const chanserv_feed *feed, const char *name)
-{
-    cs_bytes value;
-
-    chanserv__enter(feed->line.client);
-    value = pairs_get(feed->trailers, name);
-    chanserv__leave(feed->line.client);
-    return value;
 }
 
 /* ---- Going --------------------------------------------------------------------------------- */

@@ -24,8 +24,8 @@ static void whole_drop(chanserv_source *source)
 
 static bool budget_take(chanserv_client *client, size_t bytes)
 {
-    long long had = atomic_fetch_add_explicit(&client->assembling, (long long)bytes,
-                                              memory_order_relaxed);
+    long long had =
+        atomic_fetch_add_explicit(&client->assembling, (long long)bytes, memory_order_relaxed);
     if (had + (long long)bytes <= client->options.assembly_bytes)
         return true;
     atomic_fetch_sub_explicit(&client->assembling, (long long)bytes, memory_order_relaxed);
@@ -236,8 +236,8 @@ cs_err chanserv__frame_next(chanserv_source *source, struct chanserv__got *ret)
         if ((err = mux_rx_next(&source->rx, &msg)) != CS_OK ||
             (err = wire_frame_parse(msg, &f)) != CS_OK)
             return err;
-        if (f.kind == WIRE_PAYLOAD && !f.more && !source->whole &&
-            source->number < UINT64_MAX && (int64_t)f.payload.len <= most) {
+        if (f.kind == WIRE_PAYLOAD && !f.more && !source->whole && source->number < UINT64_MAX &&
+            (int64_t)f.payload.len <= most) {
             hand_out(source);
             ret->payload = f.payload;
             ret->message = msg;
@@ -263,9 +263,13 @@ void chanserv__frame_drop(chanserv_source *source)
 const char *chanserv__frame_words(cs_err err)
 {
     switch (err) {
-    case CS_EPROTO: return "frame makes no sense";
-    case CS_ETOOBIG: return "frame is over frame_max_bytes or message_max_bytes";
-    case CS_ELIMIT: return "frames being put together are over assembly_bytes";
-    default: return NULL;
+    case CS_EPROTO:
+        return "frame makes no sense";
+    case CS_ETOOBIG:
+        return "frame is over frame_max_bytes or message_max_bytes";
+    case CS_ELIMIT:
+        return "frames being put together are over assembly_bytes";
+    default:
+        return NULL;
     }
 }

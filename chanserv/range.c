@@ -101,8 +101,7 @@ bool chanserv_range_frame(chanserv_source *source, cs_bytes *ret)
 {
     cs_err err;
 
-    while ((err = chanserv_source_recv(source, ret)) == CS_AGAIN &&
-           wait_for_bytes(source) == CS_OK)
+    while ((err = chanserv_source_recv(source, ret)) == CS_AGAIN && wait_for_bytes(source) == CS_OK)
         ;
     return err == CS_OK;
 }

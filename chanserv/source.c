@@ -190,6 +190,8 @@ static cs_err send_request(chanserv_source *source, int timeout_ms)
         err = mux_stream_send(line->stream, cs_bytes_of(bytes, len), cs_bytes_of(NULL, 0));
         if (err == CS_OK)
             mux_stream_finish(line->stream, CS_OK, NULL);
+        else if (err != CS_ENOMEM && err != CS_ETOOBIG)
+            err = CS_OK; /* over before it began: end() will say how */
     }
     cs_free(bytes);
     return err;
@@ -406,59 +408,6 @@ void chanserv_source_resume(chanserv_source *source)
     source->line.armed = true;
     chanserv__line_news(&source->line);
     chanserv__leave(client_of(source));
-}
-
-/* ---- What is known of it ------------------------------------------------------------------- */
-
-cs_bytes chanserv_source_header(const chanserv_source *source)
-{
-    return cs_bytes_of(source->texts, source->header_len);
-}
-
-cs_bytes chanserv_source_ticket(const chanserv_source *source)
-{
-    return cs_bytes_of(source->texts + source->header_len, source->ticket_len);
-}
-
-uint64_t chanserv_source_seq(const chanserv_source *source)
-{
-    return source->seq;
-}
-
-uint64_t chanserv_source_gap(const chanserv_source *source)
-{
-    return source->gap;
-}
-
-uint64_t chanserv_source_index(const chanserv_source *source)
-{
-    return source->index;
-}
-
-cs_err chanserv_source_status(const chanserv_source *source)
-{
-    cs_err err;
-
-    chanserv__enter(client_of(source));
-    err = source->line.told || source->line.by_us ? source->line.status : CS_AGAIN;
-    chanserv__leave(client_of(source));
-    return err;
-}
-
-const char *chanserv_source_errmsg(const chanserv_source *source)
-{
-    const char *words = "";
-
-    chanserv__enter(client_of(source));
-    if (source->line.over && cs_failed(source->line.status))
-        words = source->line.errmsg ? source->line.errmsg : cs_strerror(source->line.status);
-    chanserv__leave(client_of(source));
-    return words;
-}
-
-chanserv_feed *chanserv_source_feed(const chanserv_source *source)
-{
-    return source->feed;
 }
 
 /* ---- Going --------------------------------------------------------------------------------- */

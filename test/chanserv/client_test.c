@@ -28,8 +28,7 @@ Test(client, checks_what_it_is_given)
     cr_expect_eq(chanserv_lookup_and_post(f.client, "", cs_str(""), NULL, &feed), CS_EMISUSE);
     cr_expect_eq(chanserv_lookup_and_post(f.client, "a b", cs_str(""), NULL, &feed), CS_EMISUSE);
     cr_expect_eq(chanserv_lookup_and_post(f.client, "x", cs_str(""), &post, &feed), CS_EMISUSE);
-    cr_expect_eq(chanserv_lookup_and_post(f.client, "x", cs_str(""), &metadata, &feed),
-                 CS_EMISUSE);
+    cr_expect_eq(chanserv_lookup_and_post(f.client, "x", cs_str(""), &metadata, &feed), CS_EMISUSE);
     cs_loop_settle(f.loop);
     cr_expect_eq(f.posts_len, 0);
     cr_expect_eq(f.client->lines, 0, "nothing is left of them");

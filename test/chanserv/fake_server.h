@@ -8,7 +8,7 @@
 
 #include <criterion/criterion.h>
 
-struct fake_call { /* one that arrived: a post or an open */
+struct fake_call {      /* one that arrived: a post or an open */
     mux_stream *stream; /* NULL: it ended */
     cs_err why;
     int timeout_ms;

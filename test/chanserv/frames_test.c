@@ -236,8 +236,8 @@ static struct wire_frame payload_of(const char *text)
 /* a, a gap of 3, b: numbers 0 .. 4 */
 static chanserv_source *inline_one(const struct wire_status *end)
 {
-    struct wire_frame frames[] = {payload_of("a"), {.kind = WIRE_GAP, .gap_count = 3},
-                                  payload_of("b")};
+    struct wire_frame frames[] = {
+        payload_of("a"), {.kind = WIRE_GAP, .gap_count = 3}, payload_of("b")};
     struct wire_announcement a = {.header = cs_str("h"), .frames = frames, .frames_len = 3};
     chanserv_source *source;
     chanserv_feed *feed;

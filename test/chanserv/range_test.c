@@ -28,10 +28,9 @@ static void say(void *user)
     }
     len = wire_frame_head(msg, strlen(l->text), false);
     memcpy(msg + len, l->text, strlen(l->text));
-    cr_assert_eq(
-        mux_stream_send(f.opens[l->open].stream, cs_bytes_of(msg, len + strlen(l->text)),
-                        cs_str("")),
-        CS_OK);
+    cr_assert_eq(mux_stream_send(f.opens[l->open].stream, cs_bytes_of(msg, len + strlen(l->text)),
+                                 cs_str("")),
+                 CS_OK);
 }
 
 Test(range, waits_on_a_virtual_loop_by_moving_the_clock)

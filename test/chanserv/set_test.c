@@ -33,17 +33,25 @@ static const char *next(int timeout_ms)
         return cs_strerror(err);
     int index = ev.source ? (int)chanserv_source_index(ev.source) : 0;
     switch (ev.kind) {
-    case CHANSERV_SOURCE: snprintf(word, sizeof word, "S%d", index); break;
-    case CHANSERV_FEED_END: snprintf(word, sizeof word, "F"); break;
+    case CHANSERV_SOURCE:
+        snprintf(word, sizeof word, "S%d", index);
+        break;
+    case CHANSERV_FEED_END:
+        snprintf(word, sizeof word, "F");
+        break;
     case CHANSERV_FRAME:
         snprintf(word, sizeof word, "%d:%.*s", index, CS_FMT(ev.frame));
         break;
-    case CHANSERV_SOURCE_END: snprintf(word, sizeof word, "%d. %d", index, (int)ev.why); break;
+    case CHANSERV_SOURCE_END:
+        snprintf(word, sizeof word, "%d. %d", index, (int)ev.why);
+        break;
     case CHANSERV_MESSAGE:
         snprintf(word, sizeof word, "m:%.*s", CS_FMT(ev.message.bytes));
         cs_ref_drop(&ev.message);
         break;
-    case CHANSERV_CHAN_END: snprintf(word, sizeof word, "m. %d", (int)ev.why); break;
+    case CHANSERV_CHAN_END:
+        snprintf(word, sizeof word, "m. %d", (int)ev.why);
+        break;
     }
     return word;
 }

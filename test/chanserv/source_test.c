@@ -86,8 +86,7 @@ Test(source, ends_with_the_status_of_its_producer_after_its_frames)
     cs_loop_settle(f.loop);
     cr_expect_eq(recv_err(source), CS_EDATALOSS);
     cr_expect_eq(chanserv_source_status(source), CS_EDATALOSS);
-    cr_expect_str_eq(chanserv_source_errmsg(source),
-                     "source 0 (h0): DATA_LOSS: sector 7 is gone");
+    cr_expect_str_eq(chanserv_source_errmsg(source), "source 0 (h0): DATA_LOSS: sector 7 is gone");
     cr_expect_eq(chanserv_feed_status(feed), CS_EDATALOSS, "the feed's, too");
     cr_expect_str_eq(chanserv_feed_errmsg(feed),
                      "post ticker: source 0 (h0): DATA_LOSS: sector 7 is gone");
@@ -111,8 +110,7 @@ Test(source, whose_header_cannot_be_shown_is_named_in_dots)
     fake_finish(&f, 0, CS_ENOENT, "x");
     cr_expect_eq(recv_err(source), CS_ENOENT);
     story = chanserv_source_errmsg(source);
-    cr_expect_str_eq(story,
-                     "source 0 (.. 567890123456789012345678901234567890 ): NOT_FOUND: x");
+    cr_expect_str_eq(story, "source 0 (.. 567890123456789012345678901234567890 ): NOT_FOUND: x");
     fake_end(&f);
 }
 
@@ -303,10 +301,17 @@ static void take_all(chanserv_source *source, struct log *log)
 static void act(chanserv_source *source, struct log *log)
 {
     switch (log->what) {
-    case READ: take_all(source, log); break;
-    case LEAVE: break;
-    case CLOSE: chanserv_source_close(source); break;
-    case CLOSE_FEED: chanserv_feed_close(feed); break;
+    case READ:
+        take_all(source, log);
+        break;
+    case LEAVE:
+        break;
+    case CLOSE:
+        chanserv_source_close(source);
+        break;
+    case CLOSE_FEED:
+        chanserv_feed_close(feed);
+        break;
     case FREE_CLIENT:
         chanserv_client_free(f.client);
         f.client = NULL;

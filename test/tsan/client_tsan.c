@@ -148,7 +148,8 @@ static bool round_over(const char *addr)
 
     if (chanserv_server_new(NULL, NULL, &server) != CS_OK ||
         chanserv_serve(server, "hundred", hundred, NULL) != CS_OK ||
-        chanserv_listen(server, addr) != CS_OK || chanserv_client_new(NULL, NULL, &client) != CS_OK ||
+        chanserv_listen(server, addr) != CS_OK ||
+        chanserv_client_new(NULL, NULL, &client) != CS_OK ||
         chanserv_join(client, chanserv_server_addr(server, 0)) != CS_OK)
         return false;
     pthread_create(&thread, NULL, run, server);
