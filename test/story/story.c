@@ -85,27 +85,31 @@ static void plan_end(chanserv_outlet *outlet, cs_err why, void *state)
     snprintf(plan->reason, sizeof plan->reason, "%s", chanserv_outlet_reason(outlet));
 }
 
-static const struct chanserv_outlet_ops lazy_ops = {
+const struct chanserv_outlet_ops story_lazy_ops = {
     .open = plan_open, .next = plan_next, .end = plan_end};
-static const struct chanserv_outlet_ops eager_ops = {
+const struct chanserv_outlet_ops story_eager_ops = {
     .open = plan_open, .next = plan_next, .end = plan_end, .eager = true};
 
 /* ---- The service ---------------------------------------------------------------------------- */
 
+cs_err story_announce(struct plan *plan, chanserv_post *post)
+{
+    char header[16];
+
+    snprintf(header, sizeof header, "%zu", plan->index);
+    plan->announced =
+        chanserv_announce(post, cs_str(header), plan->eager ? &story_eager_ops : &story_lazy_ops,
+                          plan, &plan->outlet);
+    return plan->announced;
+}
+
 static cs_err announce_all(struct story *s, chanserv_post *post)
 {
-    cs_err err = CS_OK;
-
     for (size_t i = 0; i < s->plans_len; i++) {
-        struct plan *plan = &s->plans[i];
-        char header[16];
+        cs_err err = CS_OK;
 
-        if (plan->outlet || plan->ends > 0)
-            continue;
-        snprintf(header, sizeof header, "%zu", plan->index);
-        err = plan->announced =
-            chanserv_announce(post, cs_str(header), plan->eager ? &eager_ops : &lazy_ops, plan,
-                              &plan->outlet);
+        if (s->plans[i].announced != CS_OK)
+            err = story_announce(&s->plans[i], post);
         if (err != CS_OK)
             return err;
     }
@@ -190,7 +194,7 @@ void story_free(struct story *s)
     cs_loop_free(s->loop);
     cr_assert_eq(s->ends, s->posts, "each post ends once: %d of %d", s->ends, s->posts);
     for (size_t i = 0; i < s->plans_len; i++)
-        if (s->posts > 0 && s->plans[i].announced == CS_OK)
+        if (s->plans[i].announced == CS_OK)
             cr_assert_eq(s->plans[i].ends, 1, "plan %zu has %d ends", i, s->plans[i].ends);
     free(s);
 }
@@ -268,16 +272,15 @@ static cs_err recv_one(struct story *s, chanserv_source *source, cs_bytes *frame
 }
 
 /* Which of its plan's frames it is follows from its number alone. */
-static void compare(const struct story *s, const chanserv_source *source, cs_bytes frame)
+void story_compare(const struct plan *plan, const chanserv_source *source, cs_bytes frame)
 {
-    const struct plan *plan = &s->plans[chanserv_source_index(source)];
+    const uint64_t parts = plan->parts > 0 ? (uint64_t)plan->parts : 1;
     uint64_t number = chanserv_source_seq(source);
     cs_bytes wanted;
 
-    if (plan->gap > 0 && number >= (uint64_t)plan->gap_at)
+    if (plan->gap > 0 && number >= (uint64_t)plan->gap_at * parts + plan->gap)
         number -= plan->gap;
-    if (plan->parts > 0)
-        number /= (uint64_t)plan->parts;
+    number /= parts;
     wanted = story_payload(plan, (int)number);
     cr_assert(cs_same(frame, wanted), "source %zu, frame %d: %zu bytes, wanted %zu", plan->index,
               (int)number, frame.len, wanted.len);
@@ -298,7 +301,7 @@ int story_read(struct story *s, chanserv_source *source, int frames, cs_err *ret
             cr_assert_eq(chanserv_source_seq(source),
                          expected + messages - 1 + chanserv_source_gap(source));
         expected = chanserv_source_seq(source) + 1;
-        compare(s, source, frame);
+        story_compare(plan, source, frame);
     }
     *ret = err;
     return n;

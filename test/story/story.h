@@ -69,8 +69,15 @@ chanserv_source *story_source(struct story *s, struct plan plan, chanserv_feed *
 
 void story_go(struct story *s, struct plan *plan); /* what it waited for has come */
 
+/* For services of a test's own: the state of the outlet is the plan. */
+extern const struct chanserv_outlet_ops story_lazy_ops, story_eager_ops;
+cs_err story_announce(struct plan *plan, chanserv_post *post);
+
 /* The payload of a frame, as the plan numbered `index` gives it. */
 cs_bytes story_payload(const struct plan *plan, int number);
+
+/* This frame of that plan is what was received. */
+void story_compare(const struct plan *plan, const chanserv_source *source, cs_bytes frame);
 
 /* Reads up to `frames` frames while there are any, and compares them.  The last answer goes to
  * `ret`: CS_OK (all were there), CS_AGAIN, CS_DONE or the failure. */
