@@ -332,6 +332,7 @@ cs_err cs_loop_run(cs_loop *loop)
     if (loop->is_shared || loop->held > 0)
         return CS_EMISUSE;
     atomic_store(&loop->runner, cs__thread_here());
+    loop->timers.upkeeps = 0;
     cs__loop_hold(loop);
     while (!atomic_load(&loop->stopped) && !loop->doomed && run_once(loop, &err))
         ;

@@ -42,6 +42,7 @@ struct cs_timer {
     int64_t due_us;
     uint64_t set; /* how many were set before it: equal times fire in this order */
     size_t place; /* in the heap, from 1; 0: not there */
+    bool upkeep;
 };
 
 /* A binary heap by (due_us, set); heap[0] is not used.  cap grows with every timer that is
@@ -50,6 +51,7 @@ struct cs__timers {
     struct cs_timer **heap;
     size_t len, cap, made;
     uint64_t sets;
+    unsigned upkeeps; /* that fired in a row, and nothing else since somebody began to wait */
     struct cs_list expired;
 };
 

@@ -80,6 +80,7 @@ void cs__timers_fire(cs_loop *loop)
     }
     while ((link = cs_list_pop(&timers->expired))) {
         cs_timer *timer = CS_CONTAINER(link, cs_timer, expired);
+        timers->upkeeps = timer->upkeep ? timers->upkeeps + 1 : 0;
         timer->fn(timer->user);
     }
 }
@@ -106,6 +107,11 @@ cs_err cs_timer_new(cs_loop *loop, void (*fn)(void *user), void *user, cs_timer 
     cs_link_init(&timer->expired);
     *ret = timer;
     return CS_OK;
+}
+
+void cs_timer_is_upkeep(cs_timer *timer)
+{
+    timer->upkeep = true;
 }
 
 void cs__timer_move(cs_timer *timer, int after_ms)

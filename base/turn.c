@@ -238,10 +238,18 @@ size_t cs_loop_settle(cs_loop *loop)
     return turns;
 }
 
+/* More than any keepalive needs to find out that its peer is dead. */
+static bool only_upkeep_is_left(const cs_loop *loop)
+{
+    enum { ENOUGH = 64 };
+    return loop->timers.upkeeps > ENOUGH;
+}
+
 /* Settles at every timer up to `end_us`, as long as `waiter` is not woken.  False: there is no
  * more timer to go to, or the loop does not come to rest. */
 static bool travel(cs_loop *loop, int64_t end_us, const cs_waiter *waiter)
 {
+    loop->timers.upkeeps = 0;
     for (;;) {
         if (settle(loop) == CS__TURNS_MAX)
             return false;
@@ -249,6 +257,8 @@ static bool travel(cs_loop *loop, int64_t end_us, const cs_waiter *waiter)
             return true;
         int64_t next = cs__timers_earliest(loop);
         if (next > end_us || next == CS__NEVER)
+            return false;
+        if (end_us == CS__NEVER && only_upkeep_is_left(loop))
             return false;
         loop->now_us = next;
     }
@@ -283,7 +293,7 @@ bool cs__turn_virtual_step(cs_loop *loop)
         turn_once(loop);
         return true;
     }
-    if (cs__timers_earliest(loop) == CS__NEVER)
+    if (cs__timers_earliest(loop) == CS__NEVER || only_upkeep_is_left(loop))
         return false;
     loop->now_us = cs__timers_earliest(loop);
     return true;

@@ -27,8 +27,11 @@ void mux__alive_start(mux_conn *conn)
 {
     mux__alive_heard(conn);
     /* Without memory there is no keepalive; TCP's own end is still seen. */
-    if (!conn->alive && cs_timer_new(conn->loop, on_timer, conn, &conn->alive) != CS_OK)
-        return;
+    if (!conn->alive) {
+        if (cs_timer_new(conn->loop, on_timer, conn, &conn->alive) != CS_OK)
+            return;
+        cs_timer_is_upkeep(conn->alive);
+    }
     cs_timer_set(conn->alive, next_look(conn));
 }
 

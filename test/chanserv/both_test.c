@@ -83,6 +83,39 @@ Test(both, a_wake_inside_next_is_not_lost)
     world_free(&w);
 }
 
+/* ---- A wait that nothing can end ------------------------------------------------------------- */
+
+static cs_err silent_next(chanserv_outlet *out, cs_bytes *frame, void *state)
+{
+    (void)out, (void)frame, (void)state;
+    return CS_AGAIN;
+}
+
+static const struct chanserv_outlet_ops silent_ops = {.next = silent_next};
+
+static cs_err silent(chanserv_post *post, cs_bytes body, void *user)
+{
+    (void)user;
+    cs_err err = chanserv_announce(post, body, &silent_ops, NULL, NULL);
+    return err == CS_OK ? CS_DONE : err;
+}
+
+Test(both, a_wait_that_nothing_can_end_fails_on_a_virtual_loop_though_keepalive_goes_on)
+{
+    cs_loop *loop;
+    chanserv_feed *feed;
+    chanserv_source *source;
+    cs_bytes frame;
+    cr_assert_eq(cs_loop_new_virtual(&loop), CS_OK);
+    struct world w = world_of(loop, NULL, silent);
+    cr_assert_eq(chanserv_join_local(w.client, w.server), CS_OK);
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "s", cs_str(""), NULL, &feed), CS_OK);
+    cr_assert(chanserv_range_source(feed, &source));
+    cr_assert_not(chanserv_range_frame(source, &frame));
+    cr_assert_eq(chanserv_source_status(source), CS_EMISUSE);
+    world_free(&w);
+}
+
 /* ---- connections_max ------------------------------------------------------------------------ */
 
 static cs_err nothing(chanserv_post *post, cs_bytes body, void *user)
