@@ -122,6 +122,7 @@ test_docs_SOURCES = \
 	test/docs/conversation_test.c \
 	test/docs/doc.c \
 	test/docs/doc.h \
+	test/docs/operations_test.c \
 	test/docs/tap.c \
 	test/docs/tap.h \
 	test/docs/wire_test.c

@@ -1,0 +1,108 @@
+/* operations -- the tables of docs/OPERATIONS are those of the code: every option with the default
+ * that it really has, every counter with its help. */
+#include "test/docs/doc.h"
+
+#include "chanserv/client__in.h"
+#include "chanserv/server__in.h"
+#include "mux/mux__in.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct row {
+    const char *name, *value;
+    int64_t number; /* when `value` is NULL */
+};
+
+/* The rows of the section's table, but for its first cells which are in code's order. */
+static void table_is(const char *heading, const struct row *rows, size_t n)
+{
+    char *page = doc_read("docs/OPERATIONS");
+    cs_bytes text = doc_section(page, heading), line, cells[DOC_CELLS];
+    size_t at = 0, seen = 0;
+
+    while (doc_line(&text, &line)) {
+        char number[32] = "off";
+        size_t len = doc_row(line, cells);
+
+        if (len == 0 || seen++ < 2) /* the heading of the table, and its rule */
+            continue;
+        cr_assert_lt(at, n, "%s: there is no %.*s", heading, CS_FMT(cells[0]));
+        if (rows[at].number != CS_OFF)
+            snprintf(number, sizeof number, "%lld", (long long)rows[at].number);
+        cr_assert(cs_same(cells[0], cs_str(rows[at].name)), "%s: here is %s", heading,
+                  rows[at].name);
+        cr_assert(cs_same(cells[1], cs_str(rows[at].value ? rows[at].value : number)),
+                  "%s: %s is %s", heading, rows[at].name, rows[at].value ? rows[at].value : number);
+        at++;
+    }
+    cr_assert_eq(at, n, "%s: the page has no %s", heading, rows[at < n ? at : 0].name);
+    free(page);
+}
+
+#define OPTION(name)                                                                               \
+    {                                                                                              \
+#name, NULL, options.name                                                                  \
+    }
+#define COUNT(rows) (sizeof(rows) / sizeof *(rows))
+
+Test(operations, the_options_of_a_server_have_these_defaults)
+{
+    chanserv_server *server;
+    cs_loop *loop;
+
+    cr_assert_eq(cs_loop_new_virtual(&loop), CS_OK);
+    cr_assert_eq(chanserv_server_new(loop, NULL, &server), CS_OK);
+    const struct chanserv_server_options options = server->options;
+    const struct row rows[] = {
+        OPTION(serving_timeout_ms), OPTION(sourcing_timeout_ms), OPTION(accept_timeout_ms),
+        OPTION(write_timeout_ms),   OPTION(inline_max_bytes),    OPTION(frame_max_bytes),
+        OPTION(part_bytes),         OPTION(body_max_bytes),      OPTION(header_max_bytes),
+        OPTION(posts_max),          OPTION(sources_max),         OPTION(post_sources_max),
+        OPTION(post_queue_bytes),   OPTION(connections_max)};
+    table_is("## Options of a server", rows, COUNT(rows));
+    chanserv_server_free(server);
+    cs_loop_free(loop);
+}
+
+Test(operations, the_options_of_a_client_have_these_defaults)
+{
+    chanserv_client *client;
+    cs_loop *loop;
+
+    cr_assert_eq(cs_loop_new_virtual(&loop), CS_OK);
+    cr_assert_eq(chanserv_client_new(loop, NULL, &client), CS_OK);
+    const struct chanserv_client_options options = client->options;
+    const struct row rows[] = {{"announce_timeout_ms", options.announce_timeout_ms ? "" : "off", 0},
+                               {"frame_timeout_ms", options.frame_timeout_ms ? "" : "off", 0},
+                               OPTION(inline_bytes),
+                               OPTION(frame_max_bytes),
+                               OPTION(assembly_bytes)};
+    table_is("## Options of a client", rows, COUNT(rows));
+    chanserv_client_free(client);
+    cs_loop_free(loop);
+}
+
+Test(operations, the_options_of_a_connection_have_these_defaults)
+{
+    struct mux_options options;
+
+    mux__options_fill(&options, NULL);
+    const struct row rows[] = {OPTION(window_bytes),      OPTION(window_max_bytes),
+                               OPTION(window_grow_bytes), OPTION(message_max_bytes),
+                               OPTION(streams_max),       OPTION(header_max_bytes),
+                               OPTION(dial_timeout_ms),   OPTION(ping_interval_ms),
+                               OPTION(ping_timeout_ms),   OPTION(stall_timeout_ms)};
+    table_is("## Options of a connection", rows, COUNT(rows));
+}
+
+Test(operations, every_counter_is_there_with_its_help)
+{
+    static const struct row rows[] = {
+#define X(name, help) {#name, help, 0},
+        CHANSERV_COUNTERS(X)
+#undef X
+    };
+    table_is("## Counters", rows, COUNT(rows));
+}
