@@ -22,7 +22,7 @@ struct serve {
     chanserv_server *server;
 };
 
-static const struct tool_kind *const kinds[] = {&tool_kind_gen, &tool_kind_echo};
+static const struct tool_kind *const kinds[] = {&tool_kind_tail, &tool_kind_gen, &tool_kind_echo};
 
 static const char help[] =
     "Usage: chanserv serve [--listen ADDR]... --service NAME=KIND[:ARGS]...\n"
