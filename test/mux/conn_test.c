@@ -350,3 +350,107 @@ Test(conn, a_call_survives_every_failed_allocation)
 {
     failing_story(call_story);
 }
+
+/* More than windows and batches hold, both ways, with a pause in the middle. */
+enum { FLOOD_MESSAGES = 30, FLOOD_LEN = 9000 };
+
+struct flood {
+    mux_stream *stream;
+    int left, got;
+    bool paused;
+};
+
+static void flood_pull(mux_stream *stream, void *state)
+{
+    static char text[FLOOD_LEN];
+    struct flood *f = state;
+    cs_ref ref;
+    while (f->left > 0 && mux_stream_room(stream) > 0) {
+        cs_err err = CS_ENOMEM;
+        if (cs_ref_copy(cs_bytes_of(text, sizeof text), &ref) == CS_OK) {
+            err = mux_stream_send_ref(stream, cs_str("head"), &ref);
+            cs_ref_drop(&ref);
+        }
+        if (err != CS_OK) {
+            mux_stream_cancel(stream, err);
+            return;
+        }
+        f->left--;
+    }
+    if (f->left == 0)
+        mux_stream_finish(stream, CS_OK, NULL);
+}
+
+static void flood_readable(mux_stream *stream, void *state)
+{
+    struct flood *f = state;
+    cs_bytes m;
+    while (!f->paused && mux_stream_recv(stream, &m) == CS_OK)
+        f->got++;
+}
+
+static void flood_end(mux_stream *stream, cs_err why, void *state)
+{
+    struct flood *f = state;
+    (void)stream;
+    cr_assert(f->stream, "a second end");
+    cr_assert(why == CS_DONE || failing_failed(), "%s", cs_strerror(why));
+    f->stream = NULL;
+}
+
+static const struct mux_stream_ops flood_ops = {
+    .readable = flood_readable, .pull = flood_pull, .end = flood_end};
+static struct flood floods[2];
+
+static void flood_accept(mux_stream *stream, void *user)
+{
+    (void)user;
+    if (mux_stream_accept(stream, &flood_ops, &floods[1]) != CS_OK)
+        return;
+    floods[1].stream = stream;
+    mux_stream_wake(stream);
+}
+
+static void flood_over(cs_loop *loop, mux_handlers *handlers)
+{
+    const struct mux_options narrow = {.window_bytes = 16384, .window_max_bytes = 65536};
+    mux_conn *conn;
+    for (int i = 0; i < 2; i++)
+        floods[i] = (struct flood){.left = FLOOD_MESSAGES, .paused = i == 0};
+    if (mux_handle(handlers, TALK_METHOD, flood_accept, NULL) != CS_OK ||
+        mux_dial_local(loop, &narrow, &narrow, handlers, &conn) != CS_OK)
+        return;
+    if (mux_stream_open(conn, TALK_METHOD, NULL, &flood_ops, &floods[0], &floods[0].stream) ==
+        CS_OK) {
+        mux_stream_wake(floods[0].stream);
+        cr_assert_lt(cs_loop_settle(loop), 100000);
+        floods[0].paused = false;
+        if (floods[0].stream)
+            mux_stream_resume(floods[0].stream);
+        cr_assert_lt(cs_loop_settle(loop), 100000);
+        cr_assert(!floods[0].stream && !floods[1].stream, "a call hangs");
+        if (!failing_failed())
+            cr_assert_eq(floods[0].got, FLOOD_MESSAGES);
+    }
+    mux_conn_free(conn);
+    cr_assert_lt(cs_loop_settle(loop), 100000);
+}
+
+static void flood_story(void)
+{
+    cs_loop *loop;
+    mux_handlers *handlers;
+    if (cs_loop_new_virtual(&loop) != CS_OK)
+        return;
+    if (mux_handlers_new(&handlers) == CS_OK) {
+        flood_over(loop, handlers);
+        mux_handlers_free(handlers);
+    }
+    cr_assert_lt(cs_loop_settle(loop), 100000);
+    cs_loop_free(loop);
+}
+
+Test(conn, a_flood_both_ways_survives_every_failed_allocation)
+{
+    failing_story(flood_story);
+}
