@@ -94,9 +94,9 @@ struct chanserv_counters story_counters(const struct story *s);
         const cs_err got_ = (err);                                                                 \
         cr_assert_eq(got_, wanted, "%s: %s", #err, cs_strerror(got_));                             \
     } while (0)
-#define story_ended(plan, err, word)                                                               \
+#define story_ended(which, err, word)                                                              \
     do {                                                                                           \
-        const struct plan *p_ = (plan);                                                            \
+        const struct plan *p_ = (which);                                                           \
         cr_assert_eq(p_->ends, 1, "%d ends", p_->ends);                                            \
         cr_assert_eq(p_->why, err, "ended with %s", cs_strerror(p_->why));                         \
         cr_assert_str_eq(p_->reason, word);                                                        \
