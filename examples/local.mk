@@ -1,6 +1,7 @@
 # examples: the tutorial.
 # programs: examples/*.c
 noinst_PROGRAMS += \
+	examples/quick_check \
 	examples/step1_serve \
 	examples/step2_range \
 	examples/step3_choose \
@@ -10,7 +11,8 @@ noinst_PROGRAMS += \
 # files: examples/* !examples/*.c !examples/local.mk
 EXTRA_DIST += \
 	examples/consumer.js \
-	examples/consumer.py
+	examples/consumer.py \
+	examples/quickstart
 EXTRA_DIST += examples/.clang-format
 
 # An event loop of its own.

@@ -110,7 +110,11 @@ test_story_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
 test_story_SOURCES = \
 	test/story/malloc_test.c \
 	test/story/promise1_order_test.c \
+	test/story/promise2_silence_test.c \
+	test/story/promise3_stalled_test.c \
 	test/story/random_test.c \
+	test/story/script.c \
+	test/story/script.h \
 	test/story/story.c \
 	test/story/story.h
 
@@ -179,6 +183,7 @@ EXTRA_DIST += \
 	test/stages/30-tsan \
 	test/stages/40-distcheck \
 	test/stages/50-interop \
+	test/stages/55-quickstart \
 	test/stages/60-mutants \
 	test/stages/common.sh
 EXTRA_DIST += test/fuzz/corpus
@@ -194,7 +199,8 @@ EXTRA_DIST += \
 	test/interop/js/read.js \
 	test/interop/py/kit.py \
 	test/interop/py/main.py \
-	test/interop/run
+	test/interop/run \
+	test/mutants/run
 # files: test/examples/* test/docs/* !test/docs/*.c !test/docs/*.h
 EXTRA_DIST += \
 	test/docs/curl.sh \

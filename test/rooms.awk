@@ -20,7 +20,7 @@ function wrong(what)
 }
 
 # A foreign library and the one place that speaks it.  Tests play its other end and are free.
-# An example may have a loop of its own, as users do.
+# An example may have a loop of its own, as users do, and the tool watches descriptors in one file.
 function foreign(name, place, pattern)
 {
     if (!is_test && FILENAME !~ pattern)
@@ -34,7 +34,7 @@ function check_include(path,    of)
     if (path ~ /^openssl\//)
         foreign(path, "mux/tls*", "^mux/tls")
     if (path ~ /^event2\//)
-        foreign(path, "base/loop*", "^(base/loop|examples/)")
+        foreign(path, "base/loop*", "^(base/loop|tools/loop|examples/)")
     if (path ~ /^protobuf-c\// || path ~ /\.pb-c\.h$/) {
         foreign(path, "proto/", "^proto/")
         return
@@ -75,9 +75,10 @@ function check_name(name,    prefix)
     else if (name ~ /^(protobuf_c_|ProtobufC)/)
         foreign(name, "proto/", "^proto/")
     else if (name ~ /^(evbuffer|bufferevent|evutil|evtimer|evsignal|evconnlistener)_/ ||
-             name ~ /^event_(new|free|add|del|active|assign|pending|once|get|set|enable|config|reinit)/ ||
+             name ~ /^event_(new|free|add|del|active|assign|pending|once|initialized|enable_debug)$/ ||
+             name ~ /^event_(get|set|config|reinit|priority|remove|global|debug)(_|$)/ ||
              name ~ /^event_base_/)
-        foreign(name, "base/loop*", "^(base/loop|examples/)")
+        foreign(name, "base/loop*", "^(base/loop|tools/loop|examples/)")
 }
 
 FNR == 1 {
