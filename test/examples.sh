@@ -45,6 +45,29 @@ timeout 60 "$build/examples/step2_range" "unix:$scratch/nobody" > "$scratch/out"
 [ $? -eq 1 ] && [ ! -s "$scratch/out" ] && [ "$(wc -l < "$scratch/err")" -eq 1 ]
 verdict $? "$scratch/err" "step2_range says in one line that nobody is there"
 
+# quick_check, which the quick start trusts: it sees a byte that differs, and one that is missing.
+mkdir "$scratch/served" "$scratch/differs" "$scratch/shorter"
+seq 1000 | tee "$scratch/served/a" | sed 's/^777$/778/' > "$scratch/differs/a"
+head -c 1000 "$scratch/served/a" > "$scratch/shorter/a"
+coproc server { exec "$build/tools/chanserv" serve --listen 127.0.0.1:0 \
+    --service "a=tail:$scratch/served" --service "b=tail:$scratch/shorter" 2>&1; }
+server_pid=$server_PID
+read -t 60 -r word addr <&"${server[0]}"
+# checks STATUS SERVICE DIRECTORY NAME
+checks() {
+    timeout 60 "$build/examples/quick_check" "$addr" "$2" "$scratch/$3" > "$scratch/out" 2>&1
+    [ $? -eq "$1" ]
+    verdict $? "$scratch/out" "$4"
+}
+checks 0 a served "quick_check: the same bytes are the same"
+checks 1 a differs "quick_check sees a byte that differs"
+checks 1 b served "quick_check sees bytes that did not come"
+checks 1 a shorter "quick_check sees bytes that are not on disk"
+checks 1 nobody served "quick_check sees that there is no service"
+kill -TERM "$server_pid"
+wait "$server_pid"
+server_pid=
+
 # A newcomer reads each in one go.
 wc -l "$source"/examples/step*.c | awk '$2 != "total" && $1 > 60' > "$scratch/long"
 [ ! -s "$scratch/long" ]

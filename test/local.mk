@@ -172,7 +172,7 @@ noinst_PROGRAMS += \
 # ---- Scripts ----------------------------------------------------------------------------------
 
 test_scripts = test/lists.sh test/rooms.sh test/format.sh test/headers.sh test/install.sh \
-	test/threads.sh test/replay.sh test/examples.sh
+	test/threads.sh test/replay.sh test/examples.sh test/docs/readme.sh test/docs/curl.sh
 TESTS += $(test_scripts)
 
 EXTRA_DIST += $(test_scripts) test/criterion.sh test/tap.sh test/rooms.awk test/run test/deps test/chroot .ci/run
