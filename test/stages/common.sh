@@ -24,7 +24,7 @@ prepare_source() {
     if [ "$(git -C "$CHANSERV_TREE" rev-parse --show-toplevel 2>/dev/null)" = "$CHANSERV_TREE" ]; then
         (cd "$CHANSERV_TREE" && git ls-files -z --cached --others --exclude-standard) > "$stamp.list"
     else
-        (cd "$CHANSERV_TREE" && find . -name .build -prune -o -type f -print0) > "$stamp.list"
+        (cd "$CHANSERV_TREE" && find . -name .build -prune -o \( -type f -o -type l \) -print0) > "$stamp.list"
     fi
     # A file that is deleted and not yet committed is not there to copy.
     (cd "$CHANSERV_TREE" && xargs -0 sh -c 'for f; do [ -e "$f" ] && printf "%s\0" "$f"; done; :' sh |
