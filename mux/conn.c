@@ -143,6 +143,16 @@ static void settle(cs_task *task)
     }
 }
 
+/* A peer that takes nothing more may have said something before, statuses for example. */
+static void hear_last_words(mux_conn *conn)
+{
+    uint64_t before;
+    do {
+        before = conn->stats->bytes_in;
+        read_some(conn);
+    } while (conn->state == MUX__UP && conn->stats->bytes_in > before);
+}
+
 /* Writes what the batch holds; false: the kernel takes no more, or the link broke. */
 static bool write_out(mux_conn *conn)
 {
@@ -156,6 +166,7 @@ static bool write_out(mux_conn *conn)
             return false;
         }
         if (err != CS_OK) {
+            hear_last_words(conn);
             mux__conn_lost(conn, CS_EPEER, "the connection was reset");
             return false;
         }

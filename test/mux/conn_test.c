@@ -160,6 +160,45 @@ Test(conn, sixty_four_mebibytes_both_ways_at_once_through_tiny_buffers)
     leave();
 }
 
+static const char answer[] = "\0\0\0\4\0\0\0\0\0"         /* SETTINGS */
+                             "\0\0\20\1\5\0\0\0\1"        /* HEADERS 1, the end */
+                             "\210\0\13grpc-status\0015"; /* :status 200 */
+
+static void send_more(void *user)
+{
+    struct side *c = user;
+    cr_assert_eq(mux_stream_send(c->stream, cs_str("more"), cs_str("")), CS_OK);
+}
+
+static void say_and_hang_up(void *user)
+{
+    int *fd = user;
+    cr_assert_eq(write(*fd, answer, sizeof answer - 1), (ssize_t)sizeof answer - 1);
+    close(*fd);
+    /* In the turn of this call, before the socket is looked at: writing fails first. */
+    send_more(&t.client[0]);
+}
+
+Test(conn, what_the_peer_said_before_it_hung_up_is_heard_though_writing_fails)
+{
+    mux__link *link;
+    int fds[2];
+    real_handlers();
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    cr_assert_eq(mux__link_of_socket(t.loop, fds[0], 0, &link), CS_OK);
+    cr_assert_eq(mux__conn_new(t.loop, NULL, false, &t.conn), CS_OK);
+    t.conn->authority = cs_strdup("hangs up");
+    cr_assert_eq(mux__h2_new(t.conn), CS_OK);
+    mux__conn_up(t.conn, link);
+    t.client[0].on_end = stop_at_the_end;
+    struct side *c = talk_open(&t, 0);
+    cs_loop_last_turn(t.loop); /* the request goes out */
+    cr_assert_eq(cs_loop_call(t.loop, say_and_hang_up, &fds[1]), CS_OK);
+    run_with_a_limit();
+    cr_assert_eq(c->why, CS_ENOENT, "%s: %s", cs_strerror(c->why), c->errmsg);
+    leave();
+}
+
 /* ---- Life of a connection ------------------------------------------------------------------- */
 
 Test(conn, an_idle_connection_keeps_no_buffers)

@@ -122,7 +122,7 @@ static void headers(fake_peer *peer, int32_t id, bool end, va_list args)
                cs_bytes_of(block, len));
 }
 
-void fake_headers(fake_peer *peer, int32_t id, bool end, ...)
+void fake_headers(fake_peer *peer, int32_t id, int end, ...)
 {
     va_list args;
     va_start(args, end);

@@ -42,7 +42,7 @@ void fake_frame(fake_peer *peer, int type, int flags, int32_t id, cs_bytes paylo
 void fake_word(fake_peer *peer, int type, int32_t id,
                uint32_t word); /* RST_STREAM, WINDOW_UPDATE */
 /* Names and values in turn, NULL at the end. */
-void fake_headers(fake_peer *peer, int32_t id, bool end, ...);
+void fake_headers(fake_peer *peer, int32_t id, int end, ...);
 void fake_request(fake_peer *peer, int32_t id, bool end, const char *method); /* a good one */
 void fake_answer(fake_peer *peer, int32_t id);                                /* 200, gRPC */
 void fake_message(fake_peer *peer, int32_t id, const char *text, bool end);   /* with its prefix */
