@@ -1,5 +1,7 @@
 # tools: chanserv(1), linked as users link.
 bin_PROGRAMS += tools/chanserv
+# It watches descriptors of its own on the loop (tools/loop_watch.c).
+tools_chanserv_LDADD = libchanserv.la $(EVENT_LIBS)
 # files: tools/*.c tools/*.h
 tools_chanserv_SOURCES = \
 	tools/gen.h \
