@@ -98,7 +98,7 @@ async function run() {
     let failed = 0;
     process.on('unhandledRejection', (error) => {
         console.log(`FAIL javascript: nobody awaited: ${error.stack}`);
-        process.exit(1);
+        process.exit(3);
     });
     const only = process.argv[2] ?? '';
     for (const { name, fn, seconds } of cases.filter((each) => each.name.includes(only))) {
@@ -117,7 +117,7 @@ async function run() {
         }
         clearTimeout(timer);
     }
-    process.exit(failed ? 1 : 0);
+    process.exit(failed ? 3 : 0); // 3: a line says what failed
 }
 
 module.exports = {

@@ -157,4 +157,4 @@ def run_all():
         print(f"FAIL python: {name}: {why}" if why else f"ok python: {name}", flush=True)
     # Threads of a case that was too late may hang for ever: no polite goodbye.
     sys.stdout.flush()
-    os._exit(1 if failed else 0)
+    os._exit(3 if failed else 0)  # 3: a line says what failed
