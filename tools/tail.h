@@ -62,6 +62,10 @@ struct tail_post {
     LIST_ENTRY(tail_post) link;
 };
 
+/* How much of what was read is held against the file at each further reading, so that one which was
+ * truncated and has grown past our place again is found out. */
+enum { TAIL_LAST = 32 };
+
 /* A file that took over the name of the one before it. */
 struct tail_later {
     int fd;
@@ -82,7 +86,9 @@ struct tail_source {
     int fd;         /* -1: none */
     dev_t dev;
     ino_t ino;
-    int64_t pos, stop; /* what was read of it; where it ends if it does not follow */
+    int64_t pos, stop;       /* what was read of it; where it ends if it does not follow */
+    uint8_t last[TAIL_LAST]; /* the bytes before `pos` */
+    uint8_t last_len;
     struct lines lines;
     struct tail_later *later;
     unsigned later_len;

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <search.h>
 #include <stdlib.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* Descriptors of files that wait to be read; a reader this far behind is told that he lost. */
@@ -152,6 +153,13 @@ void tail_file_changed(struct tail_source *s)
 
 /* ---- Reading -------------------------------------------------------------------------------- */
 
+static void begin(struct tail_source *s)
+{
+    s->pos = 0;
+    s->last_len = 0;
+    s->truncated = false;
+}
+
 /* The next file, if there is one. */
 static bool go_on(struct tail_source *s)
 {
@@ -164,18 +172,33 @@ static bool go_on(struct tail_source *s)
     s->fd = later->fd;
     s->dev = later->dev;
     s->ino = later->ino;
-    s->pos = 0;
-    s->truncated = false;
+    begin(s);
     s->later = later->next;
     s->later_len--;
     free(later);
     return true;
 }
 
-/* CS_OK: more bytes; CS_DONE: it has no more. */
+static void remember(struct tail_source *s, const uint8_t *bytes, size_t len)
+{
+    size_t keep = len >= TAIL_LAST                ? 0
+                  : s->last_len + len > TAIL_LAST ? TAIL_LAST - len
+                                                  : s->last_len;
+
+    if (len > TAIL_LAST) {
+        bytes += len - TAIL_LAST;
+        len = TAIL_LAST;
+    }
+    memmove(s->last, s->last + s->last_len - keep, keep);
+    memcpy(s->last + keep, bytes, len);
+    s->last_len = (uint8_t)(keep + len);
+}
+
+/* CS_OK: look again; CS_DONE: it has no more. */
 static cs_err read_more(struct tail_source *s)
 {
-    uint8_t *to;
+    uint8_t last[TAIL_LAST], *to;
+    struct iovec into[2];
     size_t len;
     ssize_t n;
 
@@ -186,14 +209,24 @@ static cs_err read_more(struct tail_source *s)
         return CS_ENOMEM;
     if (!s->follow && (int64_t)len > s->stop - s->pos)
         len = (size_t)(s->stop - s->pos);
+    into[0] = (struct iovec){last, s->last_len};
+    into[1] = (struct iovec){to, len};
     do
-        n = pread(s->fd, to, len, s->pos);
+        n = preadv(s->fd, into, 2, s->pos - s->last_len);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return chanserv_outlet_fail(s->outlet, CS_ESYS, "read %s: %s", s->name, strerror(errno));
+    n -= s->last_len;
+    if (s->follow && (n < 0 || memcmp(last, s->last, s->last_len) != 0)) {
+        s->truncated = true;
+        return CS_OK;
+    }
+    if (n <= 0)
+        return CS_DONE;
+    remember(s, to, (size_t)n);
     lines_added(&s->lines, (size_t)n);
     s->pos += n;
-    return n > 0 ? CS_OK : CS_DONE;
+    return CS_OK;
 }
 
 static cs_err wait_for_more(struct tail_source *s)
@@ -210,8 +243,6 @@ static cs_err at_end(struct tail_source *s, cs_bytes *frame)
 {
     bool is_over = !s->follow || s->later || !s->tail->there;
 
-    if (s->follow && is_shorter(s))
-        return CS_OK;
     if (is_over && lines_rest(&s->lines, frame))
         return CS_OK;
     if (!s->follow)
@@ -236,8 +267,7 @@ static cs_err file_next(chanserv_outlet *outlet, cs_bytes *frame, void *state)
         if (s->truncated) { /* from the beginning, behind what was read before */
             if (lines_rest(&s->lines, frame))
                 break;
-            s->truncated = false;
-            s->pos = 0;
+            begin(s);
         }
         err = read_more(s);
         if (err == CS_DONE)
