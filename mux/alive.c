@@ -35,11 +35,21 @@ void mux__alive_start(mux_conn *conn)
     cs_timer_set(conn->alive, next_look(conn));
 }
 
+/* What is pulled has not been asked for while there was no window: only asking tells. */
+static bool has_to_say(mux_stream *stream)
+{
+    bool end = false;
+    if (stream->out.bytes == 0 && mux__stream_fill(stream, 1, &end) == 0 && end)
+        mux__call_trailers(stream); /* they need no window */
+    return !stream->over && stream->out.bytes > 0;
+}
+
 static bool is_stalled(mux_stream *stream, uint32_t now)
 {
-    return stream->submitted && !stream->over && !stream->sent_any && stream->out.bytes > 0 &&
+    return stream->submitted && !stream->over && !stream->sent_any &&
            now - stream->born_ms >= (uint32_t)stream->conn->opt.stall_timeout_ms &&
-           mux__h2_send_window(stream) == 0; /* -1: it waits for its turn to be opened */
+           mux__h2_send_window(stream) == 0 && /* -1: it waits for its turn to be opened */
+           has_to_say(stream);
 }
 
 /* A stream that has something to say and in all its life was never granted one byte (PROTOCOL A5: a
