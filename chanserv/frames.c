@@ -253,6 +253,13 @@ bool chanserv__frame_is_partial(const chanserv_source *source)
     return mux_rx_partial(&source->rx) || (source->whole && !source->whole->complete);
 }
 
+/* Nobody will ever get it, and others wait for its share of the budget. */
+void chanserv__frame_give_up(chanserv_source *source)
+{
+    if (source->whole && !source->whole->complete)
+        whole_drop(source);
+}
+
 void chanserv__frame_drop(chanserv_source *source)
 {
     whole_drop(source);

@@ -107,6 +107,7 @@ static cs_err finish(chanserv_source *source)
         return line->status;
     if (line->status == CS_DONE && chanserv__frame_is_partial(source))
         chanserv__source_over(source, CS_EPROTO, "cut off in the middle of a frame");
+    chanserv__frame_give_up(source);
     source->gap = source->gap_run;
     source->gap_run = 0;
     chanserv__line_told(line);
