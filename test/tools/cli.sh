@@ -1,0 +1,186 @@
+#!/bin/bash
+# chanserv(1) as people and scripts run it (TAP): help, exit codes, the shapes of its output.
+set -u
+export LC_ALL=C.UTF-8
+here=$(cd "$(dirname "$0")/.." && pwd)
+. "$here/tap.sh"
+tool=${CHANSERV_TOOL:-${CHANSERV_BUILD:-$(dirname "$here")}/tools/chanserv}
+scratch=$(mktemp -d) || exit 1
+server=
+trap '[ -n "$server" ] && kill "$server" 2>/dev/null; rm -rf "$scratch"' EXIT
+
+# Nothing here takes long: what does, hangs.
+chanserv() { timeout 30 "$tool" "$@" < "${input:-/dev/null}" > "$scratch/out" 2> "$scratch/err"; }
+
+# runs CODE NAME ARGUMENT...: the exit code is CODE.
+runs() {
+    local want=$1 name=$2 got
+    shift 2
+    chanserv "$@"
+    got=$?
+    [ $got -eq "$want" ] || echo "exit code $got, not $want" >> "$scratch/err"
+    [ $got -eq "$want" ]
+    verdict $? "$scratch/err" "$name"
+}
+
+# says FILE NAME: the lines on standard input are what FILE has, whole.
+says() {
+    diff -u - "$scratch/$1" > "$scratch/diff"
+    verdict $? "$scratch/diff" "$2"
+}
+
+# has FILE TEXT NAME: FILE has TEXT in it.
+has() {
+    grep -qF -- "$2" "$scratch/$1"
+    verdict $? "$scratch/$1" "$3"
+}
+
+# serve ARGUMENT...: in the background, until it said where it listens ($tcp, $unix).
+serve() {
+    mkfifo "$scratch/ready"
+    # A shell starts what is in the background with SIGINT ignored; env gives it back.
+    env --default-signal=INT "$tool" serve "$@" > "$scratch/ready" 2> "$scratch/server" &
+    server=$!
+    exec 3< "$scratch/ready"
+    read -r -t 30 _ tcp <&3 && read -r -t 30 _ unix <&3
+    rm "$scratch/ready"
+}
+
+stop() {
+    local got
+    kill "-$1" "$server"
+    wait "$server"
+    got=$?
+    server=
+    exec 3<&-
+    [ $got -eq 0 ]
+    verdict $? "$scratch/server" "serve ends with 0 on SIG$1"
+}
+
+# ---- Without a server --------------------------------------------------------------------------
+
+runs 0 "--version" --version
+has out "chanserv " "--version names the program"
+for words in --help help 'help post' 'help serve' 'help exit' 'help --help' 'post --help' \
+    'serve --help' 'post -h' 'serve -h'; do
+    # shellcheck disable=SC2086
+    runs 0 "chanserv $words" $words
+    [ -s "$scratch/out" ] && [ ! -s "$scratch/err" ]
+    verdict $? "$scratch/err" "chanserv $words writes to standard output only"
+done
+for words in '' nonsense --nonsense 'help nonsense' 'help a b' serve 'serve --nonsense' \
+    'serve surplus' 'serve --service nonsense' 'serve --service =echo' 'serve --service a=nonsense' \
+    'serve --service a=echo:x' 'serve --service a=tail' 'serve --service a=echo --service a=gen' \
+    'serve --service a!b=echo' 'serve --service a=echo --listen nonsense' \
+    post 'post a:1' 'post a:1 b c d' 'post --json --raw a:1 b' 'post --count 0 a:1 b' \
+    'post --count x a:1 b' 'post --timeout 0 a:1 b' 'post --metadata x a:1 b' 'post nonsense b' \
+    'post a:1 b!c'; do
+    # shellcheck disable=SC2086
+    runs 64 "a usage error: chanserv $words" $words
+    [ -s "$scratch/err" ] && [ ! -s "$scratch/out" ]
+    verdict $? "$scratch/out" "chanserv $words writes to standard error only"
+done
+runs 23 "a listener for strangers is refused" serve --service e=echo --listen 0.0.0.0:0
+has err "give --insecure" "and it is said what to do"
+has err "TLS does not exist" "and that TLS does not exist"
+runs 21 "a directory that does not exist is refused" serve --service "t=tail:$scratch/none"
+runs 30 "nobody is there: UNAVAILABLE" post "unix:$scratch/none" ticker
+has err "chanserv: post ticker: dial unix:" "and the story is one line"
+
+# ---- echo, gen ---------------------------------------------------------------------------------
+
+mkdir "$scratch/logs"
+printf 'one\ntwo\n' > "$scratch/logs/syslog"
+serve --listen 127.0.0.1:0 --listen "unix:$scratch/socket" --service echo=echo --service gen=gen \
+    --service "logs=tail:$scratch/logs"
+case $tcp in 127.0.0.1:[1-9]*) ok "port 0 is told as what it became: $tcp" ;; *) not_ok "$tcp" ;; esac
+runs 0 "echo over TCP" post "$tcp" echo $'hello\n\nworld'
+says out "frames are lines behind their header, and nothing else when piped" << 'END'
+echo: hello
+echo: 
+echo: world
+END
+runs 0 "verbose" post -v "$unix" echo hi
+says out "with --verbose announcements and ends are told" << 'END'
++ echo
+echo: hi
+- echo
+END
+printf 'from\nstdin\n' > "$scratch/in"
+input=$scratch/in runs 0 "the body from standard input" post --raw "$unix" echo -
+printf 'fromstdin' > "$scratch/want"
+cmp "$scratch/want" "$scratch/out" > "$scratch/diff" 2>&1
+verdict $? "$scratch/diff" "--raw is the payload and nothing else"
+runs 0 "--json" post --json "$unix" echo $'one\n"\xff'
+says out "--json is an object a line, base64 for what is no text" << 'END'
+{"announce":{"source":0,"header":"echo"}}
+{"frame":{"source":0,"seq":0,"text":"one"}}
+{"frame":{"source":0,"seq":1,"base64":"Iv8="}}
+{"end":{"source":0,"code":"OK"}}
+{"end":{"code":"OK"}}
+END
+runs 21 "a source's failure is the exit code" post --json "$tcp" gen 'sources=1&frames=1&size=4&status=5'
+says out "and is told, UTF-8 and all" << 'END'
+{"announce":{"source":0,"header":"source @0"}}
+{"frame":{"source":0,"seq":0,"text":"0:0:"}}
+{"end":{"source":0,"code":"NOT_FOUND","message":"source 0 (source @0): NOT_FOUND: source @0 ends as asked: schön, 好的 ✓"}}
+{"end":{"code":"OK"}}
+END
+has err "source @0 ends as asked" "and stands on standard error"
+runs 19 "a bad body is INVALID_ARGUMENT" post "$tcp" gen size=many
+has err "size is a number from 0 to 104857600, not 'many'" "which says what would be right"
+runs 21 "an unknown service is NOT_FOUND" post --json "$tcp" nobody
+has out '{"end":{"code":"NOT_FOUND","message":' "also in JSON"
+runs 0 "--only" post --raw --only '*@[13]' "$tcp" gen 'size=4&frames=1'
+[ "$(fold -w 4 "$scratch/out" | sort | tr '\n' ' ')" = "1:0: 3:0: " ]
+verdict $? "$scratch/out" "only what matches is opened"
+runs 0 "--count" post --raw --count 3 "$tcp" gen 'sources=1&frames=100000000&size=4'
+[ "$(cat "$scratch/out")" = "0:0:0:1:0:2:" ]
+verdict $? "$scratch/out" "so many frames, then no more"
+runs 20 "--timeout" post --timeout 100ms "$tcp" gen 'sources=1&delay_ms=60000'
+runs 0 "a frame of 10 MiB" post --raw "$tcp" gen 'sources=1&frames=1&size=10485760'
+[ "$(wc -c < "$scratch/out")" -eq 10485760 ]
+verdict $? /dev/null "is whole"
+runs 0 "--metadata" post --metadata a=b --metadata c-d=e "$tcp" echo x
+timeout 30 "$tool" post "$tcp" gen 'sources=3&frames=100000000' 2> "$scratch/err" | head -n 2 > "$scratch/out"
+codes=${PIPESTATUS[*]}
+[ "$codes" = "0 0" ] && [ ! -s "$scratch/err" ]
+verdict $? "$scratch/err" "a reader that has seen enough ends it quietly ($codes)"
+"$tool" post "$tcp" echo x > /dev/full 2> "$scratch/err"
+[ $? -eq 74 ]
+verdict $? "$scratch/err" "output that cannot be written is 74"
+
+# ---- tail, and signals -------------------------------------------------------------------------
+
+runs 0 "tail without following" post --json "$unix" logs '*?follow=0'
+has out '{"frame":{"source":0,"seq":1,"text":"two\n"}}' "a line has its newline"
+mkfifo "$scratch/lines"
+timeout 60 "$tool" post "$unix" logs > "$scratch/lines" 2> "$scratch/err" &
+follower=$!
+exec 4< "$scratch/lines"
+read -r -t 30 line <&4 && read -r -t 30 line <&4
+echo three >> "$scratch/logs/syslog"
+read -r -t 30 line <&4
+[ "$line" = "syslog: three" ]
+verdict $? "$scratch/err" "appended lines come"
+# timeout(1) passes it on and then answers with the code of the program.
+kill -TERM $follower
+wait $follower
+got=$?
+[ $got -eq 143 ] && [ ! -s "$scratch/err" ]
+verdict $? "$scratch/err" "post ends with 143 on SIGTERM, and says nothing ($got)"
+exec 4<&-
+env --default-signal=INT "$tool" post "$unix" logs > "$scratch/lines" 2> "$scratch/err" &
+follower=$!
+exec 4< "$scratch/lines"
+read -r -t 30 line <&4
+kill -INT $follower
+wait $follower
+got=$?
+[ $got -eq 130 ] && [ ! -s "$scratch/err" ]
+verdict $? "$scratch/err" "post ends with 130 on SIGINT, and says nothing ($got)"
+exec 4<&-
+stop TERM
+serve --listen 127.0.0.1:0 --listen "unix:$scratch/socket" --service echo=echo
+stop INT
+tap_end
