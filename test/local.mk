@@ -112,6 +112,8 @@ test_story_SOURCES = \
 	test/story/promise1_order_test.c \
 	test/story/promise2_silence_test.c \
 	test/story/promise3_stalled_test.c \
+	test/story/promise4_lazy_test.c \
+	test/story/promise5_pulled_test.c \
 	test/story/random_test.c \
 	test/story/script.c \
 	test/story/script.h \
@@ -131,7 +133,17 @@ test_docs_SOURCES = \
 	test/docs/tap.h \
 	test/docs/wire_test.c
 
-criterion_programs = test_base test_proto test_mux test_chanserv test_story test_docs
+test_tools_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
+test_tools_LDADD = libtools.a libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
+# files: test/tools/*.c test/tools/*.h
+test_tools_SOURCES = \
+	test/tools/gen_test.c \
+	test/tools/json_test.c \
+	test/tools/lines_test.c \
+	test/tools/options_test.c \
+	test/tools/tail_test.c
+
+criterion_programs = test_base test_proto test_mux test_chanserv test_story test_docs test_tools
 
 if WITH_CRITERION
 check_PROGRAMS += $(criterion_programs)
@@ -172,7 +184,7 @@ noinst_PROGRAMS += \
 # ---- Scripts ----------------------------------------------------------------------------------
 
 test_scripts = test/lists.sh test/rooms.sh test/format.sh test/headers.sh test/install.sh \
-	test/threads.sh test/replay.sh test/examples.sh test/docs/readme.sh test/docs/curl.sh
+	test/threads.sh test/replay.sh test/examples.sh test/tools/cli.sh test/docs/readme.sh test/docs/curl.sh
 TESTS += $(test_scripts)
 
 EXTRA_DIST += $(test_scripts) test/criterion.sh test/tap.sh test/rooms.awk test/run test/deps test/chroot .ci/run
@@ -186,8 +198,8 @@ EXTRA_DIST += \
 	test/stages/55-quickstart \
 	test/stages/60-mutants \
 	test/stages/common.sh
-EXTRA_DIST += test/fuzz/corpus
-# files: test/interop/**/* !test/interop/*.c test/mutants/**/* test/attack/**/* test/conform/**/*
+EXTRA_DIST += test/fuzz/corpus test/mutants
+# files: test/interop/**/* !test/interop/*.c test/attack/**/* test/conform/**/*
 EXTRA_DIST += \
 	test/interop/curl.sh \
 	test/interop/js/gen.js \
@@ -199,80 +211,7 @@ EXTRA_DIST += \
 	test/interop/js/read.js \
 	test/interop/py/kit.py \
 	test/interop/py/main.py \
-	test/interop/run \
-	test/mutants/01-timer-latest-first.patch \
-	test/mutants/02-timer-ties-backwards.patch \
-	test/mutants/03-chan-without-bound.patch \
-	test/mutants/04-chan-wake-lost.patch \
-	test/mutants/05-chan-error-is-clean.patch \
-	test/mutants/06-chan-watch-misses-the-first.patch \
-	test/mutants/07-select-always-first.patch \
-	test/mutants/08-call-does-not-ring.patch \
-	test/mutants/09-turn-forgets-its-own-phase.patch \
-	test/mutants/10-names-end-at-a-removed-one.patch \
-	test/mutants/11-block-freed-while-held.patch \
-	test/mutants/12-percent-decode-backwards.patch \
-	test/mutants/13-timeout-rounded-down.patch \
-	test/mutants/14-unknown-code-is-clean.patch \
-	test/mutants/15-text-unchecked.patch \
-	test/mutants/16-fields-without-end.patch \
-	test/mutants/17-gap-of-one-has-no-count.patch \
-	test/mutants/18-stream-credit-on-arrival.patch \
-	test/mutants/19-connection-credit-when-taken.patch \
-	test/mutants/20-end-called-twice.patch \
-	test/mutants/21-cut-message-is-clean.patch \
-	test/mutants/22-no-status-is-clean.patch \
-	test/mutants/23-trailers-overtake-data.patch \
-	test/mutants/24-message-limit-ignored.patch \
-	test/mutants/25-memory-for-a-promise.patch \
-	test/mutants/26-compressed-is-taken-as-is.patch \
-	test/mutants/27-window-without-budget.patch \
-	test/mutants/28-window-budget-not-returned.patch \
-	test/mutants/29-keepalive-never-gives-up.patch \
-	test/mutants/30-slow-reader-is-ended.patch \
-	test/mutants/31-cancel-without-reset.patch \
-	test/mutants/32-deadline-stays-here.patch \
-	test/mutants/33-wake-in-pull-lost.patch \
-	test/mutants/34-pull-beyond-the-window.patch \
-	test/mutants/35-resets-are-limited.patch \
-	test/mutants/36-one-stream-at-a-time.patch \
-	test/mutants/37-queue-cut-too-short.patch \
-	test/mutants/38-reading-stops-when-writing-does.patch \
-	test/mutants/39-outlet-end-twice.patch \
-	test/mutants/40-last-gap-not-sent.patch \
-	test/mutants/41-gap-off-by-one.patch \
-	test/mutants/42-frame-before-its-gap.patch \
-	test/mutants/43-frame-limit-ignored.patch \
-	test/mutants/44-inline-misfit-lost.patch \
-	test/mutants/45-asked-before-opened.patch \
-	test/mutants/46-announcements-pass-each-other.patch \
-	test/mutants/47-ticket-guessed.patch \
-	test/mutants/48-ticket-claimed-twice.patch \
-	test/mutants/49-accept-timeout-never.patch \
-	test/mutants/50-accept-timeout-once.patch \
-	test/mutants/51-from-unchecked.patch \
-	test/mutants/52-failed-function-looks-refused.patch \
-	test/mutants/53-reason-missing.patch \
-	test/mutants/54-denied-is-served.patch \
-	test/mutants/55-posts-without-limit.patch \
-	test/mutants/56-unopened-outlive-a-cancel.patch \
-	test/mutants/57-reader-leaves-unheard.patch \
-	test/mutants/58-write-timeout-punishes-progress.patch \
-	test/mutants/59-cut-frame-is-clean.patch \
-	test/mutants/60-parts-in-the-wrong-place.patch \
-	test/mutants/61-assembly-budget-leaks.patch \
-	test/mutants/62-gap-not-counted.patch \
-	test/mutants/63-inline-frame-borrowed.patch \
-	test/mutants/64-inline-frames-twice.patch \
-	test/mutants/65-open-without-deadline.patch \
-	test/mutants/66-frame-timeout-never.patch \
-	test/mutants/67-reader-gives-no-credit.patch \
-	test/mutants/68-opened-before-asked.patch \
-	test/mutants/69-announcement-missing.patch \
-	test/mutants/70-feed-forgets-its-sources.patch \
-	test/mutants/71-select-unfair.patch \
-	test/mutants/72-range-sleeps-through.patch \
-	test/mutants/run
+	test/interop/run
 # files: test/examples/* test/docs/* !test/docs/*.c !test/docs/*.h
 EXTRA_DIST += \
 	test/docs/curl.sh \

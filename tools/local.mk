@@ -1,9 +1,13 @@
 # tools: chanserv(1), linked as users link.
 bin_PROGRAMS += tools/chanserv
 # It watches descriptors of its own on the loop (tools/loop_watch.c).
-tools_chanserv_LDADD = libchanserv.la $(EVENT_LIBS)
-# files: tools/*.c tools/*.h
-tools_chanserv_SOURCES = \
+tools_chanserv_LDADD = libtools.a libchanserv.la $(EVENT_LIBS)
+tools_chanserv_SOURCES = tools/main.c
+
+# All of it but main(), for the tests.
+noinst_LIBRARIES = libtools.a
+# files: tools/*.c tools/*.h !tools/main.c
+libtools_a_SOURCES = \
 	tools/gen.h \
 	tools/json.c \
 	tools/json.h \
@@ -15,7 +19,6 @@ tools_chanserv_SOURCES = \
 	tools/lines.h \
 	tools/loop_watch.c \
 	tools/loop_watch.h \
-	tools/main.c \
 	tools/options.c \
 	tools/post.c \
 	tools/print.c \
