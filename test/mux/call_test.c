@@ -410,6 +410,11 @@ Test(call, a_client_that_resets_before_the_status_went_out_has_not_got_it)
     talk_settle(&t);
     fake_word(peer, FAKE_RST, 3, 2);
     expect_end(&t.server[1], CS_EPEER, "");
+    fake_request(peer, 5, false, TALK_METHOD);
+    talk_settle(&t);
+    fake_word(peer, FAKE_RST, 5, 8);
+    mux_stream_finish(t.server[2].stream, CS_DONE, NULL); /* read first, then written */
+    expect_end(&t.server[2], CS_ECANCELED, "");
     leave();
 }
 

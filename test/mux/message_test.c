@@ -178,7 +178,8 @@ Test(message, a_stream_nobody_reads_stops_its_own_sender_and_no_other)
 Test(message, messages_may_be_longer_than_the_window)
 {
     const struct mux_options narrow = {.window_bytes = 16 * 1024, .window_max_bytes = CS_OFF};
-    static const size_t lens[] = {2000, 2100, 5000, 16379, 16380, 70000, 3000000};
+    static const size_t lens[] = {2000, 2100,  3000,  5000,  6000,   7000,
+                                  8100, 16379, 16380, 70000, 3000000};
     for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++) {
         static const struct talk none;
         t = none;
@@ -194,6 +195,31 @@ Test(message, messages_may_be_longer_than_the_window)
         cr_assert_eq(c->why, CS_DONE);
         talk_end(&t);
     }
+}
+
+/* The first three fill 16 KiB so that the least credit has been told and the most is missing. */
+static void any_length(struct side *s)
+{
+    static const size_t worst[] = {8000, 3000, 7000};
+    for (; s->pull_left > 0 && mux_stream_room(s->stream) > 0; s->pull_left--)
+        side_send_bytes(s, s->pull_left > 5000 ? worst[s->pull_left - 5001]
+                                               : (size_t)(s->pull_left * 2617 % 8190));
+    if (s->pull_left == 0)
+        side_finish(s, CS_DONE);
+}
+
+Test(message, credit_that_is_not_told_yet_is_never_what_a_message_waits_for)
+{
+    const struct mux_options narrow = {.window_bytes = 1, .window_max_bytes = CS_OFF};
+    talk_begin(&t, &narrow, NULL); /* 16 KiB are the least */
+    t.server[0].pull_left = 5003;
+    t.server[0].on_pull = any_length;
+    t.server[0].on_accept = wake_it;
+    struct side *c = talk_open(&t, 0);
+    talk_settle(&t);
+    cr_assert_eq(c->messages, 5003);
+    cr_assert_eq(c->why, CS_DONE);
+    talk_end(&t);
 }
 
 Test(message, a_window_grows_while_it_pays_and_the_budget_comes_back)
