@@ -69,9 +69,9 @@ static const struct option options[] = {{"only", required_argument, NULL, ONLY},
                                         {"help", no_argument, NULL, 'h'},
                                         {NULL, 0, NULL, 0}};
 
-static int set_format(struct post *p, int format)
+static int set_format(struct post *p, enum print_format format)
 {
-    if (p->print.format != PRINT_TEXT && (int)p->print.format != format)
+    if (p->print.format != PRINT_TEXT && p->print.format != format)
         return tool_usage("post", "--json and --raw exclude each other");
     p->print.format = format;
     return 0;

@@ -8,9 +8,11 @@
 
 #include <stdio.h>
 
+enum print_format { PRINT_TEXT, PRINT_JSON, PRINT_RAW };
+
 struct print {
     FILE *to;
-    enum { PRINT_TEXT, PRINT_JSON, PRINT_RAW } format;
+    enum print_format format;
     bool chatty; /* text: announcements and ends too */
 };
 
