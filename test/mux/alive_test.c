@@ -57,21 +57,21 @@ Test(alive, a_ping_is_sent_only_after_silence)
 {
     fake_peer *peer;
     cr_assert_eq(cs_loop_new_virtual(&t.loop), CS_OK);
-    peer = peer_server(t.loop, NULL, &t.conn);
+    peer = fake_server(t.loop, NULL, &t.conn);
     cs_loop_advance(t.loop, 20000);
-    peer_settings(peer, 4, 65535); /* any sign of life will do */
+    fake_settings(peer, 4, 65535); /* any sign of life will do */
     cs_loop_advance(t.loop, 29999);
-    cr_assert(!strstr(peer_said(peer), "PING 0\n"));
+    cr_assert(!strstr(fake_said(peer), "PING 0\n"));
     cs_loop_advance(t.loop, 1);
-    cr_assert(strstr(peer_said(peer), "PING 0\n"));
-    peer_mute(peer);
+    cr_assert(strstr(fake_said(peer), "PING 0\n"));
+    fake_mute(peer);
     cs_loop_advance(t.loop, 30000);
-    cr_assert(!peer_hung_up(peer));
+    cr_assert(!fake_hung_up(peer));
     cs_loop_advance(t.loop, 10000);
-    cr_assert(peer_hung_up(peer));
+    cr_assert(fake_hung_up(peer));
     mux_conn_free(t.conn);
     talk_settle(&t);
-    peer_free(peer);
+    fake_free(peer);
     cs_loop_free(t.loop);
 }
 
@@ -80,9 +80,9 @@ Test(alive, a_ping_is_sent_only_after_silence)
 static fake_peer *with_a_window_of(uint32_t window)
 {
     talk_handlers(&t);
-    fake_peer *peer = peer_client(t.loop, NULL, t.handlers);
-    peer_settings(peer, 4, window);
-    peer_request(peer, 1, true, TALK_METHOD);
+    fake_peer *peer = fake_client(t.loop, NULL, t.handlers);
+    fake_settings(peer, 4, window);
+    fake_request(peer, 1, true, TALK_METHOD);
     talk_settle(&t);
     cr_assert_eq(t.accepted, 1);
     side_send(&t.server[0], "something");
@@ -94,7 +94,7 @@ static void leave(fake_peer *peer)
 {
     mux_handlers_free(t.handlers);
     talk_settle(&t);
-    peer_free(peer);
+    fake_free(peer);
     cs_loop_free(t.loop);
 }
 
@@ -103,43 +103,43 @@ Test(alive, a_window_that_never_opens_ends_the_stream)
     fake_peer *peer = with_a_window_of(0);
     cs_loop_advance(t.loop, 29000);
     cr_assert_eq(t.server[0].ends, 0);
-    cr_assert_eq(peer_heard(peer), 0);
+    cr_assert_eq(fake_heard(peer), 0);
     cs_loop_advance(t.loop, 31000);
     cr_assert_eq(t.server[0].ends, 1);
     cr_assert_eq(t.server[0].why, CS_ESTALLED);
-    cr_assert(strstr(peer_said(peer), "grpc-status=8"));
-    cr_assert(strstr(peer_said(peer), "chanserv-reason=stalled"));
+    cr_assert(strstr(fake_said(peer), "grpc-status=8"));
+    cr_assert(strstr(fake_said(peer), "chanserv-reason=stalled"));
     leave(peer);
 }
 
 Test(alive, a_reader_that_took_one_byte_and_stopped_is_left_alone)
 {
     fake_peer *peer = with_a_window_of(1);
-    cr_assert_eq(peer_heard(peer), 1);
+    cr_assert_eq(fake_heard(peer), 1);
     cs_loop_advance(t.loop, 3600 * 1000);
     cr_assert_eq(t.server[0].ends, 0);
-    peer_word(peer, FAKE_WINDOW, 1, 1000);
+    fake_word(peer, FAKE_WINDOW, 1, 1000);
     talk_settle(&t);
-    cr_assert_eq(peer_heard(peer), 14);
+    cr_assert_eq(fake_heard(peer), 14);
     leave(peer);
 }
 
 Test(alive, a_request_that_waits_for_its_turn_is_not_stalled)
 {
     cr_assert_eq(cs_loop_new_virtual(&t.loop), CS_OK);
-    fake_peer *peer = peer_server(t.loop, NULL, &t.conn);
-    peer_settings(peer, 3, 1); /* one stream at a time */
+    fake_peer *peer = fake_server(t.loop, NULL, &t.conn);
+    fake_settings(peer, 3, 1); /* one stream at a time */
     talk_settle(&t);
     talk_open(&t, 0);
     struct side *c = talk_open(&t, 1);
     side_send(c, "later");
     cs_loop_advance(t.loop, 200 * 1000);
     cr_assert_eq(c->ends, 0);
-    peer_headers(peer, 1, true, ":status", "200", "grpc-status", "0", NULL);
+    fake_headers(peer, 1, true, ":status", "200", "grpc-status", "0", NULL);
     talk_settle(&t);
-    cr_assert(strstr(peer_said(peer), "DATA 3 10\n"), "%s", peer_said(peer));
+    cr_assert(strstr(fake_said(peer), "DATA 3 10\n"), "%s", fake_said(peer));
     mux_conn_free(t.conn);
     talk_settle(&t);
-    peer_free(peer);
+    fake_free(peer);
     cs_loop_free(t.loop);
 }

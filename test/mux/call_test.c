@@ -12,7 +12,7 @@ static fake_peer *peer;
 static struct side *call_a_fake(const struct mux_options *options)
 {
     cr_assert_eq(cs_loop_new_virtual(&t.loop), CS_OK);
-    peer = peer_server(t.loop, options, &t.conn);
+    peer = fake_server(t.loop, options, &t.conn);
     struct side *c = talk_open(&t, 0);
     talk_settle(&t);
     return c;
@@ -22,7 +22,7 @@ static void hang_up(void)
 {
     mux_conn_free(t.conn);
     talk_settle(&t);
-    peer_free(peer);
+    fake_free(peer);
     cs_loop_free(t.loop);
 }
 
@@ -37,7 +37,7 @@ static void expect_end(const struct side *s, cs_err why, const char *words)
 static void expect_said(const char *line)
 {
     talk_settle(&t);
-    cr_assert(strstr(peer_said(peer), line), "no \"%s\" in:\n%s", line, peer_said(peer));
+    cr_assert(strstr(fake_said(peer), line), "no \"%s\" in:\n%s", line, fake_said(peer));
 }
 
 Test(call, a_request_is_spelt_as_grpc_wants_it)
@@ -59,8 +59,8 @@ Test(call, a_request_is_spelt_as_grpc_wants_it)
 Test(call, a_stream_that_ends_without_a_status_is_cut)
 {
     struct side *c = call_a_fake(NULL);
-    peer_answer(peer, 1);
-    peer_message(peer, 1, "one", true);
+    fake_answer(peer, 1);
+    fake_message(peer, 1, "one", true);
     expect_end(c, CS_EPROTO, "without a status");
     cr_assert_str_eq(c->text, "one|");
     hang_up();
@@ -69,9 +69,9 @@ Test(call, a_stream_that_ends_without_a_status_is_cut)
 Test(call, a_message_that_is_cut_is_no_good_end)
 {
     struct side *c = call_a_fake(NULL);
-    peer_answer(peer, 1);
-    peer_frame(peer, FAKE_DATA, 0, 1, cs_bytes_of("\0\0\0\0\4ab", 7));
-    peer_headers(peer, 1, true, "grpc-status", "0", NULL);
+    fake_answer(peer, 1);
+    fake_frame(peer, FAKE_DATA, 0, 1, cs_bytes_of("\0\0\0\0\4ab", 7));
+    fake_headers(peer, 1, true, "grpc-status", "0", NULL);
     expect_end(c, CS_EPROTO, "in the middle of a message");
     hang_up();
 }
@@ -79,8 +79,8 @@ Test(call, a_message_that_is_cut_is_no_good_end)
 Test(call, a_compressed_message_breaks_the_framing)
 {
     struct side *c = call_a_fake(NULL);
-    peer_answer(peer, 1);
-    peer_frame(peer, FAKE_DATA, 0, 1, cs_bytes_of("\1\0\0\0\1a", 6));
+    fake_answer(peer, 1);
+    fake_frame(peer, FAKE_DATA, 0, 1, cs_bytes_of("\1\0\0\0\1a", 6));
     expect_end(c, CS_EPROTO, "");
     cr_assert_eq(c->last, CS_EPROTO);
     expect_said("RST_STREAM 1 8\n");
@@ -91,9 +91,9 @@ Test(call, a_message_over_the_limit_ends_the_call)
 {
     const struct mux_options options = {.message_max_bytes = 10};
     struct side *c = call_a_fake(&options);
-    peer_answer(peer, 1);
-    peer_message(peer, 1, "0123456789", false);
-    peer_message(peer, 1, "0123456789a", false);
+    fake_answer(peer, 1);
+    fake_message(peer, 1, "0123456789", false);
+    fake_message(peer, 1, "0123456789a", false);
     expect_end(c, CS_ETOOBIG, "");
     cr_assert_str_eq(c->text, "0123456789|");
     expect_said("RST_STREAM 1 8\n");
@@ -103,9 +103,9 @@ Test(call, a_message_over_the_limit_ends_the_call)
 Test(call, a_status_in_the_first_headers_does_not_make_a_cut_stream_whole)
 {
     struct side *c = call_a_fake(NULL);
-    peer_headers(peer, 1, false, ":status", "200", "content-type", "application/grpc",
+    fake_headers(peer, 1, false, ":status", "200", "content-type", "application/grpc",
                  "grpc-status", "0", NULL);
-    peer_message(peer, 1, "one", true);
+    fake_message(peer, 1, "one", true);
     expect_end(c, CS_EPROTO, "without a status");
     hang_up();
 }
@@ -113,16 +113,16 @@ Test(call, a_status_in_the_first_headers_does_not_make_a_cut_stream_whole)
 Test(call, informational_headers_are_passed_over)
 {
     struct side *c = call_a_fake(NULL);
-    peer_headers(peer, 1, false, ":status", "103", "link", "x", NULL);
+    fake_headers(peer, 1, false, ":status", "103", "link", "x", NULL);
     talk_settle(&t);
     cr_assert_eq(c->readables, 0);
-    peer_headers(peer, 1, false, ":status", "200", "content-type", "application/grpc", "real", "1",
+    fake_headers(peer, 1, false, ":status", "200", "content-type", "application/grpc", "real", "1",
                  NULL);
     talk_settle(&t);
     size_t n;
     (void)mux_stream_headers(c->stream, &n);
     cr_assert_eq(n, 1);
-    peer_headers(peer, 1, true, "grpc-status", "0", NULL);
+    fake_headers(peer, 1, true, "grpc-status", "0", NULL);
     expect_end(c, CS_DONE, "");
     hang_up();
 }
@@ -130,7 +130,7 @@ Test(call, informational_headers_are_passed_over)
 Test(call, an_http_status_is_translated)
 {
     struct side *c = call_a_fake(NULL);
-    peer_headers(peer, 1, true, ":status", "503", "content-type", "text/html", NULL);
+    fake_headers(peer, 1, true, ":status", "503", "content-type", "text/html", NULL);
     expect_end(c, CS_EUNAVAIL, "HTTP status 503");
     hang_up();
 }
@@ -149,7 +149,7 @@ Test(call, resets_are_translated)
         static const struct talk none;
         t = none;
         struct side *c = call_a_fake(NULL);
-        peer_word(peer, FAKE_RST, 1, rows[i].code);
+        fake_word(peer, FAKE_RST, 1, rows[i].code);
         expect_end(c, rows[i].why, rows[i].words);
         hang_up();
     }
@@ -158,7 +158,7 @@ Test(call, resets_are_translated)
 Test(call, a_status_that_is_no_number_is_unknown)
 {
     struct side *c = call_a_fake(NULL);
-    peer_headers(peer, 1, true, ":status", "200", "grpc-status", "fine", "grpc-message",
+    fake_headers(peer, 1, true, ":status", "200", "grpc-status", "fine", "grpc-message",
                  "a%20b%c3%bc%zz", NULL);
     expect_end(c, CS_EUNKNOWN, "UNKNOWN: a b\xc3\xbc%zz");
     hang_up();
@@ -167,8 +167,8 @@ Test(call, a_status_that_is_no_number_is_unknown)
 Test(call, a_reason_makes_the_status_exact)
 {
     struct side *c = call_a_fake(NULL);
-    peer_answer(peer, 1);
-    peer_headers(peer, 1, true, "grpc-status", "15", "chanserv-reason", "lost", NULL);
+    fake_answer(peer, 1);
+    fake_headers(peer, 1, true, "grpc-status", "15", "chanserv-reason", "lost", NULL);
     expect_end(c, CS_ELOST, "DATA_LOSS");
     hang_up();
 }
@@ -176,10 +176,10 @@ Test(call, a_reason_makes_the_status_exact)
 Test(call, trailers_win_over_what_comes_later)
 {
     struct side *c = call_a_fake(NULL);
-    peer_answer(peer, 1);
-    peer_headers(peer, 1, true, "grpc-status", "5", NULL);
-    peer_word(peer, FAKE_RST, 1, 8);
-    peer_goaway(peer, 0, 0);
+    fake_answer(peer, 1);
+    fake_headers(peer, 1, true, "grpc-status", "5", NULL);
+    fake_word(peer, FAKE_RST, 1, 8);
+    fake_goaway(peer, 0, 0);
     expect_end(c, CS_ENOENT, "NOT_FOUND");
     hang_up();
 }
@@ -187,7 +187,7 @@ Test(call, trailers_win_over_what_comes_later)
 Test(call, a_server_that_has_ended_is_told_that_nothing_more_comes)
 {
     struct side *c = call_a_fake(NULL);
-    peer_headers(peer, 1, true, ":status", "200", "grpc-status", "0", NULL);
+    fake_headers(peer, 1, true, ":status", "200", "grpc-status", "0", NULL);
     expect_end(c, CS_DONE, "");
     expect_said("RST_STREAM 1 8\n");
     hang_up();
@@ -201,16 +201,16 @@ static void last_word(struct side *c)
 Test(call, a_last_word_that_was_not_sent_yet_leaves_nothing_half_open)
 {
     struct side *c = call_a_fake(NULL);
-    peer_answer(peer, 1);
+    fake_answer(peer, 1);
     talk_settle(&t);
     c->on_readable = last_word; /* in the CALL phase; the trailers are read in the same turn's IO */
-    peer_headers(peer, 1, true, "grpc-status", "0", NULL);
+    fake_headers(peer, 1, true, "grpc-status", "0", NULL);
     mux_stream_resume(c->stream);
     side_finish(c, CS_OK);
     expect_end(c, CS_DONE, "");
-    cr_assert(strstr(peer_said(peer), "DATA 1 end 0\n") ||
-                  strstr(peer_said(peer), "RST_STREAM 1 8\n"),
-              "%s", peer_said(peer));
+    cr_assert(strstr(fake_said(peer), "DATA 1 end 0\n") ||
+                  strstr(fake_said(peer), "RST_STREAM 1 8\n"),
+              "%s", fake_said(peer));
     hang_up();
 }
 
@@ -218,15 +218,15 @@ Test(call, a_goaway_below_the_id_says_that_it_never_ran)
 {
     struct side *c = call_a_fake(NULL), *d = talk_open(&t, 1);
     talk_settle(&t);
-    peer_goaway(peer, 1, 0);
+    fake_goaway(peer, 1, 0);
     expect_end(d, CS_EDRAIN, "going away");
     cr_assert_eq(c->ends, 0);
     struct side *late = talk_open(&t, 2);
     expect_end(late, CS_EDRAIN, "going away");
-    peer_answer(peer, 1);
-    peer_headers(peer, 1, true, "grpc-status", "0", NULL);
+    fake_answer(peer, 1);
+    fake_headers(peer, 1, true, "grpc-status", "0", NULL);
     expect_end(c, CS_DONE, "");
-    cr_assert(peer_hung_up(peer));
+    cr_assert(fake_hung_up(peer));
     hang_up();
 }
 
@@ -234,7 +234,7 @@ Test(call, an_answer_with_too_many_fields_ends_the_call_here)
 {
     const struct mux_options options = {.header_max_bytes = 200};
     struct side *c = call_a_fake(&options);
-    peer_headers(peer, 1, false, ":status", "200", "a", "0123456789", "b", "0123456789", "c",
+    fake_headers(peer, 1, false, ":status", "200", "a", "0123456789", "b", "0123456789", "c",
                  "0123456789", "d", "0123456789", "e", "0123456789", NULL);
     expect_end(c, CS_ELIMIT, "header fields");
     expect_said("RST_STREAM 1 8\n");
@@ -244,19 +244,19 @@ Test(call, an_answer_with_too_many_fields_ends_the_call_here)
 Test(call, what_breaks_http2_ends_the_connection_with_a_goaway)
 {
     struct side *c = call_a_fake(NULL);
-    peer_frame(peer, FAKE_DATA, 0, 0, cs_bytes_of("x", 1));
+    fake_frame(peer, FAKE_DATA, 0, 0, cs_bytes_of("x", 1));
     expect_end(c, CS_EPROTO, "broke the rules");
     expect_said("GOAWAY 0 0 1\n");
-    cr_assert(peer_hung_up(peer));
+    cr_assert(fake_hung_up(peer));
     hang_up();
 }
 
 Test(call, what_is_not_http2_at_all_ends_the_connection)
 {
     struct side *c = call_a_fake(NULL);
-    peer_frame(peer, 'H', 'T', 0x2f312e31, cs_bytes_of("1.1 400 Bad Request\r\n", 21));
+    fake_frame(peer, 'H', 'T', 0x2f312e31, cs_bytes_of("1.1 400 Bad Request\r\n", 21));
     for (int i = 0; i < 10000; i++)
-        peer_frame(peer, FAKE_SETTINGS, 0, 0, cs_bytes_of("bad", 3));
+        fake_frame(peer, FAKE_SETTINGS, 0, 0, cs_bytes_of("bad", 3));
     talk_settle(&t);
     cr_assert_eq(c->ends, 1);
     cr_assert(cs_failed(c->why));
@@ -268,9 +268,9 @@ Test(call, what_is_not_http2_at_all_ends_the_connection)
 static void serve_a_fake(const struct mux_options *options)
 {
     talk_handlers(&t);
-    peer = peer_client(t.loop, options, t.handlers);
+    peer = fake_client(t.loop, options, t.handlers);
     talk_settle(&t);
-    peer_forget(peer);
+    fake_forget(peer);
 }
 
 static void leave(void)
@@ -279,14 +279,14 @@ static void leave(void)
     talk_settle(&t);
     for (int i = 0; i < 4; i++)
         cr_assert(!t.server[i].stream);
-    peer_free(peer);
+    fake_free(peer);
     cs_loop_free(t.loop);
 }
 
 Test(call, a_get_is_answered_405)
 {
     serve_a_fake(NULL);
-    peer_headers(peer, 1, true, ":method", "GET", ":scheme", "http", ":path", TALK_METHOD,
+    fake_headers(peer, 1, true, ":method", "GET", ":scheme", "http", ":path", TALK_METHOD,
                  ":authority", "fake", NULL);
     expect_said("HEADERS 1 end :status=405\n");
     cr_assert_eq(t.accepted, 0);
@@ -300,7 +300,7 @@ Test(call, another_content_type_is_answered_415)
     serve_a_fake(NULL);
     for (int32_t i = 0; i < 4; i++) {
         char line[64];
-        peer_headers(peer, 1 + 2 * i, true, ":method", "POST", ":scheme", "http", ":path",
+        fake_headers(peer, 1 + 2 * i, true, ":method", "POST", ":scheme", "http", ":path",
                      TALK_METHOD, ":authority", "fake", "content-type", types[i], NULL);
         snprintf(line, sizeof line, "HEADERS %d end :status=415\n", 1 + 2 * i);
         expect_said(line);
@@ -315,7 +315,7 @@ Test(call, the_spellings_of_grpc_are_accepted)
                                         "application/grpc;charset=utf-8"};
     serve_a_fake(NULL);
     for (int32_t i = 0; i < 3; i++)
-        peer_headers(peer, 1 + 2 * i, true, ":method", "POST", ":scheme", "http", ":path",
+        fake_headers(peer, 1 + 2 * i, true, ":method", "POST", ":scheme", "http", ":path",
                      TALK_METHOD, ":authority", "fake", "content-type", types[i], "grpc-encoding",
                      "identity", NULL);
     talk_settle(&t);
@@ -325,7 +325,7 @@ Test(call, the_spellings_of_grpc_are_accepted)
 
 static void request_with(const char *name, const char *value)
 {
-    peer_headers(peer, 1, false, ":method", "POST", ":scheme", "http", ":path", TALK_METHOD,
+    fake_headers(peer, 1, false, ":method", "POST", ":scheme", "http", ":path", TALK_METHOD,
                  ":authority", "fake", "te", "trailers", "content-type", "application/grpc", name,
                  value, NULL);
 }
@@ -364,7 +364,7 @@ Test(call, a_request_with_too_many_fields_is_refused)
 Test(call, a_client_that_does_not_half_close_is_told_without_blame)
 {
     serve_a_fake(NULL);
-    peer_request(peer, 1, false, TALK_METHOD);
+    fake_request(peer, 1, false, TALK_METHOD);
     talk_settle(&t);
     side_send(&t.server[0], "x");
     mux_stream_finish(t.server[0].stream, CS_DONE, NULL);
@@ -376,8 +376,8 @@ Test(call, a_client_that_does_not_half_close_is_told_without_blame)
 Test(call, a_truncated_message_of_a_client_ends_its_call)
 {
     serve_a_fake(NULL);
-    peer_request(peer, 1, false, TALK_METHOD);
-    peer_frame(peer, FAKE_DATA, FAKE_END, 1, cs_bytes_of("\0\0\0\0\4ab", 7));
+    fake_request(peer, 1, false, TALK_METHOD);
+    fake_frame(peer, FAKE_DATA, FAKE_END, 1, cs_bytes_of("\0\0\0\0\4ab", 7));
     expect_said("grpc-status=13");
     expect_said("chanserv-reason=protocol");
     expect_end(&t.server[0], CS_EPROTO, "");
@@ -402,17 +402,17 @@ Test(call, the_deadline_of_a_request_is_kept)
 Test(call, a_client_that_resets_before_the_status_went_out_has_not_got_it)
 {
     serve_a_fake(NULL);
-    peer_request(peer, 1, false, TALK_METHOD);
+    fake_request(peer, 1, false, TALK_METHOD);
     talk_settle(&t);
-    peer_word(peer, FAKE_RST, 1, 8);
+    fake_word(peer, FAKE_RST, 1, 8);
     expect_end(&t.server[0], CS_ECANCELED, "");
-    peer_request(peer, 3, false, TALK_METHOD);
+    fake_request(peer, 3, false, TALK_METHOD);
     talk_settle(&t);
-    peer_word(peer, FAKE_RST, 3, 2);
+    fake_word(peer, FAKE_RST, 3, 2);
     expect_end(&t.server[1], CS_EPEER, "");
-    peer_request(peer, 5, false, TALK_METHOD);
+    fake_request(peer, 5, false, TALK_METHOD);
     talk_settle(&t);
-    peer_word(peer, FAKE_RST, 5, 8);
+    fake_word(peer, FAKE_RST, 5, 8);
     mux_stream_finish(t.server[2].stream, CS_DONE, NULL); /* read first, then written */
     expect_end(&t.server[2], CS_ECANCELED, "");
     leave();
@@ -421,8 +421,8 @@ Test(call, a_client_that_resets_before_the_status_went_out_has_not_got_it)
 Test(call, a_handler_that_takes_nothing_refuses)
 {
     talk_handlers(&t);
-    peer = peer_client(t.loop, NULL, t.handlers);
-    peer_headers(peer, 1, true, ":method", "POST", ":scheme", "http", ":path", "/no/such",
+    peer = fake_client(t.loop, NULL, t.handlers);
+    fake_headers(peer, 1, true, ":method", "POST", ":scheme", "http", ":path", "/no/such",
                  ":authority", "fake", "content-type", "application/grpc", NULL);
     expect_said("grpc-status=12 grpc-message=unknown method /no/such\n");
     leave();

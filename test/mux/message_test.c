@@ -244,23 +244,23 @@ Test(message, a_window_grows_while_it_pays_and_the_budget_comes_back)
 Test(message, credit_goes_back_when_the_message_is_taken_and_on_arrival_for_the_connection)
 {
     cr_assert_eq(cs_loop_new_virtual(&t.loop), CS_OK);
-    fake_peer *peer = peer_server(t.loop, NULL, &t.conn);
+    fake_peer *peer = fake_server(t.loop, NULL, &t.conn);
     static char text[4000];
     memset(text, 'x', sizeof text - 1);
     t.client[0].paused = true;
     struct side *c = talk_open(&t, 0);
     talk_settle(&t);
-    peer_answer(peer, 1);
-    peer_forget(peer);
+    fake_answer(peer, 1);
+    fake_forget(peer);
     for (int i = 0; i < 16; i++)
-        peer_message(peer, 1, text, false);
+        fake_message(peer, 1, text, false);
     talk_settle(&t);
-    cr_assert(!strstr(peer_said(peer), "WINDOW 1"), "%s", peer_said(peer));
+    cr_assert(!strstr(fake_said(peer), "WINDOW 1"), "%s", fake_said(peer));
     side_take(c);
     talk_settle(&t);
     cr_assert_eq(c->messages, 16);
-    cr_assert(strstr(peer_said(peer), "WINDOW 1 "), "%s", peer_said(peer));
-    peer_forget(peer);
+    cr_assert(strstr(fake_said(peer), "WINDOW 1 "), "%s", fake_said(peer));
+    fake_forget(peer);
     /* Other streams of the same connection get what nobody takes: more than 8 MiB in all. */
     bool given_back = false;
     for (int32_t id = 0; id < 140; id++) {
@@ -268,19 +268,19 @@ Test(message, credit_goes_back_when_the_message_is_taken_and_on_arrival_for_the_
         *d = (struct side){.paused = true, .talk = &t};
         cr_assert_eq(mux_stream_open(t.conn, TALK_METHOD, NULL, &talk_ops, d, &d->stream), CS_OK);
         talk_settle(&t);
-        peer_answer(peer, 3 + 2 * id);
+        fake_answer(peer, 3 + 2 * id);
         for (int i = 0; i < 16; i++)
-            peer_message(peer, 3 + 2 * id, text, false);
+            fake_message(peer, 3 + 2 * id, text, false);
         talk_settle(&t);
         mux_stream_cancel(d->stream, CS_ECANCELED);
         talk_settle(&t);
-        given_back = given_back || strstr(peer_said(peer), "WINDOW 0 ");
-        peer_forget(peer);
+        given_back = given_back || strstr(fake_said(peer), "WINDOW 0 ");
+        fake_forget(peer);
     }
     cr_assert(given_back);
     mux_conn_free(t.conn);
     talk_settle(&t);
-    peer_free(peer);
+    fake_free(peer);
     cs_loop_free(t.loop);
 }
 

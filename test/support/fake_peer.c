@@ -48,7 +48,7 @@ static void say(fake_peer *peer, const void *bytes, size_t len)
     peer->out_len += len;
 }
 
-void peer_frame(fake_peer *peer, int type, int flags, int32_t id, cs_bytes payload)
+void fake_frame(fake_peer *peer, int type, int flags, int32_t id, cs_bytes payload)
 {
     const uint8_t head[HEAD] = {(uint8_t)(payload.len >> 16),
                                 (uint8_t)(payload.len >> 8),
@@ -70,26 +70,26 @@ static void put32(uint8_t *to, uint32_t v)
         to[i] = (uint8_t)(v >> (24 - 8 * i));
 }
 
-void peer_word(fake_peer *peer, int type, int32_t id, uint32_t word)
+void fake_word(fake_peer *peer, int type, int32_t id, uint32_t word)
 {
     uint8_t bytes[4];
     put32(bytes, word);
-    peer_frame(peer, type, 0, id, cs_bytes_of(bytes, sizeof bytes));
+    fake_frame(peer, type, 0, id, cs_bytes_of(bytes, sizeof bytes));
 }
 
-void peer_settings(fake_peer *peer, unsigned id, uint32_t value)
+void fake_settings(fake_peer *peer, unsigned id, uint32_t value)
 {
     uint8_t bytes[6] = {(uint8_t)(id >> 8), (uint8_t)id};
     put32(bytes + 2, value);
-    peer_frame(peer, FAKE_SETTINGS, 0, 0, cs_bytes_of(bytes, sizeof bytes));
+    fake_frame(peer, FAKE_SETTINGS, 0, 0, cs_bytes_of(bytes, sizeof bytes));
 }
 
-void peer_goaway(fake_peer *peer, int32_t last_id, uint32_t error)
+void fake_goaway(fake_peer *peer, int32_t last_id, uint32_t error)
 {
     uint8_t bytes[8];
     put32(bytes, (uint32_t)last_id);
     put32(bytes + 4, error);
-    peer_frame(peer, FAKE_GOAWAY, 0, 0, cs_bytes_of(bytes, sizeof bytes));
+    fake_frame(peer, FAKE_GOAWAY, 0, 0, cs_bytes_of(bytes, sizeof bytes));
 }
 
 /* RFC 7541, 6.2.2: a literal that nobody indexes, its length in one byte or two or three. */
@@ -118,11 +118,11 @@ static void headers(fake_peer *peer, int32_t id, bool end, va_list args)
         len += put_text(block + len, name);
         len += put_text(block + len, va_arg(args, const char *));
     }
-    peer_frame(peer, FAKE_HEADERS, FAKE_END_HEADERS | (end ? FAKE_END : 0), id,
+    fake_frame(peer, FAKE_HEADERS, FAKE_END_HEADERS | (end ? FAKE_END : 0), id,
                cs_bytes_of(block, len));
 }
 
-void peer_headers(fake_peer *peer, int32_t id, int end, ...)
+void fake_headers(fake_peer *peer, int32_t id, int end, ...)
 {
     va_list args;
     va_start(args, end);
@@ -130,18 +130,18 @@ void peer_headers(fake_peer *peer, int32_t id, int end, ...)
     va_end(args);
 }
 
-void peer_request(fake_peer *peer, int32_t id, bool end, const char *method)
+void fake_request(fake_peer *peer, int32_t id, bool end, const char *method)
 {
-    peer_headers(peer, id, end, ":method", "POST", ":scheme", "http", ":path", method, ":authority",
+    fake_headers(peer, id, end, ":method", "POST", ":scheme", "http", ":path", method, ":authority",
                  "fake", "te", "trailers", "content-type", "application/grpc", NULL);
 }
 
-void peer_answer(fake_peer *peer, int32_t id)
+void fake_answer(fake_peer *peer, int32_t id)
 {
-    peer_headers(peer, id, false, ":status", "200", "content-type", "application/grpc", NULL);
+    fake_headers(peer, id, false, ":status", "200", "content-type", "application/grpc", NULL);
 }
 
-void peer_message(fake_peer *peer, int32_t id, const char *text, bool end)
+void fake_message(fake_peer *peer, int32_t id, const char *text, bool end)
 {
     uint8_t bytes[4096];
     size_t len = strlen(text);
@@ -149,7 +149,7 @@ void peer_message(fake_peer *peer, int32_t id, const char *text, bool end)
     bytes[0] = 0;
     put32(bytes + 1, (uint32_t)len);
     memcpy(bytes + 5, text, len);
-    peer_frame(peer, FAKE_DATA, end ? FAKE_END : 0, id, cs_bytes_of(bytes, len + 5));
+    fake_frame(peer, FAKE_DATA, end ? FAKE_END : 0, id, cs_bytes_of(bytes, len + 5));
 }
 
 /* ---- Hearing ------------------------------------------------------------------------------ */
@@ -209,9 +209,9 @@ static void hear_frame(fake_peer *peer, const uint8_t *head, uint8_t *payload, s
         note(peer, " ack");
     note(peer, "\n");
     if (type == FAKE_SETTINGS && !(flags & ACK))
-        peer_frame(peer, FAKE_SETTINGS, ACK, 0, cs_bytes_of(NULL, 0));
+        fake_frame(peer, FAKE_SETTINGS, ACK, 0, cs_bytes_of(NULL, 0));
     if (type == FAKE_PING && !(flags & ACK) && !peer->mute)
-        peer_frame(peer, FAKE_PING, ACK, 0, cs_bytes_of(payload, len));
+        fake_frame(peer, FAKE_PING, ACK, 0, cs_bytes_of(payload, len));
 }
 
 static void hear(fake_peer *peer)
@@ -255,7 +255,7 @@ static void on_ready(int can, void *user)
 
 /* ---- Life --------------------------------------------------------------------------------- */
 
-static fake_peer *peer_new(mux__link *link)
+static fake_peer *fake_new(mux__link *link)
 {
     fake_peer *peer = calloc(1, sizeof *peer);
     cr_assert(peer);
@@ -265,7 +265,7 @@ static fake_peer *peer_new(mux__link *link)
     return peer;
 }
 
-fake_peer *peer_server(cs_loop *loop, const struct mux_options *options, mux_conn **ret)
+fake_peer *fake_server(cs_loop *loop, const struct mux_options *options, mux_conn **ret)
 {
     mux__link *ends[2];
     cr_assert_eq(mux__link_pair(loop, ends), CS_OK);
@@ -273,25 +273,25 @@ fake_peer *peer_server(cs_loop *loop, const struct mux_options *options, mux_con
     (*ret)->authority = cs_strdup("fake");
     cr_assert_eq(mux__h2_new(*ret), CS_OK);
     mux__conn_up(*ret, ends[0]);
-    fake_peer *peer = peer_new(ends[1]);
+    fake_peer *peer = fake_new(ends[1]);
     peer->expects_preface = true;
-    peer_frame(peer, FAKE_SETTINGS, 0, 0, cs_bytes_of(NULL, 0));
+    fake_frame(peer, FAKE_SETTINGS, 0, 0, cs_bytes_of(NULL, 0));
     return peer;
 }
 
-fake_peer *peer_client(cs_loop *loop, const struct mux_options *options, mux_handlers *handlers)
+fake_peer *fake_client(cs_loop *loop, const struct mux_options *options, mux_handlers *handlers)
 {
     mux__link *ends[2];
     cr_assert_eq(mux__link_pair(loop, ends), CS_OK);
     cr_assert_eq(mux__conn_accept(loop, ends[1], options, handlers, &handlers->local_conns, NULL),
                  CS_OK);
-    fake_peer *peer = peer_new(ends[0]);
+    fake_peer *peer = fake_new(ends[0]);
     say(peer, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24);
-    peer_frame(peer, FAKE_SETTINGS, 0, 0, cs_bytes_of(NULL, 0));
+    fake_frame(peer, FAKE_SETTINGS, 0, 0, cs_bytes_of(NULL, 0));
     return peer;
 }
 
-void peer_free(fake_peer *peer)
+void fake_free(fake_peer *peer)
 {
     mux__link_free(peer->link);
     nghttp2_hd_inflate_del(peer->inflater);
@@ -300,28 +300,28 @@ void peer_free(fake_peer *peer)
     free(peer);
 }
 
-const char *peer_said(const fake_peer *peer)
+const char *fake_said(const fake_peer *peer)
 {
     return peer->said;
 }
 
-void peer_forget(fake_peer *peer)
+void fake_forget(fake_peer *peer)
 {
     peer->said_len = 0;
     peer->said[0] = 0;
 }
 
-bool peer_hung_up(const fake_peer *peer)
+bool fake_hung_up(const fake_peer *peer)
 {
     return peer->hung_up;
 }
 
-size_t peer_heard(const fake_peer *peer)
+size_t fake_heard(const fake_peer *peer)
 {
     return peer->data;
 }
 
-void peer_mute(fake_peer *peer)
+void fake_mute(fake_peer *peer)
 {
     peer->mute = true;
 }

@@ -25,27 +25,27 @@ enum {
 typedef struct fake_peer fake_peer;
 
 /* A client of ours whose server is the fake; or a server with `handlers` whose client it is. */
-fake_peer *peer_server(cs_loop *loop, const struct mux_options *options, mux_conn **ret);
-fake_peer *peer_client(cs_loop *loop, const struct mux_options *options, mux_handlers *handlers);
-void peer_free(fake_peer *peer); /* the link ends */
+fake_peer *fake_server(cs_loop *loop, const struct mux_options *options, mux_conn **ret);
+fake_peer *fake_client(cs_loop *loop, const struct mux_options *options, mux_handlers *handlers);
+void fake_free(fake_peer *peer); /* the link ends */
 
 /* A line a frame: "HEADERS 1 end :status=200 ...", "DATA 1 end 12", "RST_STREAM 1 8", ...  Since the
- * last peer_forget(). */
-const char *peer_said(const fake_peer *peer);
-void peer_forget(fake_peer *peer);
-bool peer_hung_up(const fake_peer *peer); /* the other side closed the link */
-size_t peer_heard(const fake_peer *peer); /* bytes of DATA, in all */
-void peer_mute(fake_peer *peer);          /* answers no PING any more */
+ * last fake_forget(). */
+const char *fake_said(const fake_peer *peer);
+void fake_forget(fake_peer *peer);
+bool fake_hung_up(const fake_peer *peer); /* the other side closed the link */
+size_t fake_heard(const fake_peer *peer); /* bytes of DATA, in all */
+void fake_mute(fake_peer *peer);          /* answers no PING any more */
 
-void peer_settings(fake_peer *peer, unsigned id, uint32_t value); /* instead of the usual none */
-void peer_frame(fake_peer *peer, int type, int flags, int32_t id, cs_bytes payload);
-void peer_word(fake_peer *peer, int type, int32_t id,
+void fake_settings(fake_peer *peer, unsigned id, uint32_t value); /* instead of the usual none */
+void fake_frame(fake_peer *peer, int type, int flags, int32_t id, cs_bytes payload);
+void fake_word(fake_peer *peer, int type, int32_t id,
                uint32_t word); /* RST_STREAM, WINDOW_UPDATE */
 /* Names and values in turn, NULL at the end. */
-void peer_headers(fake_peer *peer, int32_t id, int end, ...);
-void peer_request(fake_peer *peer, int32_t id, bool end, const char *method); /* a good one */
-void peer_answer(fake_peer *peer, int32_t id);                                /* 200, gRPC */
-void peer_message(fake_peer *peer, int32_t id, const char *text, bool end);   /* with its prefix */
-void peer_goaway(fake_peer *peer, int32_t last_id, uint32_t error);
+void fake_headers(fake_peer *peer, int32_t id, int end, ...);
+void fake_request(fake_peer *peer, int32_t id, bool end, const char *method); /* a good one */
+void fake_answer(fake_peer *peer, int32_t id);                                /* 200, gRPC */
+void fake_message(fake_peer *peer, int32_t id, const char *text, bool end);   /* with its prefix */
+void fake_goaway(fake_peer *peer, int32_t last_id, uint32_t error);
 
 #endif
