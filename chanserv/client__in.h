@@ -65,6 +65,7 @@ struct chanserv__line {
     bool ended;   /* ops->end() was called */
     bool armed;   /* ops->readable() may be called */
     bool news;    /* there may be something to receive */
+    bool silent;  /* the timer runs */
     bool owns_state;
 };
 

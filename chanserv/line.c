@@ -133,14 +133,18 @@ cs_err chanserv__line_start(struct chanserv__line *line, size_t state_bytes, voi
 
 /* ---- Silence ------------------------------------------------------------------------------- */
 
+/* Asking again in vain does not make the silence younger. */
 void chanserv__line_silent(struct chanserv__line *line, int timeout_ms)
 {
-    if (line->timer && !line->over)
-        cs_timer_set(line->timer, timeout_ms);
+    if (!line->timer || line->over || line->silent)
+        return;
+    line->silent = true;
+    cs_timer_set(line->timer, timeout_ms);
 }
 
 void chanserv__line_heard(struct chanserv__line *line)
 {
+    line->silent = false;
     if (line->timer)
         cs_timer_set(line->timer, CS_OFF);
 }
