@@ -4,9 +4,12 @@
  *   write     runs while frames wait for a reader who takes none */
 #include "chanserv/server__in.h"
 
+enum { LOOKS = 8 }; /* in a write timeout; what went out just before the first costs one more */
+
 struct chanserv__outlet_times {
     cs_timer *serving, *write;
     size_t queued; /* bytes that waited when we looked last */
+    int in_vain;   /* looks since something went out */
     bool running;
 };
 
@@ -15,12 +18,22 @@ static void serving_due(void *user)
     chanserv__outlet_cut(user, WIRE_R_DEADLINE, CS_ETIMEOUT, CHANSERV__DEADLINE);
 }
 
+static void look_later(chanserv_outlet *o)
+{
+    int after_ms = o->post->server->options.write_timeout_ms / LOOKS;
+
+    cs_timer_set(o->times->write, after_ms > 0 ? after_ms : 1);
+}
+
 static void write_start(chanserv_outlet *o)
 {
     o->times->queued = mux_stream_queued(o->stream);
     o->times->running = o->times->queued > 0;
-    cs_timer_set(o->times->write,
-                 o->times->running ? o->post->server->options.write_timeout_ms : CS_OFF);
+    o->times->in_vain = 0;
+    if (o->times->running)
+        look_later(o);
+    else
+        cs_timer_set(o->times->write, CS_OFF);
 }
 
 /* Less than before: the reader took something since, be it without our having been asked. */
@@ -29,10 +42,12 @@ static void write_due(void *user)
     chanserv_outlet *o = user;
     size_t queued = mux_stream_queued(o->stream);
 
-    if (queued > 0 && queued >= o->times->queued)
-        chanserv__outlet_cut(o, WIRE_R_STALLED, CS_ESTALLED, CHANSERV__STALLED);
-    else
+    if (queued == 0 || queued < o->times->queued)
         write_start(o);
+    else if (++o->times->in_vain < LOOKS)
+        look_later(o);
+    else
+        chanserv__outlet_cut(o, WIRE_R_STALLED, CS_ESTALLED, CHANSERV__STALLED);
 }
 
 cs_err chanserv__times_new(chanserv_outlet *o)
