@@ -415,6 +415,50 @@ Test(tail, a_directory_that_goes_ends_its_posts_and_may_come_back)
     dir_free(&d);
 }
 
+/* More than the kernel keeps for us: it says so, and forgets the rest. */
+static void overflow(const struct dir *d)
+{
+    FILE *f = fopen("/proc/sys/fs/inotify/max_queued_events", "r");
+    int max = 0;
+
+    cr_assert_not_null(f);
+    cr_assert_eq(fscanf(f, "%d", &max), 1);
+    fclose(f);
+    for (int i = 0; i <= max / 2; i++) {
+        int fd = open(at(d, ".flood"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        cr_assert_geq(fd, 0);
+        close(fd);
+        cr_assert_eq(unlink(at(d, ".flood")), 0);
+    }
+}
+
+Test(tail, events_that_the_kernel_forgot_are_made_up_for)
+{
+    const char *want[] = {"1\n", "2\n"};
+    int frames = 0, sources = 0;
+    struct chanserv_event ev;
+    struct dir d;
+
+    dir_new(&d);
+    append(&d, "log", "0\n");
+    post(&d, "l*");
+    announced_and_opened(&d, "log");
+    frame(&d, "0\n");
+    overflow(&d);
+    append(&d, "log", "1\n");
+    move(&d, "log", "moved");
+    append(&d, "log", "2\n");
+    append(&d, "later", "");
+    while (frames < 2 || sources < 1) {
+        cr_assert_eq(chanserv_select(d.set, PATIENCE_MS, &ev), CS_OK);
+        if (ev.kind == CHANSERV_FRAME)
+            cr_assert(frames < 2 && cs_same(ev.frame, cs_str(want[frames++])));
+        else
+            cr_assert(ev.kind == CHANSERV_SOURCE && sources++ == 0);
+    }
+    dir_free(&d);
+}
+
 /* ---- 100,000 lines: each once, in order, none torn ------------------------------------------ */
 
 enum { LINES = 100000, ROTATE = 5000, AHEAD = 23456 };
