@@ -275,12 +275,28 @@ Test(queue, that_is_full_says_again_to_all_until_there_is_room)
                  CS_OK);
     cr_assert_eq(chanserv_announce(the_post, cs_bytes_of(longer, sizeof longer), &one, NULL, NULL),
                  CS_AGAIN);
-    cr_assert_eq(chanserv_announce(the_post, cs_str(""), &one, NULL, NULL), CS_AGAIN,
-                 "a short one must not pass a long one");
+    cr_assert_eq(chanserv_announce(the_post, cs_str(""), &one, NULL, NULL), CS_AGAIN);
     cs_loop_settle(raw.loop);
     cr_assert_eq(chanserv_announce(the_post, cs_str("c"), &one, NULL, NULL), CS_OK);
     cs_loop_settle(raw.loop);
     cr_assert_eq(c->tickets_len, 4);
+}
+
+Test(queue, a_short_one_does_not_pass_a_long_one_that_was_told_to_wait)
+{
+    struct raw_call *c = post_list("a.");
+    char longer[100] = "";
+
+    cr_assert_eq(chanserv_announce(the_post, cs_str("b"), &one, NULL, NULL), CS_OK);
+    cr_assert_eq(chanserv_announce(the_post, cs_bytes_of(longer, sizeof longer), &one, NULL, NULL),
+                 CS_AGAIN);
+    cr_assert_eq(chanserv_announce(the_post, cs_str("c"), &one, NULL, NULL), CS_AGAIN,
+                 "though there is room for it");
+    cs_loop_settle(raw.loop);
+    cr_assert_eq(chanserv_announce(the_post, cs_bytes_of(longer, sizeof longer), &one, NULL, NULL),
+                 CS_OK);
+    cs_loop_settle(raw.loop);
+    cr_assert_eq(c->tickets_len, 3);
 }
 
 Test(queue, one_larger_than_the_queue_is_taken_when_it_is_alone)
@@ -387,6 +403,17 @@ Test(inlined, only_when_the_request_asks)
 {
     raw_heard(post_eager("ab", 0), "#0 h;");
     raw_said("");
+}
+
+Test(inlined, only_a_source_that_is_eager)
+{
+    struct raw_call *c;
+
+    cr_assert_eq(chanserv_serve(raw.server, "once", list_at_once, (void *)(uintptr_t) "a"), CS_OK);
+    c = raw_post_inline("once", 4096);
+    raw_heard(c, "#0 a;");
+    cr_assert_eq(raw_counters().frames_out, 0);
+    raw_heard(raw_open(c, 0, 0), "f|");
 }
 
 Test(inlined, a_source_that_fails_says_so)

@@ -4,13 +4,14 @@
 /* A producer that follows a script: letters are frames of themselves, and
  *   .  CS_AGAIN     _  an empty frame       !  a failure, with words
  *   3  skip 3 numbers (overflow)            L  a frame of 100 bytes
+ *   M  a frame of 4,000 bytes               H  a frame of 60,000
  *   C  cancel from inside                   F  finish from inside, then a frame */
 struct script {
     const char *at;
     bool by_ref;
 };
 
-static char large[100];
+static char large[100], huge[60000];
 
 static cs_err script_next(chanserv_outlet *o, cs_bytes *frame, void *state)
 {
@@ -36,6 +37,10 @@ static cs_err script_next(chanserv_outlet *o, cs_bytes *frame, void *state)
             break;
         case 'L':
             *frame = cs_bytes_of(large, sizeof large);
+            return CS_OK;
+        case 'M':
+        case 'H':
+            *frame = cs_bytes_of(huge, c == 'M' ? 4000 : sizeof huge);
             return CS_OK;
         case 'C':
             chanserv_outlet_cancel(o, CS_EABORTED);
@@ -316,6 +321,20 @@ Test(outlet, nobody_opens_is_ended_by_the_accept_timeout)
     cr_assert_eq(raw_counters().accept_timeouts, 1);
 }
 
+Test(outlet, each_that_nobody_opens_has_its_own_time)
+{
+    the_script = "a";
+    raw_post("run", "h");
+    cs_loop_advance(raw.loop, 10000);
+    raw_post("run", "h");
+    cs_loop_advance(raw.loop, 20001);
+    raw_said("accept-timeout: the ticket was not used in time; ");
+    cs_loop_advance(raw.loop, 9998);
+    raw_said("");
+    cs_loop_advance(raw.loop, 2);
+    raw_said("accept-timeout: the ticket was not used in time; ");
+}
+
 Test(outlet, the_deadline_of_its_opening_ends_it)
 {
     struct raw_call *post, *c;
@@ -478,6 +497,32 @@ Test(clocks, write_timeout_ends_a_source_whose_reader_takes_nothing)
     raw_said("stalled: the reader took nothing and memory ran short; ");
     raw_resume(c);
     raw_ended(c, CS_ESTALLED, "stalled", "RESOURCE_EXHAUSTED");
+}
+
+/* Half a window each time, of a frame that is longer: the producer is not asked meanwhile. */
+Test(clocks, write_timeout_leaves_a_slow_reader_alone)
+{
+    const struct mux_options narrow = {.window_bytes = 1, .window_max_bytes = CS_OFF};
+    struct wire_open open = {.from = 0};
+    struct raw_call *c;
+    cs_bytes msg;
+
+    mux_conn_free(raw.conn);
+    raw_join_with(&narrow); /* 16 KiB are the least */
+    the_script = "MMMMMH";
+    open.ticket = cs_bytes_of(raw_post("run", "h")->tickets[0], 32);
+    c = raw_open_with(&open, 0);
+    raw_pause(c);
+    cs_loop_settle(raw.loop);
+    for (int i = 0; i < 2; i++) {
+        cs_loop_advance(raw.loop, 900);
+        for (int taken = 0; taken < 2; taken++)
+            cr_assert_eq(mux_stream_recv(c->stream, &msg), CS_OK);
+        cs_loop_settle(raw.loop);
+    }
+    raw_said("");
+    cs_loop_advance(raw.loop, 2002);
+    raw_said("stalled: the reader took nothing and memory ran short; ");
 }
 
 Test(clocks, a_quiet_source_is_not_stalled)

@@ -60,6 +60,13 @@ static cs_err refuser(chanserv_post *post, cs_bytes body, void *user)
     return chanserv_post_fail(post, CS_EPRECOND, "not on %s", "Sundays");
 }
 
+static cs_err quiet(chanserv_post *post, cs_bytes body, void *user)
+{
+    (void)body;
+    cr_assert_eq(chanserv_post_keep(post, &kept, user), CS_OK);
+    return CS_AGAIN;
+}
+
 static cs_err misuser(chanserv_post *post, cs_bytes body, void *user)
 {
     (void)post, (void)body;
@@ -74,6 +81,7 @@ static void up(void)
     cr_assert_eq(chanserv_serve(raw.server, "echo", echo, NULL), CS_OK);
     cr_assert_eq(chanserv_serve(raw.server, "keeper", keeper, NULL), CS_OK);
     cr_assert_eq(chanserv_serve(raw.server, "refuser", refuser, NULL), CS_OK);
+    cr_assert_eq(chanserv_serve(raw.server, "quiet", quiet, NULL), CS_OK);
     cr_assert_eq(chanserv_serve(raw.server, "again", misuser, &again), CS_OK);
     cr_assert_eq(chanserv_serve(raw.server, "ok", misuser, &ok), CS_OK);
 }
@@ -188,6 +196,16 @@ Test(post, a_refusal_of_the_function_is_the_applications_and_comes_after_headers
 
     raw_ended(c, CS_EPRECOND, "", "FAILED_PRECONDITION: not on Sundays");
     cr_assert(c->headers, "it ran, so it must not be Trailers-Only");
+}
+
+Test(post, that_is_taken_is_confirmed_before_anything_is_announced)
+{
+    struct raw_call *c = raw_post("quiet", "");
+
+    raw_runs(c);
+    cr_assert(c->headers, "who posts waits for the first announcement");
+    raw_leave(c);
+    raw_said("closed the peer vanished; end the peer vanished; ");
 }
 
 Test(post, a_function_that_goes_on_without_keeping_is_a_bug)

@@ -246,12 +246,17 @@ void raw_leave(struct raw_call *call)
 
 /* ---- The server ----------------------------------------------------------------------------- */
 
-void raw_join(void)
+void raw_join_with(const struct mux_options *client)
 {
-    cr_assert_eq(mux_dial_local(raw.loop, NULL, chanserv__server_net(raw.server),
+    cr_assert_eq(mux_dial_local(raw.loop, client, chanserv__server_net(raw.server),
                                 chanserv__server_handlers(raw.server), &raw.conn),
                  CS_OK);
     cs_loop_settle(raw.loop);
+}
+
+void raw_join(void)
+{
+    raw_join_with(NULL);
 }
 
 void raw_up(const struct chanserv_server_options *options)

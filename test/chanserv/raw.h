@@ -44,6 +44,7 @@ extern struct raw {
 void raw_up(const struct chanserv_server_options *options); /* a server, and a connection */
 void raw_down(void);
 void raw_join(void); /* another connection: raw.conn */
+void raw_join_with(const struct mux_options *client);
 void raw_say(const char *format, ...) CS_PRINTF(1, 2);
 void raw_said(const char *story); /* all of it so far is this; then forgotten */
 

@@ -140,6 +140,25 @@ Test(message, a_producer_with_nothing_is_asked_again_when_woken)
 
 /* ---- Credit --------------------------------------------------------------------------------- */
 
+static void one_a_pull(struct side *s)
+{
+    side_send_bytes(s, s->pulls_of);
+}
+
+Test(message, a_producer_is_asked_for_no_more_than_the_window_takes)
+{
+    talk_begin(&t, NULL, NULL);
+    t.server[0] = (struct side){.pulls_of = 1000, .on_pull = one_a_pull, .on_accept = wake_it};
+    struct side *c = talk_open(&t, 0);
+    c->paused = true;
+    talk_settle(&t);
+    cr_assert_gt(t.server[0].pulls, 60, "a window is 64 KiB");
+    cr_assert_lt(mux_stream_queued(t.server[0].stream), 1005, "none but the one that is cut");
+    mux_stream_cancel(c->stream, CS_ECANCELED);
+    talk_settle(&t);
+    talk_end(&t);
+}
+
 Test(message, a_stream_nobody_reads_stops_its_own_sender_and_no_other)
 {
     const struct mux_options fixed = {.window_max_bytes = CS_OFF};
@@ -238,6 +257,21 @@ Test(message, a_window_grows_while_it_pays_and_the_budget_comes_back)
         cr_assert_eq(c->ends, 1);
         cr_assert_eq(mux_conn_stats(t.conn)->windows_grown, 2 * i);
     }
+    talk_end(&t);
+}
+
+Test(message, a_window_grows_no_further_than_the_budget_of_its_connection)
+{
+    const struct mux_options options = {.window_max_bytes = 1024 * 1024,
+                                        .window_grow_bytes = 100 * 1024,
+                                        .window_bytes = 64 * 1024};
+    talk_begin(&t, &options, NULL);
+    t.server[0] = (struct side){.pulls_of = 10000, .pull_left = 500, .finishes = true};
+    t.server[0].on_accept = wake_it;
+    struct side *c = talk_open(&t, 0);
+    talk_settle(&t);
+    cr_assert_eq(c->messages, 500);
+    cr_assert_eq(mux_conn_stats(t.conn)->windows_grown, 1, "64 KiB more, and not 128 again");
     talk_end(&t);
 }
 
