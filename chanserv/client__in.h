@@ -14,6 +14,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "base/trace.h"
 #include "base/turn.h"
 #include "chanserv/client.h"
 #include "mux/rx.h"

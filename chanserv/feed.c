@@ -150,6 +150,7 @@ static cs_err post(chanserv_client *client, const char *service, cs_bytes body,
         chanserv__line_close(&feed->line);
         return err;
     }
+    CS_TRACE("client > post %s", feed->service);
     chanserv__line_silent(&feed->line, silence_ms);
     *ret = feed;
     return CS_OK;

@@ -189,9 +189,12 @@ void chanserv__line_told(struct chanserv__line *line)
     chanserv__line_heard(line);
     if (line->started && !line->ended)
         post(line);
-    if (line->is_feed)
+    if (line->is_feed) {
+        CS_TRACE("client > feed over: %s", cs_strerror(line->status));
         return;
+    }
     chanserv_source *source = source_of(line);
+    CS_TRACE("client > #%u over: %s", (unsigned)source->index, cs_strerror(line->status));
     if (source->feed && !line->closed) {
         if (cs_failed(line->status) && !line->by_us)
             chanserv__feed_note(source->feed, source);

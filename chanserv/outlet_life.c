@@ -107,6 +107,8 @@ void chanserv__outlet_over(chanserv_outlet *o, cs_err why, enum chanserv__reason
     o->stream = NULL;
     o->status = why;
     o->reason = (uint8_t)reason;
+    if (was != CHANSERV__QUEUED)
+        CS_TRACE("server > #%u over: %s", (unsigned)o->seq, chanserv_outlet_reason(o));
     chanserv__ticket_die(server, o, told_later(o, was));
     let_go(o);
     server->outlets--;
@@ -156,7 +158,6 @@ void chanserv__outlet_stream_end(mux_stream *stream, cs_err why, void *state)
     } else {
         why = chanserv__why_of(why, &reason);
     }
-    CS_TRACE("server > #%u over: %s", (unsigned)o->seq, cs_strerror(why));
     chanserv__outlet_over(o, why, reason);
 }
 

@@ -160,6 +160,7 @@ void chanserv__post_stream_end(mux_stream *stream, cs_err why, void *state)
     timers_free(post);
     post->server->counters.posts--;
     post->server->counters.deadlines += reason == CHANSERV__DEADLINE;
+    CS_TRACE("server > post over: %s", cs_strerror(post->why));
     if (post->ops && post->ops->closed)
         post->ops->closed(post, post->why, post->state);
     if (!whole && (reason == CHANSERV__DEADLINE || reason == CHANSERV__SHUTDOWN))

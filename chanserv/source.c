@@ -230,6 +230,7 @@ void chanserv__source_ask(chanserv_source *source)
     line->opened = true;
     if (line->over)
         return;
+    CS_TRACE("client > open #%u", (unsigned)source->index);
     if ((err = ask(source)) != CS_OK)
         chanserv__line_fail(line, err, NULL);
 }
