@@ -73,7 +73,10 @@ typedef enum cs_err {
     CS_ESTALLED      /* RESOURCE_EXHAUSTED  the reader took nothing, and memory ran short */
 } cs_err;
 
-static inline bool cs_failed(cs_err err) { return err > CS_DONE; }
+static inline bool cs_failed(cs_err err)
+{
+    return err > CS_DONE;
+}
 
 /* "deadline passed"; never NULL, static. */
 CS_API const char *cs_strerror(cs_err err);
@@ -91,7 +94,10 @@ static inline cs_bytes cs_bytes_of(const void *base, size_t len)
     cs_bytes b = {base, len};
     return b;
 }
-static inline cs_bytes cs_str(const char *s) { return cs_bytes_of(s, strlen(s)); }
+static inline cs_bytes cs_str(const char *s)
+{
+    return cs_bytes_of(s, strlen(s));
+}
 
 static inline bool cs_same(cs_bytes a, cs_bytes b)
 {

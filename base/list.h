@@ -15,7 +15,7 @@ struct cs_list { /* a ring with the head in it */
     struct cs_link head;
 };
 
-#define CS_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define CS_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 static inline void cs_link_init(struct cs_link *link)
 {

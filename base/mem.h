@@ -10,10 +10,10 @@
 
 #include <stdarg.h>
 
-void *cs_alloc(size_t size);            /* NULL: no memory.  size 0 answers a pointer too */
-void *cs_zalloc(size_t size);           /* the same, zeroed */
+void *cs_alloc(size_t size);  /* NULL: no memory.  size 0 answers a pointer too */
+void *cs_zalloc(size_t size); /* the same, zeroed */
 void *cs_realloc(void *old, size_t size);
-void cs_free(void *p);                  /* NULL is fine */
+void cs_free(void *p); /* NULL is fine */
 
 /* An object with `extra` bytes behind it, all zero; the extra begins at cs_extra(). */
 void *cs_zalloc_with(size_t object, size_t extra);
@@ -26,8 +26,8 @@ static inline void *cs_extra(void *object, size_t object_size)
     return (char *)object + cs_round_up(object_size);
 }
 
-char *cs_strdup(const char *s);             /* NULL: no memory, or s is NULL */
-char *cs_bytesdup(cs_bytes b);              /* NUL appended */
+char *cs_strdup(const char *s); /* NULL: no memory, or s is NULL */
+char *cs_bytesdup(cs_bytes b);  /* NUL appended */
 char *cs_printf(const char *format, ...) CS_PRINTF(1, 2);
 char *cs_vprintf(const char *format, va_list args);
 

@@ -27,7 +27,7 @@ static inline cs_block *cs_block_keep(cs_block *block)
     atomic_fetch_add_explicit(&block->refs, 1, memory_order_relaxed);
     return block;
 }
-void cs_block_drop(cs_block *block); /* NULL is fine */
+void cs_block_drop(cs_block *block);                 /* NULL is fine */
 static inline bool cs_block_is_mine(cs_block *block) /* nobody else holds it */
 {
     return atomic_load_explicit(&block->refs, memory_order_acquire) == 1;

@@ -104,8 +104,8 @@ static cs_err series_next(chanserv_post *post, void *state)
     for (int i = 0; i < W4_BURST; i++) {
         if (s->left == 0)
             return CS_DONE;
-        cs_err err =
-            chanserv_announce(post, frame_of(0, HDR), s->ops, s->ops->state_bytes ? &s->flow : NULL, NULL);
+        cs_err err = chanserv_announce(post, frame_of(0, HDR), s->ops,
+                                       s->ops->state_bytes ? &s->flow : NULL, NULL);
         if (err != CS_OK)
             return err;
         s->left--;

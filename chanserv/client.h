@@ -43,11 +43,11 @@ struct chanserv_server;
 
 struct chanserv_client_options {
     struct mux_options net;
-    int announce_timeout_ms;  /* off: silence between two announcements */
-    int frame_timeout_ms;     /* off: silence of a source that is being read */
-    int64_t inline_bytes;     /* 4 KiB of an eager source may ride in its announcement; CS_OFF */
-    int64_t frame_max_bytes;  /* 100 MiB: a frame put together of its parts */
-    int64_t assembly_bytes;   /* 256 MiB: all frames being put together, of this client */
+    int announce_timeout_ms; /* off: silence between two announcements */
+    int frame_timeout_ms;    /* off: silence of a source that is being read */
+    int64_t inline_bytes;    /* 4 KiB of an eager source may ride in its announcement; CS_OFF */
+    int64_t frame_max_bytes; /* 100 MiB: a frame put together of its parts */
+    int64_t assembly_bytes;  /* 256 MiB: all frames being put together, of this client */
     int64_t reserved[8];
 };
 
@@ -199,13 +199,13 @@ CS_API cs_err chanserv_feed_close(chanserv_feed *feed);
 CS_API cs_bytes chanserv_source_header(const chanserv_source *source); /* lives with it */
 CS_API cs_bytes chanserv_source_ticket(const chanserv_source *source); /* a capability: whoever has
                                                                           it may open, once */
-CS_API uint64_t chanserv_source_seq(const chanserv_source *source); /* number of the frame last
+CS_API uint64_t chanserv_source_seq(const chanserv_source *source);    /* number of the frame last
                                                                        received, from 0 */
 CS_API uint64_t chanserv_source_gap(const chanserv_source *source); /* frames that the producer left
                                                                        out before it */
 CS_API uint64_t chanserv_source_index(const chanserv_source *source); /* its place in the feed, from
                                                                          0 */
-CS_API cs_err chanserv_source_status(const chanserv_source *source); /* CS_AGAIN while it runs */
+CS_API cs_err chanserv_source_status(const chanserv_source *source);  /* CS_AGAIN while it runs */
 CS_API const char *chanserv_source_errmsg(const chanserv_source *source);
 CS_API chanserv_feed *chanserv_source_feed(const chanserv_source *source); /* NULL when kept */
 

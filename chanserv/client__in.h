@@ -207,7 +207,7 @@ static inline bool chanserv__frame_is_inline(const chanserv_source *source)
 /* Moves a frame put together out of the source. */
 cs_err chanserv__frame_move(chanserv_source *source, cs_ref *ret);
 void chanserv__frame_give_up(chanserv_source *source); /* what is not put together yet */
-void chanserv__frame_drop(chanserv_source *source); /* parts, inline frames and their memory */
+void chanserv__frame_drop(chanserv_source *source);    /* parts, inline frames and their memory */
 const char *chanserv__frame_words(cs_err err);
 
 /* ---- set.c --------------------------------------------------------------------------------- */

@@ -191,7 +191,7 @@ static void pump(chanserv_outlet *o)
             continue;
         }
         if (o->flags & CHANSERV__ASLEEP)
-            return; /* the stream asks once more after everything it got */
+            return;                   /* the stream asks once more after everything it got */
         o->flags |= CHANSERV__ASLEEP; /* until it answers, or is woken meanwhile */
         err = chanserv__outlet_ask(o, &frame);
         if (err == CS_AGAIN)

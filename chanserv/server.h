@@ -200,22 +200,22 @@ struct chanserv_server_options {
     struct mux_options net;
     chanserv_authorise_fn *authorise; /* NULL: everybody may do everything */
     void *authorise_user;
-    bool signals;  /* run(): SIGTERM and SIGINT stop it */
-    bool insecure; /* listen beyond loopback in plain text: CS_EPERM otherwise */
-    int serving_timeout_ms;     /* off: a post, and from their opening each of its sources */
-    int sourcing_timeout_ms;    /* off: silence between two announcements */
-    int accept_timeout_ms;      /* 30 000: an announced source that nobody opens */
-    int write_timeout_ms;       /* off: an open source has frames and the reader takes none */
-    int64_t inline_max_bytes;   /* 64 KiB: of an eager source in its announcement, if asked for */
-    int64_t frame_max_bytes;    /* 100 MiB; a larger one fails here, on the sender */
-    int64_t part_bytes;         /* 1 MiB: larger frames travel in parts of this size */
-    int64_t body_max_bytes;     /* 4 MiB: a post's body, with all of its request */
-    int64_t header_max_bytes;   /* 64 KiB: a source's header */
-    int64_t posts_max;          /* 100 000 at once */
-    int64_t sources_max;        /* 1 000 000 at once, announced or open */
-    int64_t post_sources_max;   /* 65 536 of one post announced and not opened */
-    int64_t post_queue_bytes;   /* 1 MiB of announcements waiting for their client */
-    int64_t connections_max;    /* 10 000 */
+    bool signals;             /* run(): SIGTERM and SIGINT stop it */
+    bool insecure;            /* listen beyond loopback in plain text: CS_EPERM otherwise */
+    int serving_timeout_ms;   /* off: a post, and from their opening each of its sources */
+    int sourcing_timeout_ms;  /* off: silence between two announcements */
+    int accept_timeout_ms;    /* 30 000: an announced source that nobody opens */
+    int write_timeout_ms;     /* off: an open source has frames and the reader takes none */
+    int64_t inline_max_bytes; /* 64 KiB: of an eager source in its announcement, if asked for */
+    int64_t frame_max_bytes;  /* 100 MiB; a larger one fails here, on the sender */
+    int64_t part_bytes;       /* 1 MiB: larger frames travel in parts of this size */
+    int64_t body_max_bytes;   /* 4 MiB: a post's body, with all of its request */
+    int64_t header_max_bytes; /* 64 KiB: a source's header */
+    int64_t posts_max;        /* 100 000 at once */
+    int64_t sources_max;      /* 1 000 000 at once, announced or open */
+    int64_t post_sources_max; /* 65 536 of one post announced and not opened */
+    int64_t post_queue_bytes; /* 1 MiB of announcements waiting for their client */
+    int64_t connections_max;  /* 10 000 */
     int64_t reserved[8];
 };
 
@@ -234,9 +234,9 @@ CS_API cs_err chanserv_listen(chanserv_server *server, const char *addr);
 /* With the real port; NULL past the last. */
 CS_API const char *chanserv_server_addr(const chanserv_server *server, size_t i);
 
-CS_API cs_err chanserv_server_run(chanserv_server *server);  /* until it is stopped: CS_OK */
-CS_API void chanserv_server_stop(chanserv_server *server);   /* any thread, signal handlers too */
-CS_API void chanserv_server_free(chanserv_server *server);   /* see loop.h, FREEING */
+CS_API cs_err chanserv_server_run(chanserv_server *server); /* until it is stopped: CS_OK */
+CS_API void chanserv_server_stop(chanserv_server *server);  /* any thread, signal handlers too */
+CS_API void chanserv_server_free(chanserv_server *server);  /* see loop.h, FREEING */
 CS_API const char *chanserv_server_errmsg(const chanserv_server *server);
 CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
 

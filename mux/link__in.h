@@ -84,7 +84,7 @@ struct mux__addr {
     bool is_unix;
     char host[256]; /* "" : all addresses */
     uint16_t port;
-    char path[sizeof ((struct sockaddr_un *)0)->sun_path];
+    char path[sizeof((struct sockaddr_un *)0)->sun_path];
 };
 cs_err mux__addr_parse(const char *text, struct mux__addr *ret); /* CS_EINVAL */
 

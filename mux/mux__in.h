@@ -103,8 +103,8 @@ struct mux_conn {
     char *authority;
     mux__dial *dial;
     mux__link *link;
-    struct mux_peer no_peer; /* while there is no link */
-    void *h2;                /* nghttp2's session */
+    struct mux_peer no_peer;    /* while there is no link */
+    void *h2;                   /* nghttp2's session */
     void *h2_freed[MUX__FREED]; /* what it freed while it starved: see h2.c */
     int h2_freed_len;
     bool h2_starves;

@@ -10,7 +10,7 @@
 #define MUX_STATS(X)                                                                               \
     X(connections_total, "connections accepted or dialed")                                         \
     X(connections, "connections that stand now")                                                   \
-    X(connections_refused, "connections closed at once: mux_handlers_set_max()")                                                   \
+    X(connections_refused, "connections closed at once: mux_handlers_set_max()")                   \
     X(streams_total, "streams opened, either way")                                                 \
     X(streams, "streams open now")                                                                 \
     X(bytes_in, "bytes read from links")                                                           \
