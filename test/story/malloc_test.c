@@ -37,10 +37,17 @@ static cs_err produce(chanserv_outlet *outlet, cs_bytes *frame, void *state)
     if (p->said == 2 && p->kind % 2 == 0)
         chanserv_outlet_skip(outlet, 3, CHANSERV_GAP_EXPIRED);
     switch (p->said++) {
-    case 0: *frame = cs_str("one"); return CS_OK;
-    case 1: *frame = cs_bytes_of(large, sizeof large); return CS_OK;
-    case 2: *frame = cs_bytes_of(NULL, 0); return CS_OK;
-    default: break;
+    case 0:
+        *frame = cs_str("one");
+        return CS_OK;
+    case 1:
+        *frame = cs_bytes_of(large, sizeof large);
+        return CS_OK;
+    case 2:
+        *frame = cs_bytes_of(NULL, 0);
+        return CS_OK;
+    default:
+        break;
     }
     if (p->kind == 1)
         return chanserv_outlet_fail(outlet, CS_EDATALOSS, "sector %d is gone", 7);
@@ -265,10 +272,8 @@ static void read_with_range(chanserv_feed *feed)
 static chanserv_feed *post(const char *service, int timeout_ms)
 {
     static const cs_pair metadata[] = {{{"who", 3}, {"somebody", 8}}};
-    const struct chanserv_post_options options = {.timeout_ms = timeout_ms,
-                                                  .bucket = {"b", 1},
-                                                  .metadata = metadata,
-                                                  .metadata_len = 1};
+    const struct chanserv_post_options options = {
+        .timeout_ms = timeout_ms, .bucket = {"b", 1}, .metadata = metadata, .metadata_len = 1};
     chanserv_feed *feed;
 
     if (chanserv_lookup_and_post(t.client, service, cs_str("body"), &options, &feed) != CS_OK)

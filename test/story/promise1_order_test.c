@@ -107,8 +107,7 @@ Test(promise1, sources_outlive_the_feed_that_announced_them)
 {
     struct story *s = story_new(NULL, NULL);
     chanserv_feed *feed;
-    chanserv_source *source =
-        story_source(s, (struct plan){.frames = 5000, .bytes = 100}, &feed);
+    chanserv_source *source = story_source(s, (struct plan){.frames = 5000, .bytes = 100}, &feed);
     cs_err err;
 
     story_wants(s->feed_end, CS_DONE);

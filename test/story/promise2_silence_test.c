@@ -45,13 +45,11 @@ Test(promise2, an_error_that_rides_in_the_announcement_is_an_error)
 {
     struct story *s = story_new(NULL, NULL);
     chanserv_feed *feed;
-    chanserv_source *source = story_source(s,
-                                           (struct plan){.frames = 2,
-                                                         .bytes = 9,
-                                                         .last = CS_EPRECOND,
-                                                         .words = "not today",
-                                                         .eager = true},
-                                           &feed);
+    chanserv_source *source = story_source(
+        s,
+        (struct plan){
+            .frames = 2, .bytes = 9, .last = CS_EPRECOND, .words = "not today", .eager = true},
+        &feed);
     cs_err err;
 
     story_ended(&s->plans[0], CS_EPRECOND, "failed"); /* and nobody has opened it */
@@ -64,10 +62,10 @@ Test(promise2, an_error_that_rides_in_the_announcement_is_an_error)
 
 Test(promise2, every_failure_arrives_as_the_one_it_was)
 {
-    static const cs_err ends[] = {
-        CS_ECANCELED, CS_EUNKNOWN, CS_EINVAL,   CS_ETIMEOUT, CS_ENOENT,  CS_EEXIST,
-        CS_EPERM,     CS_ELIMIT,   CS_EPRECOND, CS_EABORTED, CS_ERANGE,  CS_ENOTSUP,
-        CS_EINTERNAL, CS_EUNAVAIL, CS_EDATALOSS, CS_EAUTH};
+    static const cs_err ends[] = {CS_ECANCELED, CS_EUNKNOWN, CS_EINVAL,    CS_ETIMEOUT,
+                                  CS_ENOENT,    CS_EEXIST,   CS_EPERM,     CS_ELIMIT,
+                                  CS_EPRECOND,  CS_EABORTED, CS_ERANGE,    CS_ENOTSUP,
+                                  CS_EINTERNAL, CS_EUNAVAIL, CS_EDATALOSS, CS_EAUTH};
     enum { N = sizeof ends / sizeof *ends };
     struct story *s = story_new(NULL, NULL);
 
@@ -151,8 +149,8 @@ Test(promise2, half_a_frame_is_none)
     const struct chanserv_server_options options = {.part_bytes = 10000};
     struct story *s = story_new(&options, NULL);
     chanserv_feed *feed;
-    chanserv_source *source = story_source(
-        s, (struct plan){.frames = 3, .bytes = 8000000, .parts = 800}, &feed);
+    chanserv_source *source =
+        story_source(s, (struct plan){.frames = 3, .bytes = 8000000, .parts = 800}, &feed);
     cs_bytes frame;
 
     story_wants(chanserv_source_recv(source, &frame), CS_AGAIN);
@@ -420,9 +418,10 @@ Test(promise2, a_stream_that_ends_within_a_frame_of_parts_is_truncated)
 
     script_frame(s, "one", false);
     /* payload "ab", more = true; and then a good end */
-    fake_frame(s->peer, FAKE_DATA, 0, 3, cs_bytes_of("\0\0\0\0\x06\x0a\x02"
-                                                     "ab\x18\x01",
-                                                     11));
+    fake_frame(s->peer, FAKE_DATA, 0, 3,
+               cs_bytes_of("\0\0\0\0\x06\x0a\x02"
+                           "ab\x18\x01",
+                           11));
     fake_headers(s->peer, 3, true, "grpc-status", "0", NULL);
     story_wants(source_of(s, source), CS_EPROTO);
     cr_expect_eq(s->frames, 1);

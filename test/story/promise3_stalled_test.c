@@ -44,8 +44,8 @@ Test(promise3, a_large_frame_counts_as_one)
 {
     struct story *s = story_new(NULL, NULL);
     chanserv_feed *feed;
-    chanserv_source *source = story_source(
-        s, (struct plan){.frames = 3, .bytes = 3 * 1024 * KIB, .parts = 3}, &feed);
+    chanserv_source *source =
+        story_source(s, (struct plan){.frames = 3, .bytes = 3 * 1024 * KIB, .parts = 3}, &feed);
 
     open_all(s);
     cs_loop_advance(s->loop, 60000);
@@ -231,8 +231,8 @@ Test(promise3, memory_of_greedy_readers_stays_within_the_budget_and_comes_back)
                 most = failing_live_bytes();
         }
     /* Each source its own, the budget, and what the connection has between its ends. */
-    cr_expect_leq(most - before, N * (16 + 16 + 8) * KIB + (1024 + 2 * 256 + 512) * KIB,
-                  "%zu", most - before);
+    cr_expect_leq(most - before, N * (16 + 16 + 8) * KIB + (1024 + 2 * 256 + 512) * KIB, "%zu",
+                  most - before);
     for (size_t i = 0; i < N; i++)
         story_wants(story_drain(s, s->sources[i]), CS_DONE);
     cs_loop_settle(s->loop);
@@ -336,9 +336,9 @@ Test(promise3, both_sides_send_megabytes_at_once)
 
     cr_assert_eq(chanserv_serve(s->server, "echo", echo, NULL), CS_OK);
     for (int i = 0; i < 16; i++)
-        cr_assert_eq(chanserv_lookup_and_post(s->client, "echo", story_payload(&what, i), NULL,
-                                              &feeds[i]),
-                     CS_OK);
+        cr_assert_eq(
+            chanserv_lookup_and_post(s->client, "echo", story_payload(&what, i), NULL, &feeds[i]),
+            CS_OK);
     for (int i = 0; i < 16; i++) {
         cr_assert(chanserv_range_source(feeds[i], &source), "%s", chanserv_feed_errmsg(feeds[i]));
         cr_assert_eq(chanserv_source_open(source, 0), CS_OK);

@@ -169,8 +169,8 @@ Test(promise4, an_eager_source_is_asked_for_what_fits_and_not_for_more)
 {
     struct story *s = story_new(NULL, NULL);
     chanserv_feed *feed;
-    chanserv_source *source = story_source(
-        s, (struct plan){.frames = STORY_ENDLESS, .bytes = 100, .eager = true}, &feed);
+    chanserv_source *source =
+        story_source(s, (struct plan){.frames = STORY_ENDLESS, .bytes = 100, .eager = true}, &feed);
     int given = s->plans[0].given;
     cs_err err;
 

@@ -173,8 +173,7 @@ Test(promise5, senders_of_a_channel_hear_that_its_reader_left)
 
 Test(promise5, a_frame_at_the_limit_passes_and_one_byte_more_fails_on_the_sender)
 {
-    const struct chanserv_server_options options = {.frame_max_bytes = 100000,
-                                                    .part_bytes = 4096};
+    const struct chanserv_server_options options = {.frame_max_bytes = 100000, .part_bytes = 4096};
     struct story *s = story_new(&options, NULL);
 
     story_plan(s, (struct plan){.frames = 1, .bytes = 100000, .parts = 25});
@@ -199,9 +198,9 @@ Test(promise5, a_body_over_the_limit_is_refused_before_anything_runs)
     chanserv_feed *feed;
 
     for (size_t len = 900; len < 1002; len += 101) {
-        cr_assert_eq(chanserv_lookup_and_post(s->client, "flood", cs_bytes_of(body, len), NULL,
-                                              &feed),
-                     CS_OK);
+        cr_assert_eq(
+            chanserv_lookup_and_post(s->client, "flood", cs_bytes_of(body, len), NULL, &feed),
+            CS_OK);
         while (chanserv_range_source(feed, &source))
             ;
         story_wants(chanserv_feed_status(feed), len < 1000 ? CS_DONE : CS_ETOOBIG);

@@ -59,9 +59,8 @@ Test(promise6, a_dial_to_nobody_says_so_with_the_first_post)
 /* ---- Deadlines ------------------------------------------------------------------------------- */
 
 static void ends_after(const struct chanserv_server_options *server,
-                       const struct chanserv_client_options *client, int post_ms,
-                       struct plan plan, int seconds, cs_err client_why, cs_err server_why,
-                       const char *reason)
+                       const struct chanserv_client_options *client, int post_ms, struct plan plan,
+                       int seconds, cs_err client_why, cs_err server_why, const char *reason)
 {
     struct story *s = story_new(server, client);
     cs_err err;
@@ -282,10 +281,10 @@ Test(promise6, a_silent_but_living_peer_is_waited_for)
 
 Test(promise6, a_wait_that_nothing_can_end_fails_at_once)
 {
-    const struct chanserv_server_options server = {.net = {.ping_interval_ms = CS_OFF,
-                                                           .stall_timeout_ms = CS_OFF}};
-    const struct chanserv_client_options client = {.net = {.ping_interval_ms = CS_OFF,
-                                                           .stall_timeout_ms = CS_OFF}};
+    const struct chanserv_server_options server = {
+        .net = {.ping_interval_ms = CS_OFF, .stall_timeout_ms = CS_OFF}};
+    const struct chanserv_client_options client = {
+        .net = {.ping_interval_ms = CS_OFF, .stall_timeout_ms = CS_OFF}};
     struct story *s = story_new(&server, &client);
     chanserv_source *source;
     chanserv_feed *feed;

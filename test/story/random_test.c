@@ -14,7 +14,7 @@
 
 enum { FEEDS = 6, READERS = 40, POSTS = 64, PLANS_A_SEED = 300 };
 
-struct asked { /* a post, as the server sees it */
+struct asked {           /* a post, as the server sees it */
     chanserv_post *post; /* NULL: closed */
     size_t left;         /* to announce */
     size_t announced;
@@ -142,9 +142,15 @@ static void act_outlet(void)
     if (!plan->outlet)
         return;
     switch (dice(8)) {
-    case 0: chanserv_outlet_finish(plan->outlet, CS_ERANGE); break;
-    case 1: chanserv_outlet_cancel(plan->outlet, CS_ELIMIT); break;
-    case 2: chanserv_outlet_wake(plan->outlet); break;
+    case 0:
+        chanserv_outlet_finish(plan->outlet, CS_ERANGE);
+        break;
+    case 1:
+        chanserv_outlet_cancel(plan->outlet, CS_ELIMIT);
+        break;
+    case 2:
+        chanserv_outlet_wake(plan->outlet);
+        break;
     default:
         plan->goes = true;
         chanserv_outlet_wake(plan->outlet);
@@ -177,9 +183,9 @@ static void post(void)
         f = c.feeds[i].feed ? f : &c.feeds[i];
     if (!f || c.asked_len == POSTS)
         return;
-    cr_assert_eq(chanserv_lookup_and_post(c.s->client, "chaos", cs_bytes_of(&number, 1), &options,
-                                          &f->feed),
-                 CS_OK);
+    cr_assert_eq(
+        chanserv_lookup_and_post(c.s->client, "chaos", cs_bytes_of(&number, 1), &options, &f->feed),
+        CS_OK);
     f->asked = &c.asked[c.asked_len++];
     f->taken = 0;
 }
@@ -207,8 +213,8 @@ static void judge_feed(const struct answered *f, cs_err err)
     if (err == CS_DONE || (err == CS_EABORTED && a->last == CS_EABORTED))
         cr_assert_eq(f->taken, a->announced, "%zu of %zu announcements", f->taken, a->announced);
     else
-        cr_assert(err == CS_ETIMEOUT || err == CS_EPEER || err == CS_EREFUSED, "feed: %s: %s", cs_strerror(err),
-                  chanserv_feed_errmsg(f->feed));
+        cr_assert(err == CS_ETIMEOUT || err == CS_EPEER || err == CS_EREFUSED, "feed: %s: %s",
+                  cs_strerror(err), chanserv_feed_errmsg(f->feed));
 }
 
 static void take(struct answered *f)
@@ -269,8 +275,10 @@ static void judge(const struct reader *r, cs_err err)
     case CS_ETIMEOUT:
     case CS_EPEER:
     case CS_EREFUSED:
-    case CS_EEXPIRED: break;
-    default: cr_assert_fail("source: %s", chanserv_source_errmsg(r->source));
+    case CS_EEXPIRED:
+        break;
+    default:
+        cr_assert_fail("source: %s", chanserv_source_errmsg(r->source));
     }
 }
 
@@ -312,8 +320,11 @@ static void act_reader(void)
         chanserv_source_close(r->source);
         r->source = NULL;
         break;
-    case 1: chanserv_source_cancel(r->source); break;
-    default: read_some(r);
+    case 1:
+        chanserv_source_cancel(r->source);
+        break;
+    default:
+        read_some(r);
     }
 }
 
@@ -351,13 +362,20 @@ static void act_world(void)
             story_swallow(c.s);
         c.dead = true;
         break;
-    case 2: new_client(); break;
-    case 3: cs_loop_advance(c.s->loop, (int)dice(45000)); break;
+    case 2:
+        new_client();
+        break;
+    case 3:
+        cs_loop_advance(c.s->loop, (int)dice(45000));
+        break;
     case 4:
     case 5:
     case 6:
-    case 7: cs_loop_advance(c.s->loop, (int)dice(2000)); break;
-    default: cs_loop_settle(c.s->loop);
+    case 7:
+        cs_loop_advance(c.s->loop, (int)dice(2000));
+        break;
+    default:
+        cs_loop_settle(c.s->loop);
     }
     if (c.dead && dice(4) == 0)
         new_client();
@@ -368,7 +386,9 @@ static void act(void)
     struct answered *f = &c.feeds[dice(FEEDS)];
 
     switch (dice(16)) {
-    case 0: post(); break;
+    case 0:
+        post();
+        break;
     case 1:
     case 2:
     case 3:
@@ -379,12 +399,21 @@ static void act(void)
         if (f->feed && dice(4) == 0)
             let_go(f);
         break;
-    case 5: act_outlet(); break;
-    case 6: act_post(); break;
-    case 7: act_world(); break;
+    case 5:
+        act_outlet();
+        break;
+    case 6:
+        act_post();
+        break;
+    case 7:
+        act_world();
+        break;
     case 8:
-    case 9: cs_loop_settle(c.s->loop); break;
-    default: act_reader();
+    case 9:
+        cs_loop_settle(c.s->loop);
+        break;
+    default:
+        act_reader();
     }
 }
 
@@ -393,7 +422,8 @@ static void nothing_is_left(void)
     struct chanserv_counters n;
 
     new_client();
-    cs_loop_advance(c.s->loop, 60000); /* the peer that was swallowed is found dead, tickets expire */
+    cs_loop_advance(c.s->loop,
+                    60000); /* the peer that was swallowed is found dead, tickets expire */
     n = story_counters(c.s);
     cr_assert_eq(n.posts, 0);
     cr_assert_eq(n.sources_open, 0);
@@ -456,8 +486,8 @@ static void on_fini(void)
 Test(random, stories_keep_every_promise, .fini = on_fini, .timeout = 300)
 {
     const char *one = getenv("STORY_SEED"), *many = getenv("STORY_SEEDS");
-    static const cs_err ends[] = {CS_DONE,   CS_EDATALOSS, CS_ERANGE,   CS_EPERM,    CS_ELIMIT,
-                                  CS_ECANCELED, CS_ETIMEOUT,  CS_EPEER, CS_EREFUSED, CS_EEXPIRED};
+    static const cs_err ends[] = {CS_DONE,      CS_EDATALOSS, CS_ERANGE, CS_EPERM,    CS_ELIMIT,
+                                  CS_ECANCELED, CS_ETIMEOUT,  CS_EPEER,  CS_EREFUSED, CS_EEXPIRED};
     const uint64_t seeds = many ? strtoull(many, NULL, 10) : 300;
 
     signal(SIGABRT, on_abort);

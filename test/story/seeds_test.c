@@ -287,13 +287,18 @@ static cs_err original_next(chanserv_outlet *outlet, cs_bytes *frame, void *stat
 
     (void)outlet;
     switch (o->said) {
-    case 0: *frame = cs_str("wait for me!"); break;
+    case 0:
+        *frame = cs_str("wait for me!");
+        break;
     case 1:
         cs_timer_set(o->timer, o->after_ms);
         o->said++;
         return CS_AGAIN;
-    case 2: *frame = cs_bytes_of(original_large, sizeof original_large); break;
-    default: return CS_DONE;
+    case 2:
+        *frame = cs_bytes_of(original_large, sizeof original_large);
+        break;
+    default:
+        return CS_DONE;
     }
     o->said++;
     return CS_OK;

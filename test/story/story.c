@@ -150,10 +150,8 @@ static void post_end(chanserv_post *post, cs_err why, void *state)
     cr_assert_leq(s->ends, s->closes, "closed, then end");
 }
 
-static const struct chanserv_post_ops post_ops = {.state_bytes = sizeof(struct kept),
-                                                  .next = post_next,
-                                                  .closed = post_closed,
-                                                  .end = post_end};
+static const struct chanserv_post_ops post_ops = {
+    .state_bytes = sizeof(struct kept), .next = post_next, .closed = post_closed, .end = post_end};
 
 static cs_err flood(chanserv_post *post, cs_bytes body, void *user)
 {

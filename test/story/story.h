@@ -21,9 +21,9 @@ struct plan {
     const char *words; /* of `last`; NULL: none of its own */
     int waits_at;      /* CS_AGAIN before this frame, until `goes`; 0: never */
     bool goes;
-    int gap_at;   /* leaves out `gap` numbers before this frame, or before the end */
-    uint64_t gap; /* 0: leaves out none */
-    int parts;    /* messages that a frame travels in; 0: one */
+    int gap_at;     /* leaves out `gap` numbers before this frame, or before the end */
+    uint64_t gap;   /* 0: leaves out none */
+    int parts;      /* messages that a frame travels in; 0: one */
     cs_err refuses; /* of open() */
     bool eager;
 
