@@ -116,9 +116,9 @@ test_story_SOURCES = \
 	test/story/promise5_pulled_test.c \
 	test/story/promise6_corpse_test.c \
 	test/story/random_test.c \
-	test/story/seeds_test.c \
 	test/story/script.c \
 	test/story/script.h \
+	test/story/seeds_test.c \
 	test/story/story.c \
 	test/story/story.h \
 	test/story/transcript_test.c
