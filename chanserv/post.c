@@ -169,11 +169,11 @@ static enum wire_reason check(chanserv_server *server, mux_stream *stream,
 {
     cs_err err;
 
-    if (!wire_service_name_ok(asked->service)) {
+    if (!wire_service_name_ok(asked->service) || (asked->from > 0 && !asked->channel.present)) {
         server->counters.posts_refused_bad++;
         return WIRE_R_BAD_REQUEST;
     }
-    if (asked->from > 0 || asked->channel.present)
+    if (asked->channel.present)
         return WIRE_R_NO_SESSION;
     if (server->dying)
         return WIRE_R_DRAINING;

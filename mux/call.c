@@ -130,6 +130,26 @@ static void refuse(mux_stream *stream, cs_err status, const char *message)
     mux_stream_finish(stream, status, message);
 }
 
+static bool is_refused(const mux_stream *stream)
+{
+    return stream->big_headers || !stream->is_post || !stream->is_grpc || !stream->what.handler ||
+           stream->bad_coding || stream->bad_timeout;
+}
+
+/* A refusal goes out once the request is here, for a second at most: an answer that ends the call while
+ * its body still comes is followed by RST_STREAM(NO_ERROR), and on that clients lose it (curl 7.88; Envoy
+ * before 2026).  What comes meanwhile is not kept. */
+bool mux__call_waits(mux_stream *stream)
+{
+    enum { PATIENCE_MS = 1000 };
+    if (stream->over || stream->remote_done || stream->impatient || !is_refused(stream))
+        return false;
+    stream->drop_rx = true;
+    if (stream->extra && stream->extra->deadline)
+        return true;
+    return mux__stream_set_deadline(stream, PATIENCE_MS) == CS_OK;
+}
+
 /* RFC 9110, 15.5.16 and 15.5.6 for what is not gRPC; for gRPC always 200 and a status. */
 void mux__call_request_ready(mux_stream *stream)
 {

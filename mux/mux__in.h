@@ -195,6 +195,7 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     bool has_timeout : 1;
     bool bad_timeout : 1;
     bool bad_coding : 1;
+    bool impatient : 1;   /* a refusal has waited long enough for the rest of its request */
     bool big_headers : 1; /* over header_max_bytes; the rest was passed over */
     bool wake_due : 1;    /* woken within a pull that had nothing: asked again in the next turn */
 };
@@ -225,6 +226,7 @@ size_t mux__stream_fill(mux_stream *stream, size_t max, bool *end);
 cs_err mux__call_request_header(mux_stream *stream, cs_bytes name, cs_bytes value);
 cs_err mux__call_answer_header(mux_stream *stream, cs_bytes name, cs_bytes value);
 void mux__call_request_ready(mux_stream *stream); /* accept, or answer what is wrong with it */
+bool mux__call_waits(mux_stream *stream);         /* with that, for the end of the request */
 void mux__call_answer_begins(mux_stream *stream, bool last); /* client: all headers are there */
 void mux__call_ended(mux_stream *stream); /* client: from trailers to why and story */
 void mux__call_reset(mux_stream *stream, uint32_t h2_error);

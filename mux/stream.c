@@ -115,7 +115,7 @@ static void check_truncated(mux_stream *stream)
 static void call(cs_task *task)
 {
     mux_stream *stream = CS_CONTAINER(task, mux_stream, call);
-    if (stream->acceptable) {
+    if (stream->acceptable && !mux__call_waits(stream)) {
         stream->acceptable = false;
         if (!stream->over)
             mux__call_request_ready(stream);
@@ -274,7 +274,13 @@ void mux_stream_cancel(mux_stream *stream, cs_err why)
 
 static void on_deadline(void *user)
 {
-    mux__stream_kill(user, WIRE_R_DEADLINE);
+    mux_stream *stream = user;
+    if (!stream->acceptable) {
+        mux__stream_kill(stream, WIRE_R_DEADLINE);
+        return;
+    }
+    stream->impatient = true; /* mux__call_waits() */
+    mux__stream_post(stream);
 }
 
 cs_err mux__stream_set_deadline(mux_stream *stream, int64_t ms)

@@ -115,6 +115,7 @@ test_story_SOURCES = \
 	test/story/promise4_lazy_test.c \
 	test/story/promise5_pulled_test.c \
 	test/story/promise6_corpse_test.c \
+	test/story/protocol_test.c \
 	test/story/random_test.c \
 	test/story/script.c \
 	test/story/script.h \

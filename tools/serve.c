@@ -185,6 +185,13 @@ static int set_up(struct serve *s)
     return tool_close_stdout("serve", 0);
 }
 
+/* While we are going, one more signal (as timeout(1) sends, to us and to our group) changes nothing:
+ * this is what run() puts back when it returns. */
+static void on_second_signal(int number)
+{
+    (void)number;
+}
+
 static void let_signals_in(void *user)
 {
     pthread_sigmask(SIG_UNBLOCK, user, NULL);
@@ -202,6 +209,8 @@ static int serve(struct serve *s)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGTERM, on_second_signal);
+    signal(SIGINT, on_second_signal);
     code = set_up(s);
     if (code != 0)
         return code;

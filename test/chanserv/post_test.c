@@ -185,7 +185,7 @@ Test(post, of_a_session_is_refused_because_there_is_none)
     struct raw_call *a = raw_post_with(&from, 0), *b = raw_post_with(&channel, 0);
 
     cs_loop_settle(raw.loop);
-    raw_ended(a, CS_EPRECOND, "no-session", "FAILED_PRECONDITION");
+    raw_ended(a, CS_EINVAL, "bad-request", "INVALID_ARGUMENT"); /* `from` goes with a channel */
     raw_ended(b, CS_EPRECOND, "no-session", "FAILED_PRECONDITION");
     cr_assert_eq(raw_counters().posts_total, 0);
 }

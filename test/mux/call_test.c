@@ -325,7 +325,7 @@ Test(call, the_spellings_of_grpc_are_accepted)
 
 static void request_with(const char *name, const char *value)
 {
-    fake_headers(peer, 1, false, ":method", "POST", ":scheme", "http", ":path", TALK_METHOD,
+    fake_headers(peer, 1, true, ":method", "POST", ":scheme", "http", ":path", TALK_METHOD,
                  ":authority", "fake", "te", "trailers", "content-type", "application/grpc", name,
                  value, NULL);
 }
@@ -357,6 +357,26 @@ Test(call, a_request_with_too_many_fields_is_refused)
     request_with("long", "01234567890123456789012345678901234567890123456789012345678901234567890"
                          "01234567890123456789012345678901234567890123456789012345678901234567890");
     expect_said("grpc-status=8");
+    cr_assert_eq(t.accepted, 0);
+    leave();
+}
+
+Test(call, a_refusal_waits_for_the_rest_of_its_request_but_not_for_ever)
+{
+    serve_a_fake(NULL);
+    for (int id = 1; id <= 3; id += 2)
+        fake_headers(peer, id, false, ":method", "POST", ":scheme", "http", ":path", "/no/such",
+                     ":authority", "fake", "te", "trailers", "content-type", "application/grpc",
+                     NULL);
+    talk_settle(&t);
+    cr_assert_null(strstr(fake_said(peer), "grpc-status=12"), "%s", fake_said(peer));
+    fake_message(peer, 1, "the rest", true);
+    expect_said("HEADERS 1 end :status=200 content-type=application/grpc grpc-status=12");
+    cr_assert_null(strstr(fake_said(peer), "RST_STREAM 1"));
+    cr_assert_null(strstr(fake_said(peer), "HEADERS 3"));
+    cs_loop_advance(t.loop, 1000);
+    expect_said("HEADERS 3 end :status=200 content-type=application/grpc grpc-status=12");
+    expect_said("RST_STREAM 3 0");
     cr_assert_eq(t.accepted, 0);
     leave();
 }

@@ -167,6 +167,7 @@ Test(stream, an_unknown_method_is_unimplemented)
     c->talk = &t;
     cr_assert_eq(mux_stream_open(t.conn, "/test.Talk/Nothing", NULL, &talk_ops, c, &c->stream),
                  CS_OK);
+    side_finish(c, CS_OK);
     talk_settle(&t);
     expect_end(c, CS_ENOTSUP);
     cr_assert_str_eq(c->errmsg, "UNIMPLEMENTED: unknown method /test.Talk/Nothing");

@@ -460,6 +460,10 @@ static void tell(uint64_t seed)
         for (size_t i = 0; i < READERS; i++) /* the end comes as it finds them */
             if (c.readers[i].source && !c.readers[i].feed)
                 chanserv_source_close(c.readers[i].source);
+    if (dice(3) == 0) {
+        chanserv_server_free(c.s->server);
+        c.s->server = NULL;
+    }
     story_free(c.s);
     for (size_t i = 0; i < c.asked_len; i++)
         cr_assert(c.asked[i].closes == c.asked[i].ends && c.asked[i].ends <= 1);
