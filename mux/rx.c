@@ -16,7 +16,7 @@
 enum {
     LONG = 2 * 1024, /* a shorter message can just wait: less than a quarter of a window */
     FIRST_GRANT = 1024 * 1024, /* what a prefix alone may make us allocate */
-    SMALL_SHARE = 4,           /* a quarter of its block or less is copied out */
+    SMALL_SHARE = 4,           /* a message of a quarter of its block or less is kept by copying */
     SETTLED_MIN = 512,         /* into blocks of this size, doubling to */
     SETTLED_MAX = 16 * 1024
 };
@@ -311,26 +311,49 @@ static bool settle_one(struct mux_rx *rx, struct mux_segment *s, const struct mu
     return true;
 }
 
+/* Does this rx hold less than three quarters of what the segment's block keeps alive?  Segments of one block
+ * follow each other. */
+static bool pins_too_much(const struct mux_segment *s)
+{
+    size_t len = 0;
+    for (const struct mux_segment *t = s; t && t->block == s->block; t = t->next)
+        len += share(t);
+    return len < s->block->size * 3 / 4;
+}
+
+/* Behind the one before, if there is room; answers that one, or NULL. */
+static struct mux_segment *join(struct mux_rx *rx, struct mux_segment *before,
+                                struct mux_segment *s)
+{
+    if (!before || spare(before) < share(s))
+        return NULL;
+    uint8_t *bytes = cs_block_bytes(before->block);
+    memcpy(bytes + (before->end - bytes), s->at, share(s));
+    before->end += share(s);
+    before->next = s->next;
+    if (!s->next)
+        rx->last = before;
+    segment_free(s);
+    return before;
+}
+
 void mux_rx_settle(struct mux_rx *rx)
 {
-    struct mux_segment *before = NULL, *s = rx->first;
-    while (s) {
-        struct mux_segment *next = s->next;
-        if (!s->own && share(s) < s->block->size / SMALL_SHARE) {
-            if (before && spare(before) >= share(s)) {
-                memcpy(cs_block_bytes(before->block) +
-                           (before->end - cs_block_bytes(before->block)),
-                       s->at, share(s));
-                before->end += share(s);
-                before->next = next;
-                if (!next)
-                    rx->last = before;
-                segment_free(s);
-                s = before;
-            } else if (!settle_one(rx, s, before))
-                return;
+    const cs_block *block = NULL;
+    struct mux_segment *before = NULL, *next;
+    bool move_out = false;
+    for (struct mux_segment *s = rx->first; s; before = s, s = next) {
+        next = s->next;
+        if (s->own)
+            continue;
+        if (s->block != block) {
+            block = s->block;
+            move_out = pins_too_much(s);
         }
-        before = s;
-        s = next;
+        struct mux_segment *joined = move_out ? join(rx, before, s) : NULL;
+        if (joined)
+            s = joined;
+        else if (move_out && !settle_one(rx, s, before))
+            return;
     }
 }
