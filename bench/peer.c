@@ -7,6 +7,7 @@
  * w1, w2  one source without end        w3  1,000 sources x 1,000 frames
  * w4      open, two frames, end         w5  posts of 100 sources x 10 frames
  * w6      idle open sources             w7  ping-pong: a post, and its answer inline
+ * w3-stalled  w3 beside one more source that is open, full and never read
  *
  * All content is checked: a frame is one of a few patterns, by its number.  BENCH_CORRUPT=1 makes the
  * server flip one byte, and the client must notice. */
@@ -382,6 +383,17 @@ static void idle(void)
 
 /* ---- One workload ---------------------------------------------------------------------------- */
 
+/* A source without end that is opened, and from which nothing is taken. */
+static void stall_one(void)
+{
+    chanserv_feed *feed;
+    chanserv_source *src;
+    if (chanserv_lookup_and_post(b.client, "flows", cs_str("1 0 64"), NULL, &feed) != CS_OK ||
+        !chanserv_range_source(feed, &src) || chanserv_source_open(src, 0) != CS_OK)
+        wrong("no source to stall");
+    wait_ms(100);
+}
+
 static void plan(const char *sources, const char *frames)
 {
     service = "flows";
@@ -404,6 +416,8 @@ static void run(void)
         b.count_frames = true;
         b.want = (uint64_t)W3_STREAMS * W3_MSGS;
         plan("1000", "1000");
+        if (!strcmp(b.arg, "stalled"))
+            stall_one();
         meter_start(&b.m);
     } else if (!strcmp(w, "w4")) {
         b.in_flight_max = strtoul(b.arg, NULL, 10);
