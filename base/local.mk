@@ -16,6 +16,8 @@ libbase_la_SOURCES = \
 	base/map.h \
 	base/mem.c \
 	base/mem.h \
+	base/pool.c \
+	base/pool__in.h \
 	base/ref.c \
 	base/ref.h \
 	base/select.c \

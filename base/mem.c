@@ -1,5 +1,6 @@
 /* mem -- the allocator behind everything, text and bytes that grow, random bytes, the log. */
 #include "base/mem.h"
+#include "base/pool__in.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -38,6 +39,11 @@ void cs_set_allocator(const struct cs_allocator *allocator)
     bool whole = allocator && allocator->alloc && allocator->realloc && allocator->free;
 
     memory = whole ? *allocator : system_allocator;
+}
+
+bool cs__mem_is_system(void)
+{
+    return memory.alloc == system_allocator.alloc;
 }
 
 void *cs_alloc(size_t size)

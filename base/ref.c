@@ -1,17 +1,24 @@
 /* ref -- counted blocks and the references into them. */
 #include "base/ref.h"
 #include "base/mem.h"
+#include "base/pool__in.h"
 
 static cs_block *block_with(size_t behind, size_t size)
 {
-    size_t head = cs_round_up(sizeof(cs_block));
-    cs_block *block = behind <= SIZE_MAX - head ? cs_alloc(head + behind) : NULL;
+    size_t cap = cs_round_up(sizeof(cs_block));
+    cs_block *block;
 
+    if (behind > SIZE_MAX - cap)
+        return NULL;
+    cap += behind;
+    block = cs__pool_take(cap, &cap);
+    if (!block)
+        block = cs_alloc(cap);
     if (!block)
         return NULL;
     atomic_init(&block->refs, 1);
     block->release = NULL;
-    block->user = NULL;
+    block->u.cap = cap;
     block->size = size;
     return block;
 }
@@ -28,7 +35,9 @@ void cs_block_drop(cs_block *block)
     if (!block || atomic_fetch_sub_explicit(&block->refs, 1, memory_order_acq_rel) != 1)
         return;
     if (block->release)
-        block->release(block->user);
+        block->release(block->u.user);
+    else if (cs__pool_give(block, block->u.cap))
+        return;
     cs_free(block);
 }
 
@@ -65,7 +74,7 @@ cs_err cs_ref_wrap(cs_bytes bytes, void (*release)(void *user), void *user, cs_r
     if (!block)
         return CS_ENOMEM;
     block->release = release;
-    block->user = user;
+    block->u.user = user;
     *ret = (cs_ref){bytes, block};
     return CS_OK;
 }

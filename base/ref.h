@@ -12,7 +12,10 @@
 struct cs_block {
     atomic_uint refs;
     void (*release)(void *user); /* NULL: the bytes follow the block itself */
-    void *user;
+    union {
+        void *user; /* what release() gets */
+        size_t cap; /* of a block of ours: the memory, with this head */
+    } u;
     size_t size; /* bytes that this block keeps alive */
 };
 

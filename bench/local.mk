@@ -6,4 +6,5 @@ noinst_PROGRAMS += \
 noinst_HEADERS = \
 	bench/bench.h
 # files: bench/**/* !bench/*.c !bench/*.h !bench/local.mk
-EXTRA_DIST +=
+EXTRA_DIST += \
+	bench/stalled

@@ -2,6 +2,7 @@
 #include "mux/out__in.h"
 
 #include "base/mem.h"
+#include "base/ref.h"
 
 void mux__chunk_drop(mux__chunk *chunk)
 {
@@ -13,8 +14,10 @@ void mux__chunk_drop(mux__chunk *chunk)
 
 bool mux__out_ready(struct mux__out *out)
 {
-    if (!out->copies)
-        out->copies = cs_alloc(MUX__OUT_COPIES);
+    if (!out->copies_in) {
+        out->copies_in = cs_block_new(MUX__OUT_COPIES);
+        out->copies = out->copies_in ? cs_block_bytes(out->copies_in) : NULL;
+    }
     return out->copies;
 }
 
@@ -31,7 +34,8 @@ void mux__out_reset(struct mux__out *out)
     out->len = out->at = 0;
     out->bytes = out->copied = 0;
     /* An idle connection keeps no buffer. */
-    cs_free(out->copies);
+    cs_block_drop(out->copies_in);
+    out->copies_in = NULL;
     out->copies = NULL;
 }
 

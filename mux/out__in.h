@@ -33,7 +33,8 @@ struct mux__out {
     mux__chunk *hold[MUX__OUT_IOV]; /* what iov[i] points into; NULL: the copies */
     int len, at;                    /* at .. len are still to be written */
     size_t bytes;                   /* in them */
-    uint8_t *copies;
+    cs_block *copies_in;
+    uint8_t *copies; /* its bytes */
     size_t copied;
 };
 

@@ -41,6 +41,7 @@ test_base_SOURCES = \
 	test/base/loop_test.c \
 	test/base/map_test.c \
 	test/base/mem_test.c \
+	test/base/pool_test.c \
 	test/base/ref_test.c \
 	test/base/timer_test.c \
 	test/base/trace_test.c \
