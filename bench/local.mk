@@ -7,4 +7,4 @@ noinst_HEADERS = \
 	bench/bench.h
 # files: bench/**/* !bench/*.c !bench/*.h !bench/local.mk
 EXTRA_DIST += \
-	bench/stalled
+	bench/stalled.sh
