@@ -191,7 +191,11 @@ static enum wire_reason check(chanserv_server *server, mux_stream *stream,
         server->counters.posts_refused_limit++;
         return WIRE_R_LIMIT;
     }
-    return server->dying ? WIRE_R_DRAINING : WIRE_NO_REASON; /* the hook may have freed it */
+    if (server->dying) /* the hook may have freed it, */
+        return WIRE_R_DRAINING;
+    *ret = cs_names_get(&server->services, asked->service); /* or taken the service away */
+    server->counters.posts_refused_no_service += !*ret;
+    return *ret ? WIRE_NO_REASON : WIRE_R_NO_SERVICE;
 }
 
 /* Everything that may fail, before the function is called. */

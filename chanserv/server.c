@@ -58,7 +58,7 @@ static void resolve(struct chanserv_server_options *o)
 static bool options_ok(const struct chanserv_server_options *o)
 {
     for (size_t i = 0; i < sizeof o->reserved / sizeof *o->reserved; i++) {
-        if (o->reserved[i])
+        if (o->reserved[i] || o->net.reserved[i])
             return false;
     }
     return true;

@@ -26,27 +26,48 @@ static void node_of(const chanserv_server *server, char *to, size_t len)
     snprintf(to, len, "%s%s", host[0] ? host : "localhost", port ? port : "");
 }
 
+/* All names, with their bytes behind them: the hook may serve and unserve while it is asked. */
+static cs_bytes *names_copy(const chanserv_server *server, size_t *ret)
+{
+    const struct chanserv__service *service;
+    size_t at = 0, bytes = 0, n = 0;
+    cs_bytes *names;
+    void *value;
+    char *to;
+
+    while (cs_names_each(&server->services, &at, &value)) {
+        service = value;
+        bytes += service->name_len;
+    }
+    names = cs_alloc(server->services.len * sizeof *names + bytes);
+    if (!names)
+        return NULL;
+    to = (char *)(names + server->services.len);
+    for (at = 0; cs_names_each(&server->services, &at, &value); n++) {
+        service = value;
+        memcpy(to, service->name, service->name_len);
+        names[n] = cs_bytes_of(to, service->name_len);
+        to += service->name_len;
+    }
+    *ret = n;
+    return names;
+}
+
 static cs_err list_send(struct watcher *w)
 {
     chanserv_server *server = w->call.server;
     struct wire_services list = {.draining = server->dying};
-    struct chanserv__service *service;
-    size_t at = 0, len;
+    size_t all = 0, len;
     char node[512];
     uint8_t *msg;
-    void *value;
     cs_err err;
 
-    list.names = cs_alloc(server->services.len * sizeof *list.names);
+    list.names = names_copy(server, &all);
     if (!list.names)
         return CS_ENOMEM;
-    while (cs_names_each(&server->services, &at, &value)) {
-        cs_bytes name;
-
-        service = value;
-        name = cs_bytes_of(service->name, service->name_len);
-        if (chanserv__authorise(server, CHANSERV_LIST, name, w->stream) == CS_OK)
-            list.names[list.names_len++] = name;
+    for (size_t i = 0; i < all; i++) {
+        if (chanserv__authorise(server, CHANSERV_LIST, list.names[i], w->stream) == CS_OK)
+            list.names[list.names_len++] = list.names[i];
     }
     node_of(server, node, sizeof node);
     list.node = cs_str(node);
@@ -67,8 +88,8 @@ static void pull(mux_stream *stream, void *state)
 
     if (!w->stale || mux_stream_room(stream) == 0)
         return;
+    w->stale = false; /* unless the hook changes what there is */
     err = list_send(w);
-    w->stale = false;
     if (err == CS_ENOMEM)
         chanserv__refuse(stream, WIRE_R_LIMIT, "out of memory");
 }

@@ -95,10 +95,11 @@ Test(server, an_address_has_its_real_port)
 
 Test(server, options_with_reserved_set_are_misuse)
 {
-    struct chanserv_server_options o = {.reserved = {[7] = 1}};
+    struct chanserv_server_options o = {.reserved = {[7] = 1}}, net = {.net.reserved = {[7] = 1}};
     chanserv_server *server = NULL;
 
     cr_assert_eq(chanserv_server_new(NULL, &o, &server), CS_EMISUSE);
+    cr_assert_eq(chanserv_server_new(NULL, &net, &server), CS_EMISUSE);
     cr_assert_null(server);
 }
 
@@ -215,6 +216,50 @@ Test(services_hook, are_those_that_the_caller_may_post_to)
     cr_assert_eq(chanserv_serve(raw.server, "a", nothing, NULL), CS_OK);
     cr_assert_eq(chanserv_serve(raw.server, "b", nothing, NULL), CS_OK);
     raw_heard(list_services(), "(a,)");
+}
+
+/* Takes away the service that it is asked about, and serves many others. */
+static cs_err restless(const struct chanserv_request *request, void *user)
+{
+    static int served;
+    char name[32];
+
+    (void)user;
+    snprintf(name, sizeof name, "%.*s", CS_FMT(request->service));
+    if (chanserv_unserve(raw.server, name) != CS_OK || served > 0)
+        return CS_OK;
+    for (; served < 40; served++) {
+        snprintf(name, sizeof name, "new%d", served);
+        cr_assert_eq(chanserv_serve(raw.server, name, nothing, NULL), CS_OK);
+    }
+    return CS_OK;
+}
+
+static void up_restless(void)
+{
+    struct chanserv_server_options o = {.authorise = restless};
+
+    raw_up(&o);
+}
+
+TestSuite(services_restless, .init = up_restless, .fini = raw_down);
+
+Test(services_restless, may_change_while_the_hook_is_asked_for_the_list)
+{
+    struct raw_call *c;
+
+    cr_assert_eq(chanserv_serve(raw.server, "a", nothing, NULL), CS_OK);
+    c = list_services();
+    cr_assert_eq(strncmp(c->heard, "(a,)(", 5), 0, "what changed meanwhile is told: %s", c->heard);
+    raw_runs(c);
+}
+
+Test(services_restless, a_post_whose_service_the_hook_takes_away_is_refused)
+{
+    cr_assert_eq(chanserv_serve(raw.server, "a", nothing, NULL), CS_OK);
+    raw_ended(raw_post("a", ""), CS_ENOENT, "no-service", "NOT_FOUND");
+    cr_assert_eq(raw_counters().posts_refused_no_service, 1);
+    cr_assert_eq(raw_counters().posts_total, 0);
 }
 
 /* ---- Being freed ---------------------------------------------------------------------------- */
