@@ -99,8 +99,12 @@ static void end_all(chanserv_client *client)
 
     while ((link = cs_list_first(&client->feeds)))
         chanserv__line_close(CS_CONTAINER(link, struct chanserv__line, link));
-    for (link = cs_list_first(&client->kept); link; link = cs_list_next(&client->kept, link))
-        chanserv__line_cancel(CS_CONTAINER(link, struct chanserv__line, link));
+    for (link = cs_list_first(&client->kept); link; link = cs_list_next(&client->kept, link)) {
+        struct chanserv__line *line = CS_CONTAINER(link, struct chanserv__line, link);
+        chanserv__line_cancel(line);
+        if (line->started) /* its end() comes now: what was left unread shall not wait for a loop */
+            chanserv__line_told(line);
+    }
     while ((link = cs_list_first(&client->sets)))
         chanserv__set_orphan(link);
 }

@@ -158,8 +158,8 @@ struct chanserv_source_ops {
     void (*end)(chanserv_source *source, cs_err why, void *state);
     void (*reserved[4])(void);
 };
-/* Starting a source opens it.  CS_EMISUSE on a client with a thread of its own, or started
- * before. */
+/* Starting a source opens it.  CS_EMISUSE on a client with a thread of its own or that is freed,
+ * or started before. */
 CS_API cs_err chanserv_feed_start(chanserv_feed *feed, const struct chanserv_feed_ops *ops,
                                   void *state);
 CS_API cs_err chanserv_source_start(chanserv_source *source, const struct chanserv_source_ops *ops,

@@ -114,7 +114,8 @@ void chanserv__line_news(struct chanserv__line *line)
 
 cs_err chanserv__line_start(struct chanserv__line *line, size_t state_bytes, void *state)
 {
-    if (line->client->shared || line->started || line->closed || line->watcher)
+    if (line->client->shared || line->client->freed || line->started || line->closed ||
+        line->watcher)
         return CS_EMISUSE;
     if (state_bytes) {
         void *copy = cs_zalloc(state_bytes);

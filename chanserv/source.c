@@ -241,6 +241,10 @@ cs_err chanserv_source_open(chanserv_source *source, uint64_t from)
 
     chanserv__enter(client_of(source));
     if (!source->line.opened && !source->line.closed) {
+        /* What rode whole in its announcement is refused here, as the server would. */
+        if (source->line.over && source->line.status == CS_DONE &&
+            from > chanserv__frame_after(source))
+            chanserv__line_fail(&source->line, CS_ERANGE, "there is no such frame");
         chanserv__frame_skip(source, from);
         chanserv__source_ask(source);
         err = CS_OK;

@@ -431,6 +431,45 @@ Test(source, started_with_inline_frames_is_told_of_them)
     fake_end(&f);
 }
 
+Test(source, that_was_whole_in_its_announcement_has_no_frame_beyond)
+{
+    struct wire_frame frame = {.kind = WIRE_PAYLOAD, .payload = cs_str("inline")};
+    const struct wire_announcement a = {
+        .frames = &frame, .frames_len = 1, .end = {.present = true, .code = 0}};
+    const cs_err want[] = {CS_DONE, CS_ERANGE};
+
+    for (uint64_t i = 0; i < 2; i++) {
+        chanserv_source *source;
+
+        fake_begin(&f, NULL);
+        feed = fake_post(&f, "eager");
+        fake_announce_full(&f, &a);
+        cr_assert_eq(chanserv_feed_recv(feed, &source), CS_OK);
+        cr_expect_eq(chanserv_source_open(source, 1 + i), CS_OK);
+        cr_expect_eq(recv_err(source), want[i]);
+        cr_expect_eq(chanserv_source_status(source), want[i]);
+        cr_expect_eq(f.opens_len, 0);
+        fake_end(&f);
+    }
+}
+
+Test(source, that_is_kept_and_left_unread_is_told_its_end_when_the_client_is_freed)
+{
+    struct log log = {.what = LEAVE};
+    chanserv_source *source = chanserv_source_keep(started(&log)), *idle;
+    fake_frame(&f, 0, "a");
+    cr_expect_eq(log.readable, 1);
+    idle = chanserv_source_keep(fake_source(&f, feed, 1));
+    fake_end(&f);
+    cr_expect_eq(log.end, 1, "when client_free() returns");
+    cr_expect_eq(log.why, CS_ECANCELED);
+    cr_expect_eq(recv_err(source), CS_ECANCELED);
+    cr_expect_eq(chanserv_source_start(idle, &ops, &log), CS_EMISUSE, "nobody would call it");
+    chanserv_source_close(source);
+    chanserv_source_close(idle);
+    cr_expect_eq(log.end, 1, "exactly once");
+}
+
 Test(source, copies_its_state)
 {
     static const struct chanserv_source_ops copied = {
