@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 /* How many announcements are made before others get their turn. */
-enum { ANNOUNCE_AT_ONCE = 64 };
+enum { ANNOUNCE_AT_ONCE = 64, EAGER_SIZE_MAX = 4096 };
 
 struct gen_asked {
     uint64_t sources, frames, size, delay_ms, status, eager;
@@ -132,6 +132,10 @@ static cs_err gen_parse(chanserv_post *post, cs_bytes body, struct gen_asked *as
                 (unsigned long long)known[k].max, (int)pair.value.len,
                 pair.value.len ? (const char *)pair.value.base : "");
     }
+    /* An eager source has its first frame in memory before anybody opens it. */
+    if (asked->eager && asked->size > EAGER_SIZE_MAX)
+        return chanserv_post_fail(post, CS_EINVAL, "gen: an eager source has frames of %d at most",
+                                  EAGER_SIZE_MAX);
     return CS_OK;
 }
 

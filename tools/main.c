@@ -1,7 +1,9 @@
 /* chanserv(1) -- the command: a table of subcommands, a file each. */
 #include "tools/tool.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 static const struct tool_command *const commands[] = {&tool_serve, &tool_post};
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -50,11 +52,22 @@ static int help(int argc, char **argv)
     return command ? tool_help(command) : tool_usage(NULL, "there is no command '%s'", argv[1]);
 }
 
+/* Who closed them for us wants no output; but a socket of ours that got the number would get it.
+ * Opened the wrong way round, so that using them fails as before. */
+static void hold_standard_files(void)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)!open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct tool_command *command;
     const char *name = argc > 1 ? argv[1] : "";
 
+    hold_standard_files();
     /* Whom we write to may leave: write() tells. */
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2) {

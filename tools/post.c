@@ -190,13 +190,16 @@ static void *listen_to_signals(void *user)
 {
     struct post *p = user;
     sigset_t set;
-    int which;
+    int which, before;
 
     interrupt_set(&set);
     if (sigwait(&set, &which) != 0)
         return NULL;
     atomic_store(&p->signalled, which);
+    /* Cancelled in a write() in there it would leave the client locked. */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     chanserv_feed_cancel(p->feed);
+    pthread_setcancelstate(before, NULL);
     /* Who interrupts twice does not want to wait for whoever reads our output. */
     if (sigwait(&set, &which) == 0)
         _exit(TOOL_SIGNAL + which);
@@ -320,7 +323,8 @@ static int start(struct post *p)
     if (err == CS_OK)
         err = chanserv_lookup_and_post(p->client, p->service, p->body, &asked, &p->feed);
     if (err == CS_EMISUSE)
-        return tool_usage("post", "'%s' is no name of a service, or a --metadata has a bad name",
+        return tool_usage("post",
+                          "'%s' is no name of a service, or a --metadata has a bad name or value",
                           p->service);
     if (err == CS_OK)
         err = chanserv_set_new(p->client, &p->set);
@@ -339,8 +343,10 @@ static int run(int argc, char **argv)
     bool done;
     int code = parse(&p, argc, argv, &done);
 
-    if (done)
+    if (done) {
+        free(p.body_owned);
         return code;
+    }
     tool_log_to_stderr(p.verbose ? CS_DEBUG : CS_WARN);
     p.print.chatty = p.verbose || isatty(STDOUT_FILENO);
     setvbuf(stdout, NULL, _IOFBF, OUTPUT_BUFFER);

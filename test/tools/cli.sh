@@ -146,6 +146,13 @@ timeout 30 "$tool" post "$tcp" gen 'sources=3&frames=100000000' 2> "$scratch/err
 codes=${PIPESTATUS[*]}
 [ "$codes" = "0 0" ] && [ ! -s "$scratch/err" ]
 verdict $? "$scratch/err" "a reader that has seen enough ends it quietly ($codes)"
+input=$scratch runs 74 "a body that cannot be read" post "$tcp" echo -
+has err "read standard input: " "and it is said why"
+"$tool" post "$unix" echo x <&- >&- 2> "$scratch/err"
+[ $? -eq 74 ]
+verdict $? "$scratch/err" "without standard input and output nothing goes to a socket of ours"
+has err "write standard output: Bad file descriptor" "and it is said why"
+runs 19 "an eager source of gen is small" post "$tcp" gen 'size=4097&eager=1'
 "$tool" post "$tcp" echo x > /dev/full 2> "$scratch/err"
 [ $? -eq 74 ]
 verdict $? "$scratch/err" "output that cannot be written is 74"
