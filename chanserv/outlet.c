@@ -9,6 +9,10 @@
 /* Below this a copy into the stream's queue costs less than carrying a reference. */
 enum { REF_MIN = 4096 };
 
+/* Frames are numbered up to here: a number that wrapped around would make no sense to the reader,
+ * and in an announcement it would take the sources beside it along. */
+#define NUMBER_MAX ((uint64_t)INT64_MAX)
+
 cs_err chanserv__outlet_ask(chanserv_outlet *o, cs_ref *frame)
 {
     void *state = chanserv__outlet_state(o);
@@ -251,7 +255,8 @@ void chanserv_outlet_wake(chanserv_outlet *o)
 
 cs_err chanserv_outlet_number(chanserv_outlet *o, uint64_t seq)
 {
-    if (!(o->flags & CHANSERV__OPENING) || o->flags & CHANSERV__GIVEN || seq < o->next)
+    if (!(o->flags & CHANSERV__OPENING) || o->flags & CHANSERV__GIVEN || seq < o->next ||
+        seq > NUMBER_MAX)
         return CS_EMISUSE;
     /* The reader counts from the number it asked for; what is not there any more is a gap. */
     o->gap = seq - o->next;
@@ -267,7 +272,13 @@ void chanserv_outlet_skip(chanserv_outlet *o, uint64_t count, enum chanserv_gap 
 {
     if (count == 0 || o->life == CHANSERV__OVER || o->flags & (CHANSERV__LAST | CHANSERV__CUT))
         return;
-    o->gap = count > UINT64_MAX - o->gap ? UINT64_MAX : o->gap + count;
+    if (o->next > NUMBER_MAX || count > NUMBER_MAX - o->next ||
+        o->gap > NUMBER_MAX - o->next - count) {
+        chanserv_outlet_finish(
+            o, chanserv_outlet_fail(o, CS_EMISUSE, "it left out more frames than have numbers"));
+        return;
+    }
+    o->gap += count;
     o->gap_why = (uint8_t)why;
     o->flags |= CHANSERV__GAP;
     poke(o);

@@ -5,7 +5,8 @@
  *   .  CS_AGAIN     _  an empty frame       !  a failure, with words
  *   3  skip 3 numbers (overflow)            L  a frame of 100 bytes
  *   M  a frame of 4,000 bytes               H  a frame of 60,000
- *   C  cancel from inside                   F  finish from inside, then a frame */
+ *   C  cancel from inside                   F  finish from inside, then a frame
+ *   8  skip more numbers than there are */
 struct script {
     const char *at;
     bool by_ref;
@@ -34,6 +35,9 @@ static cs_err script_next(chanserv_outlet *o, cs_bytes *frame, void *state)
             return chanserv_outlet_fail(o, CS_EDATALOSS, "the %s is torn", "tape");
         case '3':
             chanserv_outlet_skip(o, 3, CHANSERV_GAP_OVERFLOW);
+            break;
+        case '8':
+            chanserv_outlet_skip(o, UINT64_MAX, CHANSERV_GAP_OVERFLOW);
             break;
         case 'L':
             *frame = cs_bytes_of(large, sizeof large);
@@ -205,6 +209,14 @@ Test(outlet, a_gap_goes_out_while_the_producer_sleeps)
     chanserv_outlet_wake(the_outlet);
     cs_loop_settle(raw.loop);
     raw_heard(c, "a|<3:1><2:3>b|");
+}
+
+Test(outlet, a_gap_larger_than_numbers_are_is_a_bug_of_its_own_source)
+{
+    struct raw_call *c = run("a38");
+
+    raw_heard(c, "a|<3:1>");
+    raw_ended(c, CS_EINTERNAL, "", "INTERNAL: it left out more frames than have numbers");
 }
 
 Test(outlet, a_gap_goes_before_the_end)
