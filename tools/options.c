@@ -1,4 +1,5 @@
 /* options -- values as people type them, and how the tool answers wrong ones. */
+#include "tools/print.h"
 #include "tools/tool.h"
 
 #include <errno.h>
@@ -72,11 +73,17 @@ bool tool_query_next(cs_bytes *rest, cs_pair *ret)
 
 /* ---- Talking -------------------------------------------------------------------------------- */
 
+/* The words may be a stranger's: whatever they are they stay one line, and move no cursor. */
 static void complain(const char *command, const char *format, va_list args)
 {
+    char *text = NULL;
+
+    if (vasprintf(&text, format, args) < 0)
+        text = NULL;
     fprintf(stderr, "chanserv%s%s: ", command ? " " : "", command ? command : "");
-    vfprintf(stderr, format, args);
+    print_line(stderr, cs_str(text ? text : "out of memory"));
     fputc('\n', stderr);
+    free(text);
 }
 
 void tool_complain(const char *command, const char *format, ...)
@@ -120,7 +127,9 @@ static void to_stderr(cs_level level, const char *room, const char *line, void *
 {
     (void)level;
     (void)user;
-    fprintf(stderr, "chanserv: %s: %s\n", room, line);
+    fprintf(stderr, "chanserv: %s: ", room);
+    print_line(stderr, cs_str(line));
+    fputc('\n', stderr);
 }
 
 void tool_log_to_stderr(cs_level up_to)

@@ -152,6 +152,8 @@ has err "read standard input: " "and it is said why"
 [ $? -eq 74 ]
 verdict $? "$scratch/err" "without standard input and output nothing goes to a socket of ours"
 has err "write standard output: Bad file descriptor" "and it is said why"
+runs 19 "words of a stranger with control characters" post "$tcp" gen $'a\e[2J\nb'
+has err "gen: 'a\\x1b[2J\\x0ab' is none" "are one line that moves no cursor"
 runs 19 "an eager source of gen is small" post "$tcp" gen 'size=4097&eager=1'
 "$tool" post "$tcp" echo x > /dev/full 2> "$scratch/err"
 [ $? -eq 74 ]
