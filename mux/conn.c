@@ -18,7 +18,7 @@ static void reap(cs_task *task);
 
 static int64_t pick(int64_t given, int64_t normal)
 {
-    return given == 0 ? normal : given;
+    return given == 0 ? normal : given < 0 ? CS_OFF : given;
 }
 
 void mux__options_fill(struct mux_options *to, const struct mux_options *from)

@@ -493,3 +493,13 @@ Test(conn, a_flood_both_ways_survives_every_failed_allocation)
 {
     failing_story(flood_story);
 }
+
+Test(conn, any_negative_number_switches_an_option_off)
+{
+    const struct mux_options given = {.streams_max = INT64_MIN, .header_max_bytes = -2};
+    struct mux_options o;
+
+    mux__options_fill(&o, &given);
+    cr_expect_eq(o.streams_max, INT32_MAX);
+    cr_expect_eq(o.header_max_bytes, UINT32_MAX);
+}
