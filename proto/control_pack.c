@@ -71,16 +71,35 @@ cs_err wire_post_pack(const struct wire_post *post, uint8_t **ret, size_t *ret_l
     return err;
 }
 
+static void open_fill(Chanserv__V1__OpenRequest *to, Chanserv__V1__Channel *channel,
+                      const struct wire_open *from)
+{
+    chanserv__v1__open_request__init(to);
+    to->ticket = data(from->ticket);
+    to->from = from->from;
+    to->channel = channel_fill(channel, &from->channel);
+}
+
 cs_err wire_open_pack(const struct wire_open *open, uint8_t **ret, size_t *ret_len)
 {
     Chanserv__V1__OpenRequest m;
     Chanserv__V1__Channel channel;
 
-    chanserv__v1__open_request__init(&m);
-    m.ticket = data(open->ticket);
-    m.from = open->from;
-    m.channel = channel_fill(&channel, &open->channel);
+    open_fill(&m, &channel, open);
     return message_pack(&m, ret, ret_len);
+}
+
+cs_err wire_up_open_pack(const struct wire_open *open, uint8_t **ret, size_t *ret_len)
+{
+    Chanserv__V1__Up up;
+    Chanserv__V1__OpenRequest m;
+    Chanserv__V1__Channel channel;
+
+    open_fill(&m, &channel, open);
+    chanserv__v1__up__init(&up);
+    up.what_case = CHANSERV__V1__UP__WHAT_OPEN;
+    up.open = &m;
+    return message_pack(&up, ret, ret_len);
 }
 
 /* A frame, the gap it may point to, and its place in the array of pointers. */

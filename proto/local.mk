@@ -14,6 +14,7 @@ libproto_la_SOURCES = \
 	proto/names.c \
 	proto/status.c \
 	proto/status.h \
+	proto/up.c \
 	proto/wire.h \
 	proto/wire__field.h
 PROTO_LIBS = libproto.la libpb.la $(BASE_LIBS) $(PROTOBUF_C_LIBS)

@@ -85,6 +85,22 @@ static inline cs_err wire_frame_parse(cs_bytes msg, struct wire_frame *ret)
     return wire_frame_parse_slow(msg, ret);
 }
 
+/* ---- Up: what a reader says in Talk --------------------------------------------------------- */
+
+enum wire_up_kind { WIRE_UP_NOTHING, WIRE_UP_OPEN, WIRE_UP_FRAME };
+struct wire_up {
+    enum wire_up_kind kind;  /* WIRE_UP_NOTHING: a heartbeat, or something newer than we are */
+    cs_bytes open;           /* WIRE_UP_OPEN: an OpenRequest, not looked into */
+    struct wire_frame frame; /* WIRE_UP_FRAME */
+};
+
+/* CS_OK, or CS_EPROTO: not an Up.  Views, as of a Frame. */
+cs_err wire_up_parse(cs_bytes msg, struct wire_up *ret);
+
+/* As wire_frame_head(), of an Up with a frame; 4 for short payloads. */
+enum { WIRE_UP_HEAD = 1 + WIRE_VARINT_MAX + WIRE_FRAME_HEAD };
+size_t wire_up_head(uint8_t *to, size_t payload_len, bool more);
+
 /* ---- Control messages ---------------------------------------------------------------------- */
 
 struct wire_channel {
@@ -143,6 +159,7 @@ void wire_services_clear(struct wire_services *services);
  * strings a NUL and what is not UTF-8 go out as '?', so that the peer can take the message. */
 cs_err wire_post_pack(const struct wire_post *post, uint8_t **ret, size_t *ret_len);
 cs_err wire_open_pack(const struct wire_open *open, uint8_t **ret, size_t *ret_len);
+cs_err wire_up_open_pack(const struct wire_open *open, uint8_t **ret, size_t *ret_len); /* an Up */
 cs_err wire_announcement_pack(const struct wire_announcement *a, uint8_t **ret, size_t *ret_len);
 cs_err wire_services_pack(const struct wire_services *services, uint8_t **ret, size_t *ret_len);
 

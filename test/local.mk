@@ -55,7 +55,8 @@ test_proto_SOURCES = \
 	test/proto/control_test.c \
 	test/proto/frame_test.c \
 	test/proto/grpc_test.c \
-	test/proto/status_test.c
+	test/proto/status_test.c \
+	test/proto/up_test.c
 
 test_mux_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_mux_LDADD = libsupport.a $(MUX_LIBS) $(CRITERION_LIBS)
