@@ -17,6 +17,7 @@
 #include "base/trace.h"
 #include "base/turn.h"
 #include "chanserv/client.h"
+#include "chanserv/whole__in.h"
 #include "mux/rx.h"
 #include "proto/status.h"
 #include "proto/wire.h"
@@ -91,13 +92,6 @@ struct chanserv__inlined {
     size_t at, len;
     struct wire_frame frames[];
 };
-/* A frame being put together of its parts, or handed out. */
-struct chanserv__whole {
-    uint8_t *base;
-    size_t len, cap; /* the budget has given `cap` */
-    bool complete;
-};
-
 struct chanserv_source {
     struct chanserv__line line;
     const struct chanserv_source_ops *ops;
@@ -110,7 +104,7 @@ struct chanserv_source {
     /* The consumer's: */
     struct mux_rx rx;
     struct chanserv__inlined *inlined;
-    struct chanserv__whole *whole;
+    struct chanserv__whole *whole; /* a frame being put together, or handed out */
     uint64_t number;  /* of the next message */
     uint64_t seq;     /* of the frame last handed out */
     uint64_t gap;     /* told with it */

@@ -9,79 +9,27 @@
 
 /* ---- Parts --------------------------------------------------------------------------------- */
 
-static void whole_drop(chanserv_source *source)
-{
-    struct chanserv__whole *whole = source->whole;
-
-    if (!whole)
-        return;
-    atomic_fetch_sub_explicit(&source->line.client->assembling, (long long)whole->cap,
-                              memory_order_relaxed);
-    cs_free(whole->base);
-    cs_free(whole);
-    source->whole = NULL;
-}
-
-static bool budget_take(chanserv_client *client, size_t bytes)
-{
-    long long had =
-        atomic_fetch_add_explicit(&client->assembling, (long long)bytes, memory_order_relaxed);
-    if (had + (long long)bytes <= client->options.assembly_bytes)
-        return true;
-    atomic_fetch_sub_explicit(&client->assembling, (long long)bytes, memory_order_relaxed);
-    return false;
-}
-
-/* By doubling, while the budget allows it; else exactly what is needed. */
-static cs_err whole_grow(chanserv_source *source, size_t need)
+static struct chanserv__assembly assembly_of(const chanserv_source *source)
 {
     chanserv_client *client = source->line.client;
-    struct chanserv__whole *whole = source->whole;
-    size_t cap = 2 * whole->cap > need ? 2 * whole->cap : need;
-    uint8_t *base;
 
-    if (!budget_take(client, cap - whole->cap)) {
-        cap = need;
-        if (!budget_take(client, cap - whole->cap))
-            return CS_ELIMIT;
-    }
-    if (!(base = cs_realloc(whole->base, cap))) {
-        atomic_fetch_sub_explicit(&client->assembling, (long long)(cap - whole->cap),
-                                  memory_order_relaxed);
-        return CS_ENOMEM;
-    }
-    whole->base = base;
-    whole->cap = cap;
-    return CS_OK;
+    return (struct chanserv__assembly){.used = &client->assembling,
+                                       .bytes_max = client->options.assembly_bytes,
+                                       .frame_max = client->options.frame_max_bytes};
 }
 
-static cs_err part_add(chanserv_source *source, cs_bytes part)
+static void whole_drop(chanserv_source *source)
 {
-    cs_err err;
+    const struct chanserv__assembly of = assembly_of(source);
 
-    if (!source->whole && !(source->whole = cs_zalloc(sizeof *source->whole)))
-        return CS_ENOMEM;
-    struct chanserv__whole *whole = source->whole;
-    if ((int64_t)(whole->len + part.len) > source->line.client->options.frame_max_bytes)
-        return CS_ETOOBIG;
-    if (whole->len + part.len > whole->cap &&
-        (err = whole_grow(source, whole->len + part.len)) != CS_OK)
-        return err;
-    if (part.len)
-        memcpy(whole->base + whole->len, part.base, part.len);
-    whole->len += part.len;
-    return CS_OK;
+    chanserv__whole_drop(&source->whole, &of);
 }
 
 cs_err chanserv__frame_move(chanserv_source *source, cs_ref *ret)
 {
-    struct chanserv__whole *whole = source->whole;
-    cs_err err = cs_ref_wrap(cs_bytes_of(whole->base, whole->len), cs_free, whole->base, ret);
+    const struct chanserv__assembly of = assembly_of(source);
 
-    if (err == CS_OK)
-        whole->base = NULL;
-    whole_drop(source);
-    return err;
+    return chanserv__whole_move(&source->whole, &of, ret);
 }
 
 /* ---- Numbers ------------------------------------------------------------------------------- */
@@ -106,6 +54,7 @@ static void hand_out(chanserv_source *source)
 static cs_err take_odd(chanserv_source *source, const struct wire_frame *f,
                        struct chanserv__got *ret)
 {
+    const struct chanserv__assembly of = assembly_of(source);
     cs_err err;
 
     if (f->kind == WIRE_HEARTBEAT)
@@ -114,7 +63,7 @@ static cs_err take_odd(chanserv_source *source, const struct wire_frame *f,
         return (err = gap_add(source, f->gap_count)) == CS_OK ? CS_AGAIN : err;
     if (source->number == UINT64_MAX)
         return CS_EPROTO;
-    if ((err = part_add(source, f->payload)) != CS_OK)
+    if ((err = chanserv__whole_add(&source->whole, &of, f->payload)) != CS_OK)
         return err;
     if (f->more) {
         source->number++;

@@ -31,7 +31,9 @@ libcs_la_SOURCES = \
 	chanserv/signals.c \
 	chanserv/source.c \
 	chanserv/source_known.c \
-	chanserv/ticket.c
+	chanserv/ticket.c \
+	chanserv/whole.c \
+	chanserv/whole__in.h
 CHANSERV_LIBS = libcs.la $(MUX_LIBS)
 
 lib_LTLIBRARIES = libchanserv.la
