@@ -64,7 +64,9 @@ void chanserv__announce_queue(chanserv_outlet *o)
 
 static bool ops_ok(const struct chanserv_outlet_ops *ops)
 {
-    if (!ops || (!ops->next && !ops->next_ref) || (ops->next && ops->next_ref))
+    if (!ops || (ops->next && ops->next_ref))
+        return false;
+    if (ops->uplink ? false : ops->readable || (!ops->next && !ops->next_ref))
         return false;
     for (size_t i = 0; i < sizeof ops->reserved / sizeof *ops->reserved; i++) {
         if (ops->reserved[i])
@@ -278,7 +280,7 @@ static cs_err fill_and_send(chanserv_outlet *o, struct wire_announcement *a, str
 static void say(chanserv_post *post, chanserv_outlet *o)
 {
     const int64_t inline_max = post->server->options.inline_max_bytes;
-    struct wire_announcement a = {.seq = post->seq, .eager = o->ops->eager};
+    struct wire_announcement a = {.seq = post->seq, .eager = o->ops->eager, .uplink = o->ops->uplink};
     struct inlined in = {.room = (size_t)inline_max};
     cs_ref header = o->held;
     cs_err err = CS_OK;

@@ -156,7 +156,9 @@ struct chanserv_source_ops {
     void (*readable)(chanserv_source *source, void *state);
     /* Exactly once, last: after you received every frame that arrived, or closed it. */
     void (*end)(chanserv_source *source, cs_err why, void *state);
-    void (*reserved[4])(void);
+    /* chanserv_source_send() said CS_AGAIN and would now take a frame, or say how it ended. */
+    void (*writable)(chanserv_source *source, void *state);
+    void (*reserved[3])(void);
 };
 /* Starting a source opens it.  CS_EMISUSE on a client with a thread of its own or that is freed,
  * or started before. */
@@ -177,6 +179,25 @@ CS_API cs_err chanserv_source_recv(chanserv_source *source, cs_bytes *ret);
 CS_API cs_err chanserv_source_recv_ref(chanserv_source *source, cs_ref *ret);
 CS_API void chanserv_feed_resume(chanserv_feed *feed);
 CS_API void chanserv_source_resume(chanserv_source *source);
+
+/* ---- Speaking to the producer -------------------------------------------------------------- */
+
+/* Send a frame to a producer that listens; opens the source.  Copied.  It waits, as long as
+ * `timeout_ms`, CS_NOW or CS_FOREVER say, while the producer does not ask for what was sent.
+ *   CS_OK       it is on its way, behind all before it
+ *   CS_AGAIN    not taken, the time is up; ops->writable() tells when it is worth while
+ *   CS_ENOTSUP  the producer does not listen
+ *   CS_ETOOBIG  over frame_max_bytes;  CS_ENOMEM;  both: not taken, and nothing has ended
+ *   CS_EMISUSE  it said its last word, would have to wait in a callback (or for ever on a virtual
+ *               loop), or another thread waits here
+ *   or how the source ended, CS_DONE included: the producer's last word ends both ways
+ * Once a source is open, one thread may send while another receives. */
+CS_API CS_MUST_USE cs_err chanserv_source_send(chanserv_source *source, cs_bytes frame,
+                                               int timeout_ms);
+
+/* Our last word to the producer, after what was sent; frames from it go on.  Opens the source.
+ * Harmless when it is over or nobody listens. */
+CS_API void chanserv_source_finish(chanserv_source *source);
 
 /* ---- What is known of a feed -------------------------------------------------------------- */
 

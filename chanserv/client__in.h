@@ -98,7 +98,12 @@ struct chanserv_source {
     chanserv_feed *feed;    /* NULL: kept */
     struct mux_rx *arrived; /* the rest of the stream, when all of it has come; or NULL */
     char *texts;            /* header, then ticket */
-    uint32_t header_len, ticket_len;
+    uint32_t header_len;
+    uint8_t ticket_len;
+    bool uplink;               /* its producer listens: opened by Talk */
+    bool finished;             /* our last word to it was said */
+    bool stuck;                /* a send was told CS_AGAIN */
+    struct chanserv__say *say; /* what few sends need; or NULL */
     uint64_t index;
     int64_t deadline_ms;
     /* The consumer's: */
@@ -163,6 +168,13 @@ struct chanserv__pairs *chanserv__pairs_copy(const cs_pair *pairs, size_t n);
 
 /* ---- source.c ------------------------------------------------------------------------------ */
 
+/* Of a source that is spoken to: a frame in parts under way, and the call that waits for room. */
+struct chanserv__sender;
+struct chanserv__say {
+    cs_ref rest;
+    struct chanserv__sender *sender;
+};
+
 /* What a receive yields. */
 struct chanserv__got {
     cs_bytes payload;
@@ -181,6 +193,12 @@ bool chanserv__source_is_empty(const chanserv_source *source);
 void chanserv__source_free(chanserv_source *source);
 /* The next frame; `entered`: the caller is. */
 cs_err chanserv__source_next(chanserv_source *source, bool entered, struct chanserv__got *ret);
+
+/* ---- say.c: all entered -------------------------------------------------------------------- */
+
+void chanserv__say_writable(chanserv_source *source); /* mux takes more: users' callbacks */
+void chanserv__say_over(chanserv_source *source);     /* it is over: nobody waits any more */
+void chanserv__say_free(chanserv_source *source);
 
 /* ---- frames.c: the consumer's, without the lock -------------------------------------------- */
 

@@ -23,6 +23,7 @@ libcs_la_SOURCES = \
 	chanserv/post_life.c \
 	chanserv/pour.c \
 	chanserv/range.c \
+	chanserv/say.c \
 	chanserv/server.c \
 	chanserv/server.h \
 	chanserv/server__in.h \
@@ -31,7 +32,9 @@ libcs_la_SOURCES = \
 	chanserv/signals.c \
 	chanserv/source.c \
 	chanserv/source_known.c \
+	chanserv/talk.c \
 	chanserv/ticket.c \
+	chanserv/uplink.c \
 	chanserv/whole.c \
 	chanserv/whole__in.h
 CHANSERV_LIBS = libcs.la $(MUX_LIBS)

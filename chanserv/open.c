@@ -1,4 +1,4 @@
-/* open -- the method Open: checks in PROTOCOL's order, and the claim.
+/* open -- the method Open: checks in PROTOCOL's order, and the claim; Talk shares both.
  *
  * Checks and claim are one step, so two Opens in one turn have one winner. */
 #include "chanserv/server__in.h"
@@ -55,7 +55,7 @@ static void refuse_ticket(chanserv_server *server, mux_stream *stream, enum wire
 
 /* The checks; NULL: answered. */
 static chanserv_outlet *check(chanserv_server *server, mux_stream *stream,
-                              const struct wire_open *asked)
+                              const struct wire_open *asked, bool talks)
 {
     enum wire_reason why = WIRE_R_BAD_REQUEST;
     chanserv_outlet *o = NULL;
@@ -85,6 +85,9 @@ static chanserv_outlet *check(chanserv_server *server, mux_stream *stream,
         chanserv__refuse(stream, WIRE_R_DRAINING, NULL);
     } else if (o->life != CHANSERV__WAITING) {
         refuse_ticket(server, stream, WIRE_R_CLAIMED, CS_OK);
+    } else if (talks && !o->ops->uplink) {
+        server->counters.posts_refused_bad++;
+        chanserv__refuse(stream, WIRE_R_BAD_REQUEST, "the source has no uplink: use Open");
     } else if (asked->from != o->next && (!o->ops->open || o->flags & CHANSERV__ASKED)) {
         refuse_from(stream, o, asked->from);
     } else if (chanserv__times_new(o) != CS_OK) {
@@ -95,12 +98,14 @@ static chanserv_outlet *check(chanserv_server *server, mux_stream *stream,
     return NULL;
 }
 
-static void claim(chanserv_outlet *o, mux_stream *stream, uint64_t from)
+static void claim(chanserv_outlet *o, mux_stream *stream, uint64_t from,
+                  struct chanserv__uplink *up)
 {
     chanserv_post *post = o->post;
     cs_err err = CS_OK;
 
     cs_unlink(&o->u.accept.link);
+    o->u.up = up; /* in the same place */
     cs_unlink(&o->link);
     cs_list_push(&post->open, &o->link);
     post->unopened--;
@@ -125,30 +130,47 @@ static void claim(chanserv_outlet *o, mux_stream *stream, uint64_t from)
     mux_stream_wake(stream);
 }
 
+chanserv_outlet *chanserv__open_claim(mux_stream *stream, struct chanserv__call *call,
+                                      const struct wire_open *asked, bool talks)
+{
+    chanserv_outlet *o = check(call->server, stream, asked, talks);
+    struct chanserv__uplink *up = NULL;
+
+    if (!o)
+        return NULL;
+    if (talks && !(up = cs_zalloc(sizeof *up))) {
+        chanserv__times_free(o);
+        chanserv__refuse(stream, WIRE_R_LIMIT, NULL);
+        return NULL;
+    }
+    if (up)
+        up->armed = true;
+    call->server->counters.talks += talks;
+    call->object = o;
+    claim(o, stream, asked->from, up);
+    return o;
+}
+
 static void readable(mux_stream *stream, void *state)
 {
     struct chanserv__call *call = state;
+    chanserv_outlet *o = NULL;
     struct wire_open asked;
-    chanserv_outlet *o;
     cs_err err;
 
     if (chanserv__call_read(stream, call) != CS_OK)
         return;
     err = wire_open_unpack(cs_bytes_of(call->request, call->request_len), &asked);
     if (err == CS_OK) {
-        uint64_t from = asked.from;
-
-        o = check(call->server, stream, &asked);
+        o = chanserv__open_claim(stream, call, &asked, false);
         wire_open_clear(&asked);
-        chanserv__call_clear(call);
-        call->object = o;
-        if (o)
-            claim(o, stream, from);
-        return;
+    } else {
+        call->server->counters.posts_refused_bad += err != CS_ENOMEM;
+        chanserv__refuse(stream, err == CS_ENOMEM ? WIRE_R_LIMIT : WIRE_R_BAD_REQUEST, NULL);
     }
     chanserv__call_clear(call);
-    call->server->counters.posts_refused_bad += err != CS_ENOMEM;
-    chanserv__refuse(stream, err == CS_ENOMEM ? WIRE_R_LIMIT : WIRE_R_BAD_REQUEST, NULL);
+    if (o && o->ops->uplink) /* it hears that this reader will say nothing */
+        chanserv__uplink_readable(o);
 }
 
 static const struct mux_stream_ops open_ops = {

@@ -22,8 +22,10 @@ cs_err chanserv__outlet_ask(chanserv_outlet *o, cs_ref *frame)
         err = cs_chan_recv(o->chan, CS_NOW, frame);
     else if (o->ops->next)
         err = o->ops->next(o, &frame->bytes, state);
-    else
+    else if (o->ops->next_ref)
         err = o->ops->next_ref(o, frame, state);
+    else
+        err = CS_AGAIN; /* it only listens */
     if (err == CS_OK)
         o->flags |= CHANSERV__GIVEN;
     else

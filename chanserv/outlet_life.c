@@ -102,6 +102,8 @@ void chanserv__outlet_over(chanserv_outlet *o, cs_err why, enum chanserv__reason
         return;
     if (was == CHANSERV__WAITING)
         cs_unlink(&o->u.accept.link);
+    if (was == CHANSERV__OPEN)
+        chanserv__uplink_free(o);
     cs_unlink(&o->link);
     o->life = CHANSERV__OVER;
     o->stream = NULL;

@@ -51,6 +51,7 @@ static void resolve(struct chanserv_server_options *o)
     o->post_sources_max = bytes_or(o->post_sources_max, 65536);
     o->post_queue_bytes = bytes_or(o->post_queue_bytes, 1 << 20);
     o->connections_max = bytes_or(o->connections_max, 10000);
+    o->assembly_bytes = bytes_or(o->assembly_bytes, (int64_t)256 << 20);
     if (o->net.message_max_bytes == 0) /* a body is judged before it is here */
         o->net.message_max_bytes = at_most(o->body_max_bytes, UINT32_MAX);
 }
@@ -118,6 +119,9 @@ static cs_err server_init(chanserv_server *server)
         err = mux_handle(server->handlers, "/chanserv.v1.Chanserv/Open", chanserv__open_accept,
                          server);
     if (err == CS_OK)
+        err = mux_handle(server->handlers, "/chanserv.v1.Chanserv/Talk", chanserv__talk_accept,
+                         server);
+    if (err == CS_OK)
         err = mux_handle(server->handlers, "/chanserv.v1.Chanserv/Services",
                          chanserv__services_accept, server);
     return err;
@@ -139,6 +143,7 @@ cs_err chanserv_server_new(cs_loop *loop, const struct chanserv_server_options *
     resolve(&server->options);
     server->loop = loop;
     cs_task_init(&server->reap, reap_task);
+    atomic_init(&server->assembling, 0);
     cs_list_init(&server->posts);
     cs_list_init(&server->accept);
     cs_list_init(&server->watchers);

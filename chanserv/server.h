@@ -63,10 +63,18 @@ struct chanserv_outlet_ops {
      *   or the failure that next() or cancel() gave        "failed" */
     void (*end)(chanserv_outlet *outlet, cs_err why, void *state);
 
+    /* Of a source with an uplink: there may be something to receive.  Once after it was opened,
+     * and whenever chanserv_outlet_recv() said CS_AGAIN and more came since; once a turn.  What you
+     * leave where it is stops the reader's sending, and nobody else. */
+    void (*readable)(chanserv_outlet *outlet, void *state);
+
     /* Being asked has no effect on the world, so ask before anybody opens: small sources
      * then ride inside their announcement. */
     bool eager;
-    void (*reserved[4])(void);
+    /* The reader may send frames too: chanserv_outlet_recv().  `next` may then be NULL, of a source
+     * that only listens: chanserv_outlet_finish() is how it ends. */
+    bool uplink;
+    void (*reserved[3])(void);
 };
 
 /* Something to say after CS_AGAIN.  Harmless otherwise. */
@@ -92,6 +100,22 @@ CS_API void chanserv_outlet_finish(chanserv_outlet *outlet, cs_err status);
 
 /* End it now: frames under way are dropped, the reader gets `why` (a failure). */
 CS_API void chanserv_outlet_cancel(chanserv_outlet *outlet, cs_err why);
+
+/* The next frame that the reader sent.  `*ret` is valid until you ask this outlet for the next one,
+ * at most until the source is over.
+ *   CS_AGAIN    nothing yet, or nobody has opened it: readable() tells
+ *   CS_DONE     the reader has said its last word, or opened the source without an uplink; frames to
+ *               it go on.  The same once the source has ended well: our last word ends both ways
+ *   CS_ENOTSUP  the source has no uplink
+ *   failure     how the source ended, or was about to.  A reader that sends what makes no sense ends
+ *               it with CS_EPROTO; a frame over frame_max_bytes with CS_ETOOBIG; all frames being put
+ *               together over assembly_bytes with CS_ELIMIT */
+CS_API cs_err chanserv_outlet_recv(chanserv_outlet *outlet, cs_bytes *ret);
+CS_API cs_err chanserv_outlet_recv_ref(chanserv_outlet *outlet, cs_ref *ret); /* yours to drop */
+
+/* Of the frame last received: its number, from 0, and how many the reader left out before it. */
+CS_API uint64_t chanserv_outlet_seq(const chanserv_outlet *outlet);
+CS_API uint64_t chanserv_outlet_gap(const chanserv_outlet *outlet);
 
 /* From now on the frames come from `chan` instead of next(): each message is one, its close is
  * the source's status, and when the reader leaves, its senders get CS_ECANCELED.  Keeps a count
@@ -150,7 +174,8 @@ CS_API cs_err chanserv_post_fail(chanserv_post *post, cs_err err, const char *fo
  *   CS_AGAIN    a megabyte of announcements waits for the client, or 65,536 sources of this post
  *               wait to be opened: not taken
  *   CS_ETOOBIG  the header;  CS_ELIMIT  a limit of the server;  CS_ENOMEM
- *   CS_ECANCELED  the post is over;  CS_EMISUSE  ops without next, or reserved set
+ *   CS_ECANCELED  the post is over;  CS_EMISUSE  ops without next (and uplink), readable without
+ *   uplink, or reserved set
  * When it is not CS_OK nothing was taken and end() will not come. */
 CS_API cs_err chanserv_announce(chanserv_post *post, cs_bytes header,
                                 const struct chanserv_outlet_ops *ops, void *state,
@@ -217,7 +242,8 @@ struct chanserv_server_options {
     int64_t post_sources_max; /* 65 536 of one post announced and not opened */
     int64_t post_queue_bytes; /* 1 MiB of announcements waiting for their client */
     int64_t connections_max;  /* 10 000 */
-    int64_t reserved[8];
+    int64_t assembly_bytes;   /* 256 MiB: all frames of readers that are being put together */
+    int64_t reserved[7];
 };
 
 /* `loop` NULL: the server has its own.  The calls that set it up are sticky: the first one
@@ -268,6 +294,10 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
     X(frames_out, "frames handed over, parts counted once")                                        \
     X(frame_bytes_out, "payload bytes handed over")                                                \
     X(frames_too_large, "frames refused on the sender: frame_max_bytes")                           \
+    X(talks, "sources opened by a reader that may send frames too")                                \
+    X(frames_in, "frames taken from readers, parts counted once")                                  \
+    X(frame_bytes_in, "payload bytes taken from readers")                                          \
+    X(frames_in_refused, "readers ended: frame_max_bytes, assembly_bytes, or bytes without sense") \
     X(gaps, "gaps sent")                                                                           \
     X(go_threads, "threads of chanserv_go running now")                                            \
     X(bytes_in, "bytes read from connections")                                                     \

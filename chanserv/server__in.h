@@ -20,6 +20,7 @@
 #include "base/trace.h"
 #include "base/turn.h"
 #include "chanserv/server.h"
+#include "chanserv/whole__in.h"
 #include "mux/stats.h"
 #include "proto/status.h"
 #include "proto/wire.h"
@@ -77,7 +78,8 @@ struct chanserv_outlet {
             struct cs_link link; /* of server->accept */
             int64_t since_ms;
         } accept;     /* WAITING only */
-        cs_task task; /* OVER only: end(), then its memory */
+        struct chanserv__uplink *up; /* OPEN only, by Talk; or NULL */
+        cs_task task;                /* OVER only: end(), then its memory */
     } u;
     cs_ref held;    /* QUEUED: the header; later see CHANSERV__HELD; block NULL: the producer's */
     uint64_t index; /* the public part of its ticket; 0: none yet */
@@ -126,6 +128,20 @@ cs_err chanserv__times_new(chanserv_outlet *outlet); /* starts serving_timeout_m
 void chanserv__times_free(chanserv_outlet *outlet);
 void chanserv__times_before_pull(chanserv_outlet *outlet);
 void chanserv__times_after_pull(chanserv_outlet *outlet);
+
+/* ---- Uplinks: what the reader says; uplink.c ------------------------------------------------- */
+
+struct chanserv__uplink {
+    struct chanserv__whole *whole;
+    uint64_t number;   /* of the next message */
+    uint64_t seq, gap; /* of the frame last received */
+    uint64_t gap_run;  /* to be told with the next */
+    bool done;         /* its last word was received */
+    bool armed;        /* readable() may be called */
+};
+
+void chanserv__uplink_free(chanserv_outlet *outlet); /* OPEN only */
+void chanserv__uplink_readable(chanserv_outlet *outlet);
 
 /* ---- Posts ----------------------------------------------------------------------------------- */
 
@@ -187,6 +203,11 @@ struct chanserv__call { /* the state of a mux stream */
     bool heard; /* the request is complete, or refused */
 };
 
+/* The checks of an Open or Talk, and the claim; NULL: refused.  The stream's `call` gets the outlet
+ * before anything of the producer's runs. */
+chanserv_outlet *chanserv__open_claim(mux_stream *stream, struct chanserv__call *call,
+                                      const struct wire_open *asked, bool talks);
+
 /* Reads the one message and the half-close behind it: CS_OK exactly once, when both are there;
  * anything else: nothing to do now.  What is not such a request has then been refused. */
 cs_err chanserv__call_read(mux_stream *stream, struct chanserv__call *call);
@@ -203,6 +224,7 @@ cs_err chanserv__authorise(chanserv_server *server, enum chanserv_verb verb, cs_
                            mux_stream *stream);
 
 void chanserv__open_accept(mux_stream *stream, void *user);
+void chanserv__talk_accept(mux_stream *stream, void *user);
 void chanserv__services_accept(mux_stream *stream, void *user);
 void chanserv__services_changed(chanserv_server *server);
 void chanserv__services_shut(chanserv_server *server);
@@ -256,6 +278,7 @@ struct chanserv_server {
     struct chanserv__tickets tickets;
     size_t outlets; /* announced or open, for sources_max */
     size_t calls;   /* streams of ours that have not ended */
+    atomic_llong assembling; /* bytes of readers' frames being put together */
     struct chanserv_counters counters;
     cs_err sticky; /* the first call of setting up that failed */
     char *story;

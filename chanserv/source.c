@@ -31,7 +31,8 @@ static cs_err fill(chanserv_source *source, const struct wire_announcement *a)
         (a->ticket.len == 0 && !a->end.present))
         return CS_EPROTO;
     source->header_len = (uint32_t)a->header.len;
-    source->ticket_len = (uint32_t)a->ticket.len;
+    source->ticket_len = (uint8_t)a->ticket.len;
+    source->uplink = a->uplink;
     if (!(source->texts = cs_alloc(a->header.len + a->ticket.len)))
         return CS_ENOMEM;
     if (a->header.len)
@@ -86,6 +87,7 @@ void chanserv__source_over(chanserv_source *source, cs_err why, const char *text
 
     line->over = true;
     line->status = why;
+    chanserv__say_over(source);
     chanserv__line_heard(line);
     if (!cs_failed(why) || line->by_us || line->errmsg)
         return;
@@ -162,7 +164,14 @@ static void on_end(mux_stream *stream, cs_err why, void *state)
         chanserv__line_arrived(line);
 }
 
-static const struct mux_stream_ops stream_ops = {.readable = on_readable, .end = on_end};
+static void on_writable(mux_stream *stream, void *state)
+{
+    (void)stream;
+    chanserv__say_writable(state);
+}
+
+static const struct mux_stream_ops stream_ops = {
+    .readable = on_readable, .writable = on_writable, .end = on_end};
 
 static void on_silence(void *user)
 {
@@ -180,18 +189,21 @@ static cs_err send_request(chanserv_source *source, int timeout_ms)
     const struct mux_call_options call = {.timeout_ms = timeout_ms};
     uint8_t *bytes;
     size_t len;
-    cs_err err = wire_open_pack(&open, &bytes, &len);
+    cs_err err = source->uplink ? wire_up_open_pack(&open, &bytes, &len)
+                                : wire_open_pack(&open, &bytes, &len);
 
     if (err != CS_OK)
         return err;
-    err = mux_stream_open(line->client->conn, "/chanserv.v1.Chanserv/Open", &call, &stream_ops,
-                          source, &line->stream);
+    err = mux_stream_open(line->client->conn,
+                          source->uplink ? "/chanserv.v1.Chanserv/Talk"
+                                         : "/chanserv.v1.Chanserv/Open",
+                          &call, &stream_ops, source, &line->stream);
     if (err == CS_OK) {
         line->client->streams++;
         err = mux_stream_send(line->stream, cs_bytes_of(bytes, len), cs_bytes_of(NULL, 0));
-        if (err == CS_OK)
+        if (err == CS_OK && !source->uplink)
             mux_stream_finish(line->stream, CS_OK, NULL);
-        else if (err != CS_ENOMEM && err != CS_ETOOBIG)
+        else if (err != CS_OK && err != CS_ENOMEM && err != CS_ETOOBIG)
             err = CS_OK; /* over before it began: end() will say how */
     }
     cs_free(bytes);
@@ -458,6 +470,7 @@ void chanserv__source_free(chanserv_source *source)
         cs_free(source->arrived);
     }
     mux_rx_fini(&source->rx);
+    chanserv__say_free(source);
     chanserv__frame_drop(source);
     cs_free(source->texts);
     cs_free(source);

@@ -200,6 +200,8 @@ static cs_err nothing_left(mux_stream *stream)
 
 cs_err mux_stream_recv(mux_stream *stream, cs_bytes *ret)
 {
+    if (stream->aborted) /* not a last word of the peer's */
+        return stream->status;
     if (stream->broken || stream->drop_rx)
         return stream->over && stream->why != CS_DONE ? stream->why : CS_DONE;
     if (!stream->rx)
@@ -209,6 +211,11 @@ cs_err mux_stream_recv(mux_stream *stream, cs_bytes *ret)
     if (err == CS_AGAIN)
         return nothing_left(stream);
     return err == CS_OK ? CS_OK : broke(stream, err);
+}
+
+cs_err mux_stream_keep(mux_stream *stream, cs_bytes message, cs_ref *ret)
+{
+    return mux_rx_keep(stream->rx, message, ret);
 }
 
 void mux_stream_resume(mux_stream *stream)

@@ -68,7 +68,11 @@ void mux_rx_settle(struct mux_rx *rx);
 size_t mux_stream_take(mux_stream *stream, struct mux_rx *rx);
 void mux_stream_credit(mux_stream *stream, size_t bytes);
 
-/* Has everything of the stream arrived (end() comes in the next turn)? */
+/* Has everything of the stream arrived (end() comes in the next turn)?  Then this is why. */
 bool mux_stream_is_over(const mux_stream *stream);
+cs_err mux_stream_why(const mux_stream *stream);
+
+/* The message that mux_stream_recv() gave last, as a reference of your own. */
+cs_err mux_stream_keep(mux_stream *stream, cs_bytes message, cs_ref *ret);
 
 #endif

@@ -130,7 +130,7 @@ static void call(cs_task *task)
         stream->wake_due = false;
         mux_stream_wake(stream);
     }
-    if (ops && stream->writable_due && !stream->over && mux_stream_room(stream) > 0) {
+    if (ops && stream->writable_due && (stream->over || mux_stream_room(stream) > 0)) {
         stream->writable_due = false;
         if (ops->writable)
             ops->writable(stream, stream->state);
@@ -447,6 +447,11 @@ void *mux_stream_state(const mux_stream *stream)
 bool mux_stream_is_over(const mux_stream *stream)
 {
     return stream->over;
+}
+
+cs_err mux_stream_why(const mux_stream *stream)
+{
+    return stream->why;
 }
 
 void mux_stream_drop_headers(mux_stream *stream)

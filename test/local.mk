@@ -100,10 +100,12 @@ test_chanserv_SOURCES = \
 	test/chanserv/range_test.c \
 	test/chanserv/raw.c \
 	test/chanserv/raw.h \
+	test/chanserv/say_test.c \
 	test/chanserv/server_memory_test.c \
 	test/chanserv/server_test.c \
 	test/chanserv/set_test.c \
 	test/chanserv/source_test.c \
+	test/chanserv/talk_test.c \
 	test/chanserv/ticket_test.c
 
 test_story_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)

@@ -1,0 +1,79 @@
+/* talk -- the method Talk: an Open that stays open towards us.
+ *
+ * The first message is the opening, and claims when it is there and not at the half-close; what
+ * comes behind it is the producer's to ask for (uplink.c). */
+#include "chanserv/server__in.h"
+
+static void refuse(mux_stream *stream, struct chanserv__call *call, enum wire_reason reason,
+                   const char *words)
+{
+    call->server->counters.posts_refused_bad += reason != WIRE_R_LIMIT;
+    chanserv__refuse(stream, reason, words);
+}
+
+static void open_by(mux_stream *stream, struct chanserv__call *call, const struct wire_up *up)
+{
+    struct wire_open asked;
+    cs_err err;
+
+    if (up->kind != WIRE_UP_OPEN) {
+        refuse(stream, call, WIRE_R_BAD_REQUEST, "the first message of Talk is `open`");
+        return;
+    }
+    err = wire_open_unpack(up->open, &asked);
+    if (err != CS_OK) {
+        refuse(stream, call, err == CS_ENOMEM ? WIRE_R_LIMIT : WIRE_R_BAD_REQUEST, NULL);
+        return;
+    }
+    chanserv__open_claim(stream, call, &asked, true);
+    wire_open_clear(&asked);
+}
+
+static void read_first(mux_stream *stream, struct chanserv__call *call)
+{
+    struct wire_up up;
+    cs_bytes msg;
+    cs_err err;
+
+    do {
+        err = mux_stream_recv(stream, &msg);
+        if (err == CS_AGAIN)
+            return;
+        if (err == CS_OK && wire_up_parse(msg, &up) != CS_OK)
+            err = CS_EPROTO;
+    } while (err == CS_OK && up.kind == WIRE_UP_NOTHING);
+    call->heard = true;
+    if (err == CS_OK)
+        open_by(stream, call, &up);
+    else if (err == CS_DONE)
+        refuse(stream, call, WIRE_R_BAD_REQUEST, "the first message of Talk is `open`");
+    else if (err == CS_ETOOBIG)
+        refuse(stream, call, WIRE_R_TOO_LARGE, "the request is over the size limit");
+    else
+        refuse(stream, call, err == CS_ENOMEM ? WIRE_R_LIMIT : WIRE_R_BAD_REQUEST, NULL);
+}
+
+static void readable(mux_stream *stream, void *state)
+{
+    struct chanserv__call *call = state;
+
+    if (!call->heard)
+        read_first(stream, call);
+    if (call->object)
+        chanserv__uplink_readable(call->object);
+}
+
+static const struct mux_stream_ops talk_ops = {
+    .state_bytes = sizeof(struct chanserv__call),
+    .readable = readable,
+    .pull = chanserv__outlet_pull,
+    .end = chanserv__outlet_stream_end,
+};
+
+void chanserv__talk_accept(mux_stream *stream, void *user)
+{
+    struct chanserv__call call = {.server = user};
+
+    if (mux_stream_accept(stream, &talk_ops, &call) == CS_OK)
+        call.server->calls++;
+}
