@@ -156,7 +156,7 @@ struct chanserv_source_ops {
     void (*readable)(chanserv_source *source, void *state);
     /* Exactly once, last: after you received every frame that arrived, or closed it. */
     void (*end)(chanserv_source *source, cs_err why, void *state);
-    /* chanserv_source_send() said CS_AGAIN and would now take a frame, or say how it ended. */
+    /* chanserv_source_send() said CS_AGAIN and would now take a frame; perhaps. */
     void (*writable)(chanserv_source *source, void *state);
     void (*reserved[3])(void);
 };

@@ -59,7 +59,7 @@ struct mux_stream_ops {
      * be told of it again. */
     void (*readable)(mux_stream *stream, void *state);
 
-    /* send() answered CS_AGAIN and would now take a message, or say how the stream ended. */
+    /* send() answered CS_AGAIN and would now take a message. */
     void (*writable)(mux_stream *stream, void *state);
 
     /* The other way to send: asked for messages while the connection has room for some of this

@@ -130,7 +130,7 @@ static void call(cs_task *task)
         stream->wake_due = false;
         mux_stream_wake(stream);
     }
-    if (ops && stream->writable_due && (stream->over || mux_stream_room(stream) > 0)) {
+    if (ops && stream->writable_due && !stream->over && mux_stream_room(stream) > 0) {
         stream->writable_due = false;
         if (ops->writable)
             ops->writable(stream, stream->state);
@@ -153,6 +153,8 @@ void mux__stream_over(mux_stream *stream, cs_err why, const char *story)
     stream->why = why;
     /* A server has nobody to answer any more. */
     stream->drop_rx = stream->drop_rx || stream->is_server;
+    /* end() waits for what was not taken, and who waits to send may wait for end(). */
+    stream->told = stream->told || stream->writable_due;
     if (story && story != stream->story)
         cs_story(&stream->story, "%s", story);
     if (stream->extra && stream->extra->deadline)

@@ -123,10 +123,10 @@ static void expected_end(struct expected *e)
     free(dump);
 }
 
-static void compare(cs_bytes text)
+/* From the item `next` on. */
+static void compare(cs_bytes text, size_t next)
 {
     static struct expected e;
-    size_t next = 0;
     cs_bytes line;
 
     while (doc_line(&text, &line)) {
@@ -153,18 +153,72 @@ static void compare(cs_bytes text)
     cr_assert_eq(next, tap.items_len, "and then: %s", tap.items[next].title);
 }
 
-Test(conversation, takes_place_as_the_page_shows_it)
+static void held_to_the_page(const char *name, size_t from)
 {
     char *page = doc_read("docs/WIRE");
     const char *at = page;
     struct doc_block block;
 
+    for (size_t i = from; getenv("CHANSERV_SAY") && i < tap.items_len; i++)
+        print_item(&tap.items[i]);
+    do
+        cr_assert(doc_next(&at, "conversation", &block), "there is no %s", name);
+    while (strcmp(block.name, name) != 0);
+    compare(block.text, from);
+    free(page);
+}
+
+Test(conversation, takes_place_as_the_page_shows_it)
+{
     tap_begin(&tap);
     converse();
-    for (size_t i = 0; getenv("CHANSERV_SAY") && i < tap.items_len; i++)
-        print_item(&tap.items[i]);
-    cr_assert(doc_next(&at, "conversation", &block));
-    compare(block.text);
+    held_to_the_page("ticker", 0);
     tap_end(&tap);
-    free(page);
+}
+
+/* ---- Talk: the server says back what it hears ------------------------------------------------ */
+
+static cs_err echo_next(chanserv_outlet *outlet, cs_ref *frame, void *state)
+{
+    (void)state;
+    return chanserv_outlet_recv_ref(outlet, frame);
+}
+static void echo_readable(chanserv_outlet *outlet, void *state)
+{
+    (void)state;
+    chanserv_outlet_wake(outlet);
+}
+static const struct chanserv_outlet_ops echo_ops = {
+    .next_ref = echo_next, .readable = echo_readable, .uplink = true};
+
+static cs_err echo(chanserv_post *post, cs_bytes body, void *user)
+{
+    cs_err err = chanserv_announce(post, body, &echo_ops, NULL, NULL);
+
+    (void)user;
+    return err == CS_OK ? CS_DONE : err;
+}
+
+Test(conversation, goes_both_ways_as_the_page_shows_it)
+{
+    chanserv_source *source;
+    chanserv_feed *feed;
+    cs_bytes frame;
+    size_t from;
+
+    tap_begin(&tap);
+    cr_assert_eq(chanserv_serve(tap.server, "echo", echo, NULL), CS_OK);
+    cr_assert_eq(chanserv_lookup_and_post(tap.client, "echo", cs_str("h"), NULL, &feed), CS_OK);
+    cs_loop_settle(tap.loop);
+    cr_assert_eq(chanserv_feed_recv(feed, &source), CS_OK);
+    from = tap.items_len;
+    cr_assert_eq(chanserv_source_send(source, cs_str("hi"), CS_NOW), CS_OK);
+    cs_loop_settle(tap.loop);
+    cr_assert_eq(chanserv_source_recv(source, &frame), CS_OK);
+    cr_assert(cs_same(frame, cs_str("hi")));
+    chanserv_source_finish(source);
+    cs_loop_settle(tap.loop);
+    cr_assert_eq(chanserv_source_recv(source, &frame), CS_DONE);
+    held_to_the_page("talk", from);
+    tap_end(&tap);
 }

@@ -60,7 +60,7 @@ Test(operations, the_options_of_a_server_have_these_defaults)
         OPTION(write_timeout_ms),   OPTION(inline_max_bytes),    OPTION(frame_max_bytes),
         OPTION(part_bytes),         OPTION(body_max_bytes),      OPTION(header_max_bytes),
         OPTION(posts_max),          OPTION(sources_max),         OPTION(post_sources_max),
-        OPTION(post_queue_bytes),   OPTION(connections_max)};
+        OPTION(post_queue_bytes),   OPTION(connections_max),     OPTION(assembly_bytes)};
     table_is("## Options of a server", rows, COUNT(rows));
     chanserv_server_free(server);
     cs_loop_free(loop);

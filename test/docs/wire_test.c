@@ -200,24 +200,29 @@ static void channel(struct out *out)
 
 static void up_open(struct out *out)
 {
-    Chanserv__V1__Up up = CHANSERV__V1__UP__INIT;
-    Chanserv__V1__OpenRequest open = CHANSERV__V1__OPEN_REQUEST__INIT;
-    open.ticket = (ProtobufCBinaryData){1, (uint8_t[]){'t'}};
-    up.what_case = CHANSERV__V1__UP__WHAT_OPEN;
-    up.open = &open;
-    by_protobuf(out, &up.base, true);
+    struct wire_open o = {.ticket = cs_str("t")};
+    uint8_t *bytes;
+    size_t len;
+    cs_err err = wire_up_open_pack(&o, &bytes, &len);
+
+    packed(out, err, bytes, len);
 }
 
+static void up_payload(struct out *out, const char *text, bool more)
+{
+    uint8_t msg[WIRE_UP_HEAD + 64];
+    size_t len = wire_up_head(msg, strlen(text), more);
+
+    memcpy(msg + len, text, strlen(text));
+    prefixed(out, msg, len + strlen(text));
+}
 static void up_frame(struct out *out)
 {
-    Chanserv__V1__Up up = CHANSERV__V1__UP__INIT;
-    Chanserv__V1__Frame f;
-    chanserv__v1__frame__init(&f);
-    f.what_case = CHANSERV__V1__FRAME__WHAT_PAYLOAD;
-    f.payload = (ProtobufCBinaryData){2, (uint8_t[]){'h', 'i'}};
-    up.what_case = CHANSERV__V1__UP__WHAT_FRAME;
-    up.frame = &f;
-    by_protobuf(out, &up.base, true);
+    up_payload(out, "hi", false);
+}
+static void up_part(struct out *out)
+{
+    up_payload(out, "ab", true);
 }
 
 static void ack_init(Chanserv__V1__Ack *ack)
@@ -282,9 +287,10 @@ static const struct {
     {"frame-heartbeat", nothing},
     {"frame-part", frame_part},
     {"frame-gap", frame_gap},
-    {"channel", channel},
     {"up-open", up_open},
     {"up-frame", up_frame},
+    {"up-part", up_part},
+    {"channel", channel},
     {"session-up", session_up},
     {"ack", ack},
     {"session-down", session_down},
