@@ -131,6 +131,8 @@ static cs_err take(chanserv_outlet *o, struct got *ret)
             o->u.up->armed = true;
         if (err == CS_AGAIN || err == CS_DONE)
             return err == CS_DONE ? last_word(o) : err;
+        if (err == CS_ETIMEOUT || err == CS_ESTALLED)
+            return err; /* mux has ended it: its end() is on the way */
         if (err == CS_OK)
             err = wire_up_parse(ret->message, &said);
         if (err == CS_OK && said.kind == WIRE_UP_OPEN)

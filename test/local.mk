@@ -217,6 +217,7 @@ EXTRA_DIST += \
 	test/interop/js/package.json \
 	test/interop/js/raw.js \
 	test/interop/js/read.js \
+	test/interop/js/talk.js \
 	test/interop/py/kit.py \
 	test/interop/py/main.py \
 	test/interop/run

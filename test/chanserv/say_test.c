@@ -3,6 +3,8 @@
 
 #include "base/mem.h"
 #include "base/turn.h"
+#include "chanserv/server__in.h"
+#include "mux/local.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -412,6 +414,34 @@ Test(say, a_send_that_waits_is_told_how_the_source_ended)
     cr_assert_eq(cs_timer_new(w.loop, finish_outlet, NULL, &timer), CS_OK);
     cs_timer_set(timer, 100);
     cr_assert_eq(chanserv_source_send(w.source, cs_str("x"), CS_FOREVER), CS_EABORTED);
+    cs_timer_free(timer);
+}
+
+static void cut(void *user)
+{
+    (void)user;
+    mux_handlers_end_local(chanserv__server_handlers(w.server));
+}
+
+Test(say, a_send_that_waits_is_told_of_a_lost_connection_though_frames_are_not_taken_yet)
+{
+    cs_timer *timer;
+    cs_bytes frame;
+
+    post("echo", 0);
+    cr_assert_eq(send("a"), CS_OK);
+    expect_frame("a");
+    cr_assert_eq(send("b"), CS_OK);
+    cs_loop_settle(w.loop);
+    w.deaf = true;
+    fill();
+    cr_assert_eq(cs_timer_new(w.loop, cut, NULL, &timer), CS_OK);
+    cs_timer_set(timer, 100);
+    cs_err err = chanserv_source_send(w.source, cs_str("x"), CS_FOREVER);
+    cr_assert(err == CS_EPEER || err == CS_EDRAIN, "%s", cs_strerror(err));
+    expect_frame("b");
+    cr_assert_not(chanserv_range_frame(w.source, &frame));
+    cr_assert_eq(chanserv_source_status(w.source), err);
     cs_timer_free(timer);
 }
 

@@ -424,17 +424,30 @@ Test(talk, a_producer_that_does_not_ask_stops_its_reader_and_no_other)
     cr_assert_eq(mux_stream_queued(deaf->stream), 0);
 }
 
-Test(talk, a_deadline_ends_it_both_ways)
+static void ask_late(void *user)
+{
+    cs_bytes frame;
+
+    *(cs_err *)user = chanserv_outlet_recv(ear.outlet, &frame);
+}
+
+Test(talk, a_deadline_ends_it_both_ways_and_is_no_last_word_of_the_readers)
 {
     struct raw_call *post = raw_post("both", "");
     struct raw_call *c = raw_begin("/chanserv.v1.Chanserv/Talk", RAW_FRAMES, 1000);
+    cs_err late = CS_OK;
+    cs_timer *timer;
 
     say_open(c, post, 0);
     raw_runs(c);
+    cr_assert_eq(cs_timer_new(raw.loop, ask_late, &late, &timer), CS_OK);
+    cs_timer_set(timer, 1000);
     cs_loop_advance(raw.loop, 1000);
     raw_ended(c, CS_ETIMEOUT, "", "");
     cs_loop_settle(raw.loop);
     raw_said("deadline: deadline passed");
+    cr_assert_eq(late, CS_ETIMEOUT, "%s", cs_strerror(late));
+    cs_timer_free(timer);
 }
 
 Test(talk, what_listens_needs_no_next_and_what_does_not_listen_needs_one)

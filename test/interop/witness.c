@@ -7,6 +7,8 @@
  *   quiet    body "COUNT": sources that never say a word, and a master stream that never ends
  *   odd      one source: an empty frame, "a", a gap of 7, an empty frame, "z"
  *   eager    one source that may be asked ahead: "first", "second"
+ *   talk     one source that listens: each frame comes back behind its number and a colon, a long one as
+ *            its length; "enough" ends it well; the reader's last word is answered with "bye"
  *   seen     body "ID": one source, a frame a line: "NAME VALUE" of every counter, "end.REASON
  *            COUNT" of the ends that sources were told, "pulled FRAMES" of the well with this ID
  */
@@ -212,6 +214,50 @@ static cs_err eager(chanserv_post *post, cs_bytes body, void *user)
     return CS_DONE;
 }
 
+/* ---- talk --------------------------------------------------------------------------------- */
+
+static cs_err talk_next(chanserv_outlet *outlet, cs_bytes *frame, void *state)
+{
+    struct said *said = state;
+    cs_bytes heard;
+    cs_err err = said->at ? CS_DONE : chanserv_outlet_recv(outlet, &heard);
+    unsigned long long seq = chanserv_outlet_seq(outlet);
+    if (said->at || cs_failed(err) || err == CS_AGAIN)
+        return err;
+    if (err == CS_DONE) {
+        said->at = 1;
+        *frame = cs_str("bye");
+        return CS_OK;
+    }
+    if (cs_same(heard, cs_str("enough")))
+        return CS_DONE;
+    if (heard.len > 100)
+        snprintf(said->line, sizeof said->line, "%llu:%zu bytes", seq, heard.len);
+    else
+        snprintf(said->line, sizeof said->line, "%llu:%.*s", seq, CS_FMT(heard));
+    *frame = cs_str(said->line);
+    return CS_OK;
+}
+
+static void talk_readable(chanserv_outlet *outlet, void *state)
+{
+    (void)state;
+    chanserv_outlet_wake(outlet);
+}
+
+static cs_err talk(chanserv_post *post, cs_bytes body, void *user)
+{
+    static const struct chanserv_outlet_ops ops = {.state_bytes = sizeof(struct said),
+                                                   .next = talk_next,
+                                                   .readable = talk_readable,
+                                                   .end = on_end,
+                                                   .uplink = true};
+    (void)body;
+    (void)user;
+    chanserv_announce(post, cs_str("talk"), &ops, NULL, NULL);
+    return CS_DONE;
+}
+
 /* ---- seen --------------------------------------------------------------------------------- */
 
 static chanserv_server *server;
@@ -268,6 +314,7 @@ int main(void)
     chanserv_serve(server, "quiet", quiet, NULL);
     chanserv_serve(server, "odd", odd, NULL);
     chanserv_serve(server, "eager", eager, NULL);
+    chanserv_serve(server, "talk", talk, NULL);
     chanserv_serve(server, "seen", seen, NULL);
     if (chanserv_listen(server, "127.0.0.1:0") == CS_OK) {
         printf("listening %s\n", chanserv_server_addr(server, 0));

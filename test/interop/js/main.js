@@ -6,4 +6,5 @@
 require('./read');
 require('./leave');
 require('./raw');
+require('./talk');
 require('./kit').run();

@@ -1,6 +1,7 @@
 """Stock grpcio against a running server.  Environment: CHANSERV_GEN is HOST:PORT of `chanserv serve`
 with gen, echo and tail; CHANSERV_WITNESS that of witness.c.  PYTHONPATH has the stubs."""
 import asyncio
+import queue
 import random
 import threading
 
@@ -291,6 +292,44 @@ def _():
     read = {source.header.decode(): frames(open_source(gen, source)) for source in sources}
     same(read, {"empty.txt": [],
                 "lines.txt": [b"one\n", "zwei ✓\n".encode(), b"\n", b"no newline"]})
+
+
+def up(payload, more=False):
+    return pb.Up(frame=pb.Frame(payload=payload, more=more))
+
+
+@case("a source that listens is spoken to, both ways in order, until either's last word")
+def _():
+    (source,) = announced(witness, "talk")
+    assert source.uplink
+    heard = queue.Queue()  # what we sent is answered before we send more
+
+    def says():
+        yield pb.Up(open=pb.OpenRequest(ticket=source.ticket))
+        for i in range(50):
+            yield up(b"frame %d" % i)
+            same(heard.get(timeout=10), b"%d:frame %d" % (i, i))
+        yield up(b"x" * (1 << 20), more=True)
+        yield up(b"x" * 5)
+
+    call = witness.Talk(says())
+    got = []
+    for frame in call:
+        got.append(frame.payload)
+        heard.put(frame.payload)
+    same(got[50:], [b"51:1048581 bytes", b"bye"])
+    same(call.code(), grpc.StatusCode.OK)
+    (source,) = announced(witness, "talk")
+    said = iter([pb.Up(open=pb.OpenRequest(ticket=source.ticket)), up(b"enough")])
+    same(ends(witness.Talk(said), "OK"), [])
+
+
+@case("a talk that begins with a frame is refused, and so is one with a source that does not listen")
+def _():
+    ends(witness.Talk(iter([up(b"a")])), "INVALID_ARGUMENT", "bad-request")
+    (source,) = announced(witness, "odd")
+    said = iter([pb.Up(open=pb.OpenRequest(ticket=source.ticket))])
+    ends(witness.Talk(said), "INVALID_ARGUMENT", "bad-request")
 
 
 run_all()
