@@ -280,7 +280,8 @@ static cs_err fill_and_send(chanserv_outlet *o, struct wire_announcement *a, str
 static void say(chanserv_post *post, chanserv_outlet *o)
 {
     const int64_t inline_max = post->server->options.inline_max_bytes;
-    struct wire_announcement a = {.seq = post->seq, .eager = o->ops->eager, .uplink = o->ops->uplink};
+    struct wire_announcement a = {
+        .seq = post->seq, .eager = o->ops->eager, .uplink = o->ops->uplink};
     struct inlined in = {.room = (size_t)inline_max};
     cs_ref header = o->held;
     cs_err err = CS_OK;

@@ -110,10 +110,10 @@ struct chanserv_source {
     struct mux_rx rx;
     struct chanserv__inlined *inlined;
     struct chanserv__whole *whole; /* a frame being put together, or handed out */
-    uint64_t number;  /* of the next message */
-    uint64_t seq;     /* of the frame last handed out */
-    uint64_t gap;     /* told with it */
-    uint64_t gap_run; /* to be told with the next */
+    uint64_t number;               /* of the next message */
+    uint64_t seq;                  /* of the frame last handed out */
+    uint64_t gap;                  /* told with it */
+    uint64_t gap_run;              /* to be told with the next */
 };
 
 /* ---- client.c ------------------------------------------------------------------------------ */

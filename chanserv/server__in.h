@@ -77,7 +77,7 @@ struct chanserv_outlet {
         struct {
             struct cs_link link; /* of server->accept */
             int64_t since_ms;
-        } accept;     /* WAITING only */
+        } accept;                    /* WAITING only */
         struct chanserv__uplink *up; /* OPEN only, by Talk; or NULL */
         cs_task task;                /* OVER only: end(), then its memory */
     } u;
@@ -276,8 +276,8 @@ struct chanserv_server {
     struct cs_list posts, accept, watchers, gos;
     cs_timer *accept_timer;
     struct chanserv__tickets tickets;
-    size_t outlets; /* announced or open, for sources_max */
-    size_t calls;   /* streams of ours that have not ended */
+    size_t outlets;          /* announced or open, for sources_max */
+    size_t calls;            /* streams of ours that have not ended */
     atomic_llong assembling; /* bytes of readers' frames being put together */
     struct chanserv_counters counters;
     cs_err sticky; /* the first call of setting up that failed */

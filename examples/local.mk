@@ -7,7 +7,8 @@ noinst_PROGRAMS += \
 	examples/step3_choose \
 	examples/step4_slow \
 	examples/step5_callbacks \
-	examples/step6_select
+	examples/step6_select \
+	examples/work_queue
 # files: examples/* !examples/*.c !examples/local.mk
 EXTRA_DIST += \
 	examples/consumer.js \

@@ -32,6 +32,7 @@ says step3_choose
 says step4_slow
 says step5_callbacks "$addr"
 says step6_select
+says work_queue
 
 kill -TERM "$server_pid"
 wait "$server_pid"

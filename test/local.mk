@@ -167,7 +167,8 @@ endif
 thread_programs = \
 	test/tsan/chan_tsan \
 	test/tsan/client_tsan \
-	test/tsan/loop_tsan
+	test/tsan/loop_tsan \
+	test/tsan/talk_tsan
 
 # programs: test/fuzz/*_fuzz.c
 fuzz_programs = \
@@ -230,7 +231,8 @@ EXTRA_DIST += \
 	test/examples/step3_choose.expected \
 	test/examples/step4_slow.expected \
 	test/examples/step5_callbacks.expected \
-	test/examples/step6_select.expected
+	test/examples/step6_select.expected \
+	test/examples/work_queue.expected
 # files: test/install/*
 EXTRA_DIST += \
 	test/install/outside.c

@@ -405,8 +405,7 @@ Test(talk, a_producer_that_does_not_ask_stops_its_reader_and_no_other)
     for (cs_err err = CS_OK; err == CS_OK; sent += err == CS_OK) {
         uint8_t head[WIRE_UP_HEAD];
         size_t n = wire_up_head(head, sizeof block, false);
-        err = mux_stream_send(deaf->stream, cs_bytes_of(head, n),
-                              cs_bytes_of(block, sizeof block));
+        err = mux_stream_send(deaf->stream, cs_bytes_of(head, n), cs_bytes_of(block, sizeof block));
         cs_loop_settle(raw.loop);
         cr_assert_lt(sent, 100);
     }
@@ -459,8 +458,10 @@ Test(talk, what_listens_needs_no_next_and_what_does_not_listen_needs_one)
     say(c, "a");
     raw_said("0: a; ");
     raw_heard(c, "");
-    cr_assert_eq(chanserv_announce(chanserv_outlet_post(ear.outlet), cs_str("h"), &none, NULL, NULL),
-                 CS_EMISUSE);
-    cr_assert_eq(chanserv_announce(chanserv_outlet_post(ear.outlet), cs_str("h"), &hears, NULL, NULL),
-                 CS_EMISUSE);
+    cr_assert_eq(
+        chanserv_announce(chanserv_outlet_post(ear.outlet), cs_str("h"), &none, NULL, NULL),
+        CS_EMISUSE);
+    cr_assert_eq(
+        chanserv_announce(chanserv_outlet_post(ear.outlet), cs_str("h"), &hears, NULL, NULL),
+        CS_EMISUSE);
 }

@@ -117,7 +117,8 @@ Test(up, the_last_of_the_two_counts)
 
 Test(up, what_is_none_is_refused_and_writes_nothing)
 {
-    static const char *const bad[] = {"\x0a", "\x12\x05x", "\x08\x01", "\x10\x01", "\x12\x02\x0a\x09"};
+    static const char *const bad[] = {"\x0a", "\x12\x05x", "\x08\x01", "\x10\x01",
+                                      "\x12\x02\x0a\x09"};
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct wire_up up = {.frame.gap_count = 77};
