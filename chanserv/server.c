@@ -56,13 +56,19 @@ static void resolve(struct chanserv_server_options *o)
         o->net.message_max_bytes = at_most(o->body_max_bytes, UINT32_MAX);
 }
 
-static bool options_ok(const struct chanserv_server_options *o)
+static bool all_zero(const int64_t *reserved, size_t n)
 {
-    for (size_t i = 0; i < sizeof o->reserved / sizeof *o->reserved; i++) {
-        if (o->reserved[i] || o->net.reserved[i])
+    for (size_t i = 0; i < n; i++) {
+        if (reserved[i])
             return false;
     }
     return true;
+}
+
+static bool options_ok(const struct chanserv_server_options *o)
+{
+    return all_zero(o->reserved, sizeof o->reserved / sizeof *o->reserved) &&
+           all_zero(o->net.reserved, sizeof o->net.reserved / sizeof *o->net.reserved);
 }
 
 /* ---- Making it ------------------------------------------------------------------------------ */
