@@ -100,6 +100,7 @@ test_chanserv_SOURCES = \
 	test/chanserv/range_test.c \
 	test/chanserv/raw.c \
 	test/chanserv/raw.h \
+	test/chanserv/say_memory_test.c \
 	test/chanserv/say_test.c \
 	test/chanserv/server_memory_test.c \
 	test/chanserv/server_test.c \

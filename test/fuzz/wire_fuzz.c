@@ -86,6 +86,21 @@ static void opening(cs_bytes msg)
     cs_free(bytes);
 }
 
+static void said_up(cs_bytes msg)
+{
+    struct wire_up up;
+    Chanserv__V1__Up *theirs = chanserv__v1__up__unpack(NULL, msg.len, msg.base);
+    cs_err err = wire_up_parse(msg, &up);
+
+    must(err == CS_OK || !theirs);
+    if (err == CS_OK && up.kind == WIRE_UP_OPEN)
+        opening(up.open);
+    if (theirs) {
+        must((up.kind == WIRE_UP_FRAME) == (theirs->what_case == CHANSERV__V1__UP__WHAT_FRAME));
+        chanserv__v1__up__free_unpacked(theirs, NULL);
+    }
+}
+
 static void announcement(cs_bytes msg)
 {
     struct wire_announcement one, two;
@@ -162,6 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     frame_as_protobuf(msg);
     post(msg);
     opening(msg);
+    said_up(msg);
     announcement(msg);
     services(msg);
     spellings(msg);
