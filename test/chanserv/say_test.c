@@ -163,7 +163,7 @@ Test(say, the_first_send_opens_the_source_and_frames_go_both_ways_in_order)
     for (int i = 0; i < 100; i++) {
         snprintf(text, sizeof text, "frame %d", i);
         expect_frame(text);
-        cr_assert_eq(chanserv_source_seq(w.source), i);
+        cr_assert_eq(chanserv_source_seq(w.source), (uint64_t)i);
     }
 }
 
