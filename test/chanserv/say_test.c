@@ -404,8 +404,9 @@ static void finish_outlet(void *user)
     chanserv_outlet_cancel(w.outlet, CS_EABORTED);
 }
 
-Test(say, a_send_that_waits_is_told_how_the_source_ended)
+Test(say, a_send_that_waits_is_told_at_once_how_the_source_ended)
 {
+    int64_t began;
     cs_timer *timer;
 
     post("listen", 0);
@@ -413,7 +414,9 @@ Test(say, a_send_that_waits_is_told_how_the_source_ended)
     fill();
     cr_assert_eq(cs_timer_new(w.loop, finish_outlet, NULL, &timer), CS_OK);
     cs_timer_set(timer, 100);
-    cr_assert_eq(chanserv_source_send(w.source, cs_str("x"), CS_FOREVER), CS_EABORTED);
+    began = cs_loop_now_ms(w.loop);
+    cr_assert_eq(chanserv_source_send(w.source, cs_str("x"), 10000), CS_EABORTED);
+    cr_assert_eq(cs_loop_now_ms(w.loop) - began, 100);
     cs_timer_free(timer);
 }
 
