@@ -43,6 +43,10 @@ struct chanserv_server;
 
 struct chanserv_client_options {
     struct mux_options net;
+    const char
+        *name_space; /* NULL: none; "a.b": every name NAME means NAME.a.b on the wire; copied */
+    cs_bytes token;  /* sent with each call as "authorization: Bearer TOKEN"; copied */
+    int lookup_timeout_ms;   /* 10 000: for somebody to serve the name */
     int announce_timeout_ms; /* off: silence between two announcements */
     int frame_timeout_ms;    /* off: silence of a source that is being read */
     int64_t inline_bytes;    /* 4 KiB of an eager source may ride in its announcement; CS_OFF */

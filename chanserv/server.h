@@ -224,6 +224,8 @@ typedef cs_err chanserv_authorise_fn(const struct chanserv_request *request, voi
 
 struct chanserv_server_options {
     struct mux_options net;
+    const char *name_space; /* as the client's: services are served as NAME.a.b; copied */
+    const char *node;       /* stable name, what buckets are hashed with; NULL: host:port; copied */
     chanserv_authorise_fn *authorise; /* NULL: everybody may do everything */
     void *authorise_user;
     bool signals;             /* run(): SIGTERM and SIGINT stop it */

@@ -30,7 +30,7 @@ libmux_la_SOURCES = \
 	mux/sock__in.h \
 	mux/stats.h \
 	mux/stream.c
-MUX_LIBS = libmux.la $(PROTO_LIBS) $(NGHTTP2_LIBS)
+MUX_LIBS = libmux.la $(PROTO_LIBS) $(NGHTTP2_LIBS) $(OPENSSL_LIBS) $(ZLIB_LIBS)
 
 muxincludedir = $(includedir)/chanserv/mux
 muxinclude_HEADERS = mux/mux.h

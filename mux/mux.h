@@ -27,7 +27,20 @@ typedef struct mux_port mux_port;
 typedef struct mux_conn mux_conn;
 typedef struct mux_stream mux_stream;
 
+/* Transport security: TLS 1.2 (ECDHE, AEAD) and 1.3, by ALPN "h2".  Files are PEM and are read when
+ * the port or the connection is made; what is wrong with them is said then. */
+struct mux_tls {
+    const char *cert_file;   /* ours, then its chain; a server needs one, a client if it is asked */
+    const char *key_file;    /* NULL: it is in cert_file */
+    const char *ca_file;     /* whom to believe.  Client, NULL: the system's.  Server, NULL: clients
+                                are not asked for a certificate; else they must show one of these */
+    const char *server_name; /* client: the name to verify and to send; NULL: the host dialed */
+    bool no_verify;          /* client: believe anybody.  For tests */
+    void *reserved[4];
+};
+
 struct mux_options {
+    const struct mux_tls *tls; /* NULL: plain text, HTTP/2 by prior knowledge; copied */
     int64_t window_bytes;      /* a stream, towards us, at first; 0: 64 KiB (RFC 9113: 65 535);
                                   at least 16 KiB */
     int64_t window_max_bytes;  /* to which it may grow while it pays; 0: 4 MiB; CS_OFF: never */
@@ -39,6 +52,10 @@ struct mux_options {
     int ping_interval_ms;      /* 0: 30 000 without a sign of life, then PING */
     int ping_timeout_ms;       /* 0: 10 000 for its answer, then every stream ends CS_EPEER */
     int stall_timeout_ms;      /* 0: 30 000 with something to send and never a byte of window */
+    int handshake_timeout_ms;  /* 0: 10 000 from accept to the end of TLS's handshake */
+    int connections_max;       /* 0: 4; what is dialed, when the peer limits streams */
+    bool gzip;                 /* compress what gets smaller, for a peer that reads gzip; what comes
+                                  compressed is always read */
     int64_t reserved[8];
 };
 
@@ -46,6 +63,11 @@ struct mux_options {
 struct mux_peer {
     cs_bytes addr;         /* "127.0.0.1:41234", "[::1]:41234", "unix:/path", "local" */
     int64_t uid, gid, pid; /* unix sockets, else -1 */
+    cs_bytes
+        tls_subject; /* "CN=alice,O=example" (RFC 2253) of a verified certificate, else empty */
+    const cs_bytes *tls_sans; /* its names: "DNS:a.example", "URI:spiffe://...", "IP:10.0.0.1",
+                                 "email:..."; tls_sans_len of them */
+    size_t tls_sans_len;
     void *reserved[4];
 };
 
@@ -88,6 +110,7 @@ struct mux_call_options {
     const cs_pair *metadata; /* copied */
     size_t metadata_len;
     int64_t send_max_bytes; /* queued before send() says CS_AGAIN; 0: 16 KiB */
+    bool wait_for_ready;    /* dial again and again, within timeout_ms, instead of CS_EREFUSED */
     int64_t reserved[4];
 };
 

@@ -33,6 +33,8 @@ function check_include(path,    of)
         foreign(path, "mux/h2*", "^mux/h2")
     if (path ~ /^openssl\//)
         foreign(path, "mux/tls*", "^mux/tls")
+    if (path == "zlib.h")
+        foreign(path, "mux/gzip*", "^mux/gzip")
     if (path ~ /^event2\//)
         foreign(path, "base/loop*", "^(base/loop|tools/loop|examples/)")
     if (path ~ /^protobuf-c\// || path ~ /\.pb-c\.h$/) {
