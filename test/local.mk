@@ -234,6 +234,9 @@ EXTRA_DIST += \
 	test/examples/step5_callbacks.expected \
 	test/examples/step6_select.expected \
 	test/examples/work_queue.expected
+# files: test/support/*.sh
+EXTRA_DIST += \
+	test/support/certs.sh
 # files: test/install/*
 EXTRA_DIST += \
 	test/install/outside.c
