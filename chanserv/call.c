@@ -51,15 +51,27 @@ cs_err chanserv__why_of(cs_err mux_why, enum chanserv__reason *ret)
 }
 
 cs_err chanserv__authorise(chanserv_server *server, enum chanserv_verb verb, cs_bytes service,
-                           mux_stream *stream)
+                           mux_stream *stream, char *why)
 {
-    struct chanserv_request request = {.verb = verb, .service = service};
+    struct chanserv_request request = {.verb = verb, .service = service, .why = why};
+    cs_err err;
 
+    why[0] = '\0';
     if (!server->options.authorise)
         return CS_OK;
     request.peer = mux_stream_peer(stream);
     request.metadata = mux_stream_headers(stream, &request.metadata_len);
-    return server->options.authorise(&request, server->options.authorise_user);
+    err = server->options.authorise(&request, server->options.authorise_user);
+    if (err == CS_OK)
+        why[0] = '\0';
+    return err;
+}
+
+void chanserv__deny(chanserv_server *server, mux_stream *stream, cs_err err, const char *why)
+{
+    server->counters.posts_refused_denied++;
+    chanserv__refuse(stream, err == CS_EAUTH ? WIRE_R_NO_IDENTITY : WIRE_R_DENIED,
+                     why[0] ? why : NULL);
 }
 
 static void refuse_request(mux_stream *stream, struct chanserv__call *call, enum wire_reason reason,

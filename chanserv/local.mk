@@ -23,6 +23,7 @@ libcs_la_SOURCES = \
 	chanserv/post_life.c \
 	chanserv/pour.c \
 	chanserv/range.c \
+	chanserv/raw.c \
 	chanserv/say.c \
 	chanserv/server.c \
 	chanserv/server.h \

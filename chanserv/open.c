@@ -58,6 +58,7 @@ static chanserv_outlet *check(chanserv_server *server, mux_stream *stream,
                               const struct wire_open *asked, bool talks)
 {
     enum wire_reason why = WIRE_R_BAD_REQUEST;
+    char words[CHANSERV_WHY_MAX];
     chanserv_outlet *o = NULL;
     cs_err err;
 
@@ -75,10 +76,9 @@ static chanserv_outlet *check(chanserv_server *server, mux_stream *stream,
         refuse_ticket(server, stream, why, err);
         return NULL;
     }
-    err = chanserv__authorise(server, CHANSERV_OPEN, o->post->service, stream);
+    err = chanserv__authorise(server, CHANSERV_OPEN, o->post->service, stream, words);
     if (err != CS_OK) {
-        server->counters.posts_refused_denied++;
-        chanserv__refuse(stream, err == CS_EAUTH ? WIRE_R_NO_IDENTITY : WIRE_R_DENIED, NULL);
+        chanserv__deny(server, stream, err, words);
         return NULL;
     }
     if (o->life == CHANSERV__OVER || server->dying) { /* the hook freed the server */

@@ -165,7 +165,8 @@ cs_err chanserv_post_keep(chanserv_post *post, const struct chanserv_post_ops *o
 
 /* The checks in the order of PROTOCOL's section 3; WIRE_NO_REASON: all passed. */
 static enum wire_reason check(chanserv_server *server, mux_stream *stream,
-                              const struct wire_post *asked, struct chanserv__service **ret)
+                              const struct wire_post *asked, struct chanserv__service **ret,
+                              char *words)
 {
     cs_err err;
 
@@ -182,7 +183,7 @@ static enum wire_reason check(chanserv_server *server, mux_stream *stream,
         server->counters.posts_refused_no_service++;
         return WIRE_R_NO_SERVICE;
     }
-    err = chanserv__authorise(server, CHANSERV_POST, asked->service, stream);
+    err = chanserv__authorise(server, CHANSERV_POST, asked->service, stream, words);
     if (err != CS_OK) {
         server->counters.posts_refused_denied++;
         return err == CS_EAUTH ? WIRE_R_NO_IDENTITY : WIRE_R_DENIED;
@@ -237,6 +238,7 @@ static void post_request(mux_stream *stream, struct chanserv__call *call)
     struct wire_post asked;
     enum wire_reason refusal;
     chanserv_post *post = NULL;
+    char words[CHANSERV_WHY_MAX] = "";
     cs_err err = wire_post_unpack(cs_bytes_of(call->request, call->request_len), &asked);
 
     if (err != CS_OK) {
@@ -245,7 +247,7 @@ static void post_request(mux_stream *stream, struct chanserv__call *call)
         chanserv__call_clear(call);
         return;
     }
-    refusal = check(server, stream, &asked, &service);
+    refusal = check(server, stream, &asked, &service, words);
     if (refusal == WIRE_NO_REASON && (post = chanserv__post_new(server, stream, &asked)) == NULL)
         refusal = WIRE_R_LIMIT;
     if (post && prepare(post) != CS_OK) {
@@ -256,7 +258,7 @@ static void post_request(mux_stream *stream, struct chanserv__call *call)
     if (refusal != WIRE_NO_REASON) {
         wire_post_clear(&asked);
         chanserv__call_clear(call);
-        chanserv__refuse(stream, refusal, NULL);
+        chanserv__refuse(stream, refusal, words[0] ? words : NULL);
         return;
     }
     call->object = post;

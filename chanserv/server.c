@@ -86,6 +86,7 @@ static void server_fini(chanserv_server *server)
     while (cs_names_each(&server->services, &at, &service))
         cs_free(service);
     cs_names_fini(&server->services);
+    chanserv__raws_free(server);
     chanserv__tickets_fini(&server->tickets);
     if (server->accept_timer)
         cs_timer_free(server->accept_timer);
@@ -171,8 +172,7 @@ cs_err chanserv_server_new(cs_loop *loop, const struct chanserv_server_options *
     return CS_OK;
 }
 
-/* The first call of setting up that fails is what run() answers. */
-static cs_err stick(chanserv_server *server, cs_err err, const char *what, const char *words)
+cs_err chanserv__stick(chanserv_server *server, cs_err err, const char *what, const char *words)
 {
     if (server->sticky == CS_OK) {
         server->sticky = err;
@@ -191,12 +191,12 @@ cs_err chanserv_serve(chanserv_server *server, const char *service, chanserv_sou
     cs_err err;
 
     if (!fn || !wire_service_name_ok(cs_bytes_of(service, len)))
-        return stick(server, CS_EINVAL, "serve: not the name of a service: ", service);
+        return chanserv__stick(server, CS_EINVAL, "serve: not the name of a service: ", service);
     if (cs_names_get(&server->services, cs_bytes_of(service, len)))
-        return stick(server, CS_EEXIST, "serve: served already: ", service);
+        return chanserv__stick(server, CS_EEXIST, "serve: served already: ", service);
     s = cs_zalloc(sizeof *s + len + 1);
     if (!s)
-        return stick(server, CS_ENOMEM, "serve: out of memory: ", service);
+        return chanserv__stick(server, CS_ENOMEM, "serve: out of memory: ", service);
     s->fn = fn;
     s->user = user;
     s->name_len = len;
@@ -204,7 +204,7 @@ cs_err chanserv_serve(chanserv_server *server, const char *service, chanserv_sou
     err = cs_names_put(&server->services, cs_bytes_of(s->name, len), s);
     if (err != CS_OK) {
         cs_free(s);
-        return stick(server, err, "serve: out of memory: ", service);
+        return chanserv__stick(server, err, "serve: out of memory: ", service);
     }
     chanserv__services_changed(server);
     return CS_OK;
@@ -231,15 +231,15 @@ cs_err chanserv_listen(chanserv_server *server, const char *addr)
 
     ports = cs_realloc(server->ports, (server->ports_len + 1) * sizeof *ports);
     if (!ports)
-        return stick(server, CS_ENOMEM, "listen: out of memory: ", addr);
+        return chanserv__stick(server, CS_ENOMEM, "listen: out of memory: ", addr);
     server->ports = ports;
     err = mux_listen(server->loop, addr, &server->options.net, server->handlers, &port, why,
                      sizeof why);
     if (err != CS_OK) {
         if (why[0])
-            return stick(server, err, "", why);
+            return chanserv__stick(server, err, "", why);
         snprintf(why, sizeof why, "%s: %s", addr, cs_strerror(err));
-        return stick(server, err, "listen ", why);
+        return chanserv__stick(server, err, "listen ", why);
     }
     if (!server->options.insecure && !mux_port_is_local(port)) {
         snprintf(why, sizeof why,
@@ -247,7 +247,7 @@ cs_err chanserv_listen(chanserv_server *server, const char *addr)
                  "socket, or set options.insecure",
                  mux_port_addr(port));
         mux_port_free(port);
-        return stick(server, CS_EPERM, "listen ", why);
+        return chanserv__stick(server, CS_EPERM, "listen ", why);
     }
     server->ports[server->ports_len++] = port;
     return CS_OK;

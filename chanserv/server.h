@@ -209,13 +209,19 @@ CS_API cs_loop *chanserv_post_loop(const chanserv_post *post);
 
 /* ---- The server --------------------------------------------------------------------------- */
 
-/* May this peer do this?  Asked before any code of a service runs, for Post and for Open (then
- * `service` is that of the post that announced the source).  Must not wait.  CS_OK; CS_EAUTH: who
- * are you?; CS_EPERM: known, but not allowed. */
-enum chanserv_verb { CHANSERV_POST, CHANSERV_OPEN, CHANSERV_LIST };
+/* May this peer do this?  Asked before any code of a service or method runs:
+ *   CHANSERV_POST  Post
+ *   CHANSERV_OPEN  Open and Talk; `service` is that of the post that announced the source
+ *   CHANSERV_LIST  Services, for each name: what is refused is not shown.  When every name there is
+ *                  gets CS_EAUTH, so does the call
+ *   CHANSERV_RAW   a method of chanserv_handle(); `service` is its path, "/pkg.Service/Method"
+ * Must not wait.  CS_OK; CS_EAUTH: who are you?; CS_EPERM: known, but not allowed. */
+enum chanserv_verb { CHANSERV_POST, CHANSERV_OPEN, CHANSERV_LIST, CHANSERV_RAW };
+enum { CHANSERV_WHY_MAX = 256 };
 struct chanserv_request {
     enum chanserv_verb verb;
     cs_bytes service;
+    char *why; /* of CHANSERV_WHY_MAX bytes: what a caller that is refused reads; "": the usual */
     const struct mux_peer *peer;
     const cs_pair *metadata; /* "authorization" and the like */
     size_t metadata_len;
@@ -257,6 +263,12 @@ CS_API cs_err chanserv_serve(chanserv_server *server, const char *service, chans
                              void *user);
 CS_API cs_err chanserv_unserve(chanserv_server *server, const char *service); /* posts run on */
 
+/* A gRPC method of your own, "/pkg.Service/Method", on all ports of the server: `accept` as for
+ * mux_handle(), after `authorise` said CS_OK.  Its streams end CS_EDRAIN when the server is freed.
+ * For the server's whole life.  CS_EINVAL: no such path; CS_EEXIST; CS_ENOMEM. */
+CS_API cs_err chanserv_handle(chanserv_server *server, const char *method, mux_accept_fn *accept,
+                              void *user);
+
 /* "host:port", "[v6]:port", ":port", "unix:/path"; port 0 picks one.  CS_EINVAL, CS_ESYS, CS_EPERM:
  * see `insecure`; errmsg has the words. */
 CS_API cs_err chanserv_listen(chanserv_server *server, const char *addr);
@@ -279,7 +291,7 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
     X(posts, "posts running now")                                                                  \
     X(posts_total, "posts that reached their source function")                                     \
     X(posts_refused_no_service, "posts for a service that nobody serves")                          \
-    X(posts_refused_denied, "posts and opens that the authorise hook refused")                     \
+    X(posts_refused_denied, "calls that the authorise hook refused")                               \
     X(posts_refused_bad, "posts and opens that made no sense")                                     \
     X(posts_refused_limit, "posts refused: posts_max")                                             \
     X(announce_refused_limit, "announcements refused: sources_max")                                \

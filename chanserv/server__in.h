@@ -220,8 +220,11 @@ enum wire_reason chanserv__reason_of(cs_err err); /* of a failure that we made *
 /* Why a stream ended that had not said its last word. */
 cs_err chanserv__why_of(cs_err mux_why, enum chanserv__reason *ret);
 
+/* Asks the hook; `why`, of CHANSERV_WHY_MAX bytes, gets its words, perhaps "". */
 cs_err chanserv__authorise(chanserv_server *server, enum chanserv_verb verb, cs_bytes service,
-                           mux_stream *stream);
+                           mux_stream *stream, char *why);
+/* Refuses, for the hook said `err`, and counts it. */
+void chanserv__deny(chanserv_server *server, mux_stream *stream, cs_err err, const char *why);
 
 void chanserv__open_accept(mux_stream *stream, void *user);
 void chanserv__talk_accept(mux_stream *stream, void *user);
@@ -264,6 +267,15 @@ struct chanserv__service {
     char name[]; /* the key of its entry */
 };
 
+struct chanserv__raw { /* a method of the server's own */
+    chanserv_server *server;
+    mux_accept_fn *accept;
+    void *user;
+    struct chanserv__raw *next; /* of server->raws */
+    char method[];
+};
+void chanserv__raws_free(chanserv_server *server);
+
 struct chanserv_server {
     cs_loop *loop;
     struct chanserv_server_options options; /* resolved: no zeros, no CS_OFF */
@@ -274,6 +286,7 @@ struct chanserv_server {
     size_t ports_len;
     struct cs_names services;
     struct cs_list posts, accept, watchers, gos;
+    struct chanserv__raw *raws;
     cs_timer *accept_timer;
     struct chanserv__tickets tickets;
     size_t outlets;          /* announced or open, for sources_max */
@@ -287,6 +300,9 @@ struct chanserv_server {
     bool dying; /* being freed: nothing new */
     bool dead;  /* and its listeners are gone */
 };
+
+/* The first call of setting up that fails is what run() answers: remembers, and answers err. */
+cs_err chanserv__stick(chanserv_server *server, cs_err err, const char *what, const char *words);
 
 void chanserv__go_stop(chanserv_server *server); /* cancels every channel */
 void chanserv__go_join(chanserv_server *server); /* waits for the threads */

@@ -53,7 +53,24 @@ static cs_bytes *names_copy(const chanserv_server *server, size_t *ret)
     return names;
 }
 
-static cs_err list_send(struct watcher *w)
+/* Takes out what the caller may not use.  CS_EAUTH: every name, for want of an identity; `why` has
+ * the words of the last. */
+static cs_err names_allowed(struct watcher *w, size_t all, struct wire_services *list, char *why)
+{
+    size_t strange = 0;
+
+    for (size_t i = 0; i < all; i++) {
+        cs_err err =
+            chanserv__authorise(w->call.server, CHANSERV_LIST, list->names[i], w->stream, why);
+
+        if (err == CS_OK)
+            list->names[list->names_len++] = list->names[i];
+        strange += err == CS_EAUTH;
+    }
+    return all > 0 && strange == all ? CS_EAUTH : CS_OK;
+}
+
+static cs_err list_send(struct watcher *w, char *why)
 {
     chanserv_server *server = w->call.server;
     struct wire_services list = {.draining = server->dying};
@@ -65,9 +82,10 @@ static cs_err list_send(struct watcher *w)
     list.names = names_copy(server, &all);
     if (!list.names)
         return CS_ENOMEM;
-    for (size_t i = 0; i < all; i++) {
-        if (chanserv__authorise(server, CHANSERV_LIST, list.names[i], w->stream) == CS_OK)
-            list.names[list.names_len++] = list.names[i];
+    err = names_allowed(w, all, &list, why);
+    if (err != CS_OK) {
+        cs_free(list.names);
+        return err;
     }
     node_of(server, node, sizeof node);
     list.node = cs_str(node);
@@ -84,12 +102,18 @@ static cs_err list_send(struct watcher *w)
 static void pull(mux_stream *stream, void *state)
 {
     struct watcher *w = state;
+    char why[CHANSERV_WHY_MAX];
     cs_err err;
 
     if (!w->stale || mux_stream_room(stream) == 0)
         return;
     w->stale = false; /* unless the hook changes what there is */
-    err = list_send(w);
+    err = list_send(w, why);
+    if (err == CS_EAUTH) {
+        cs_unlink(&w->link); /* that was its last list */
+        w->stream = NULL;
+        chanserv__deny(w->call.server, stream, err, why);
+    }
     if (err == CS_ENOMEM)
         chanserv__refuse(stream, WIRE_R_LIMIT, "out of memory");
 }

@@ -87,6 +87,7 @@ test_chanserv_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
 # files: test/chanserv/*.c test/chanserv/*.h
 test_chanserv_SOURCES = \
 	test/chanserv/announce_test.c \
+	test/chanserv/authorise_test.c \
 	test/chanserv/both_test.c \
 	test/chanserv/client_test.c \
 	test/chanserv/fake_server.c \

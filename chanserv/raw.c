@@ -1,0 +1,76 @@
+/* raw -- gRPC methods of the server's own, beside those of chanserv.
+ *
+ * The hook is asked before the method hears of the call at all; what is refused is a stream of ours,
+ * that says its status and goes. */
+#include "chanserv/server__in.h"
+
+static void end(mux_stream *stream, cs_err why, void *state)
+{
+    (void)stream, (void)why, (void)state;
+}
+
+static const struct mux_stream_ops refused_ops = {.end = end};
+
+static void accept(mux_stream *stream, void *user)
+{
+    const struct chanserv__raw *raw = user;
+    chanserv_server *server = raw->server;
+    char why[CHANSERV_WHY_MAX];
+    cs_err err = chanserv__authorise(server, CHANSERV_RAW, cs_str(raw->method), stream, why);
+
+    if (err == CS_OK && !server->dying) { /* the hook may have freed it */
+        raw->accept(stream, raw->user);
+        return;
+    }
+    (void)mux_stream_accept(stream, &refused_ops, NULL); /* needs no memory */
+    if (err != CS_OK)
+        chanserv__deny(server, stream, err, why);
+    else
+        chanserv__refuse(stream, WIRE_R_DRAINING, NULL);
+}
+
+static bool method_ok(const char *method)
+{
+    const char *slash = method[0] == '/' ? strchr(method + 1, '/') : NULL;
+
+    return slash && slash > method + 1 && slash[1] && !strchr(slash + 1, '/');
+}
+
+cs_err chanserv_handle(chanserv_server *server, const char *method, mux_accept_fn *accept_fn,
+                       void *user)
+{
+    struct chanserv__raw *raw;
+    size_t len = strlen(method);
+    cs_err err;
+
+    if (!accept_fn || !method_ok(method))
+        return chanserv__stick(server, CS_EINVAL, "handle: not the path of a method: ", method);
+    raw = cs_zalloc(sizeof *raw + len + 1);
+    if (!raw)
+        return chanserv__stick(server, CS_ENOMEM, "handle: out of memory: ", method);
+    raw->server = server;
+    raw->accept = accept_fn;
+    raw->user = user;
+    memcpy(raw->method, method, len);
+    err = mux_handle(server->handlers, method, accept, raw);
+    if (err != CS_OK) {
+        cs_free(raw);
+        return chanserv__stick(server, err,
+                               err == CS_EEXIST ? "handle: there is one already: "
+                                                : "handle: out of memory: ",
+                               method);
+    }
+    raw->next = server->raws;
+    server->raws = raw;
+    return CS_OK;
+}
+
+void chanserv__raws_free(chanserv_server *server)
+{
+    struct chanserv__raw *raw;
+
+    while ((raw = server->raws)) {
+        server->raws = raw->next;
+        cs_free(raw);
+    }
+}
