@@ -8,7 +8,11 @@ tools_chanserv_SOURCES = tools/main.c
 noinst_LIBRARIES = libtools.a
 # files: tools/*.c tools/*.h !tools/main.c
 libtools_a_SOURCES = \
+	tools/connect.c \
+	tools/connect.h \
 	tools/gen.h \
+	tools/interrupt.c \
+	tools/interrupt.h \
 	tools/json.c \
 	tools/json.h \
 	tools/kind.h \

@@ -1,6 +1,6 @@
 /* options -- values as people type them, and how the tool answers wrong ones. */
+#include "tools/connect.h"
 #include "tools/print.h"
-#include "tools/tool.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -71,6 +71,35 @@ bool tool_query_next(cs_bytes *rest, cs_pair *ret)
     return true;
 }
 
+static bool is_hex(cs_bytes text, size_t from, size_t len, bool may_be_zero)
+{
+    const char *p = (const char *)text.base + from;
+    bool zero = true;
+
+    for (size_t i = 0; i < len; i++) {
+        if (!(p[i] >= '0' && p[i] <= '9') && !(p[i] >= 'a' && p[i] <= 'f'))
+            return false;
+        zero = zero && p[i] == '0';
+    }
+    return may_be_zero || !zero;
+}
+
+/* VERSION-TRACE-PARENT-FLAGS; "ff" is no version, 00 ends there, later ones may say more behind
+ * another "-". */
+bool tool_is_traceparent(cs_bytes text)
+{
+    enum { TRACE = 3, PARENT = 36, FLAGS = 53, END = 55 };
+    const char *p = text.base;
+
+    if (text.len < END || p[TRACE - 1] != '-' || p[PARENT - 1] != '-' || p[FLAGS - 1] != '-' ||
+        !is_hex(text, 0, 2, true) || !is_hex(text, TRACE, 32, false) ||
+        !is_hex(text, PARENT, 16, false) || !is_hex(text, FLAGS, 2, true))
+        return false;
+    if (memcmp(p, "ff", 2) == 0)
+        return false;
+    return text.len == END || (memcmp(p, "00", 2) != 0 && p[END] == '-');
+}
+
 /* ---- Talking -------------------------------------------------------------------------------- */
 
 /* The words may be a stranger's: whatever they are they stay one line, and move no cursor. */
@@ -109,6 +138,8 @@ int tool_usage(const char *command, const char *format, ...)
 int tool_help(const struct tool_command *command)
 {
     fputs(command->help, stdout);
+    if (command->client)
+        fputs(connect_help, stdout);
     return tool_close_stdout(command->name, 0);
 }
 
@@ -135,4 +166,24 @@ static void to_stderr(cs_level level, const char *room, const char *line, void *
 void tool_log_to_stderr(cs_level up_to)
 {
     cs_set_log(to_stderr, NULL, up_to);
+}
+
+int tool_log(const char *command, bool verbose, cs_level otherwise)
+{
+    static const char *const levels[] = {
+        [CS_ERROR] = "error", [CS_WARN] = "warn", [CS_INFO] = "info", [CS_DEBUG] = "debug"};
+    const char *asked = getenv("CHANSERV_LOG");
+    size_t level = otherwise;
+
+    if (verbose) {
+        level = CS_DEBUG;
+    } else if (asked && asked[0]) {
+        for (level = 0; level <= CS_DEBUG && strcmp(asked, levels[level]) != 0; level++)
+            continue;
+        if (level > CS_DEBUG)
+            return tool_usage(command, "CHANSERV_LOG is error, warn, info or debug, not '%s'",
+                              asked);
+    }
+    tool_log_to_stderr((cs_level)level);
+    return 0;
 }

@@ -17,6 +17,7 @@ struct tool_command {
     const char *line; /* what it does, in a line */
     const char *help; /* all of --help */
     int (*run)(int argc, char **argv);
+    bool client; /* it has the options of tools/connect.h too */
 };
 extern const struct tool_command tool_serve, tool_post;
 extern const char tool_exit_help[];
@@ -36,6 +37,10 @@ int tool_usage(const char *command, const char *format, ...) CS_PRINTF(2, 3);
 int tool_help(const struct tool_command *command); /* answers 0, or TOOL_IO */
 void tool_log_to_stderr(cs_level up_to);
 
+/* The same, of a command: everything with --verbose, else as CHANSERV_LOG says, else `otherwise`.
+ * Answers an exit code; complained of a CHANSERV_LOG that is none. */
+int tool_log(const char *command, bool verbose, cs_level otherwise);
+
 /* Everything written got there?  Answers `code`, or complains and answers TOOL_IO. */
 int tool_close_stdout(const char *command, int code);
 
@@ -46,6 +51,9 @@ bool tool_number(cs_bytes text, uint64_t max, uint64_t *ret);
 
 /* "5", "1.5s", "250ms", "2m", "1h": more than 0 and at most INT_MAX milliseconds. */
 bool tool_duration_ms(const char *text, int *ret);
+
+/* Is this a traceparent as https://www.w3.org/TR/trace-context says (3.2)? */
+bool tool_is_traceparent(cs_bytes text);
 
 /* "a=1&b=2", a pair a call; false at the end.  A part without "=" has value.base NULL. */
 bool tool_query_next(cs_bytes *rest, cs_pair *ret);

@@ -6,6 +6,7 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 . "$here/tap.sh"
 tool=${CHANSERV_TOOL:-${CHANSERV_BUILD:-$(dirname "$here")}/tools/chanserv}
 scratch=$(mktemp -d) || exit 1
+unset CHANSERV_ADDR CHANSERV_TOKEN CHANSERV_LOG TRACEPARENT
 server=
 trap '[ -n "$server" ] && kill "$server" 2>/dev/null; rm -rf "$scratch"' EXIT
 
@@ -72,7 +73,7 @@ for words in '' nonsense --nonsense 'help nonsense' 'help a b' serve 'serve --no
     'serve surplus' 'serve --service nonsense' 'serve --service =echo' 'serve --service a=nonsense' \
     'serve --service a=echo:x' 'serve --service a=tail' 'serve --service a=echo --service a=gen' \
     'serve --service a!b=echo' 'serve --service a=echo --listen nonsense' \
-    post 'post a:1' 'post a:1 b c d' 'post --json --raw a:1 b' 'post --count 0 a:1 b' \
+    post 'post a:1' 'post a:1 b c d' 'post b c' 'post a:1, b' 'post a:1,a:1 b' 'post --wait x a:1 b' 'post --json --raw a:1 b' 'post --count 0 a:1 b' \
     'post --count x a:1 b' 'post --timeout 0 a:1 b' 'post --metadata x a:1 b' 'post nonsense b' \
     'post a:1 b!c'; do
     # shellcheck disable=SC2086
@@ -87,6 +88,16 @@ runs 21 "a directory that does not exist is refused" serve --service "t=tail:$sc
 runs 30 "nobody is there: UNAVAILABLE" post "unix:$scratch/none" ticker
 has err "chanserv: post ticker: dial unix:" "and the story is one line"
 
+# ---- The environment ---------------------------------------------------------------------------
+
+CHANSERV_ADDR=unix:$scratch/none runs 30 "CHANSERV_ADDR is the address when none is given" post ticker
+has err "chanserv: post ticker: dial unix:" "and is dialed"
+CHANSERV_ADDR=nonsense runs 64 "CHANSERV_ADDR is looked at" post ticker
+CHANSERV_LOG=loud runs 64 "CHANSERV_LOG is looked at" post a:1 b
+has err "CHANSERV_LOG is error, warn, info or debug, not 'loud'" "and it is said what it may be"
+runs 64 "a service without an address" post ticker
+has err "an address is wanted" "is a usage error that says so"
+
 # ---- echo, gen ---------------------------------------------------------------------------------
 
 mkdir "$scratch/logs"
@@ -100,6 +111,9 @@ echo: hello
 echo: 
 echo: world
 END
+CHANSERV_ADDR=$tcp runs 0 "and a body with a colon is a body" post --raw echo a:b
+[ "$(cat "$scratch/out")" = a:b ]
+verdict $? "$scratch/out" "as it is"
 runs 0 "verbose" post -v "$unix" echo hi
 says out "with --verbose announcements and ends are told" << 'END'
 + echo
@@ -129,7 +143,7 @@ END
 has err "source @0 ends as asked" "and stands on standard error"
 runs 19 "a bad body is INVALID_ARGUMENT" post "$tcp" gen size=many
 has err "size is a number from 0 to 104857600, not 'many'" "which says what would be right"
-runs 21 "an unknown service is NOT_FOUND" post --json "$tcp" nobody
+runs 21 "an unknown service is NOT_FOUND, at once" post --json "$tcp" nobody
 has out '{"end":{"code":"NOT_FOUND","message":' "also in JSON"
 runs 0 "--only" post --raw --only '*@[13]' "$tcp" gen 'size=4&frames=1'
 [ "$(fold -w 4 "$scratch/out" | sort | tr '\n' ' ')" = "1:0: 3:0: " ]

@@ -64,3 +64,27 @@ Test(options, exit_codes_are_16_and_the_code)
     cr_assert_str_eq(tool_code_name(CS_EAUTH), "UNAUTHENTICATED");
     cr_assert_str_eq(tool_code_name(CS_ECLAIMED), "ALREADY_EXISTS");
 }
+
+Test(options, a_traceparent_is_one_by_the_letter)
+{
+#define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
+#define PARENT "00f067aa0ba902b7"
+    static const char *const good[] = {"00-" TRACE "-" PARENT "-01", "01-" TRACE "-" PARENT "-00",
+                                       "cc-" TRACE "-" PARENT "-01-more"};
+    static const char *const bad[] = {"",
+                                      "00-" TRACE "-" PARENT "-0",
+                                      "00-" TRACE "-" PARENT "-01-more",
+                                      "cc-" TRACE "-" PARENT "-01more",
+                                      "ff-" TRACE "-" PARENT "-01",
+                                      "00-00000000000000000000000000000000-" PARENT "-01",
+                                      "00-" TRACE "-0000000000000000-01",
+                                      "00-4BF92F3577B34DA6A3CE929D0E0E4736-" PARENT "-01",
+                                      "00-" TRACE "_" PARENT "-01",
+                                      "0x-" TRACE "-" PARENT "-01",
+                                      "00-" TRACE "-" PARENT "-\n1"};
+
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        cr_assert(tool_is_traceparent(cs_str(good[i])), "%s", good[i]);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_assert_not(tool_is_traceparent(cs_str(bad[i])), "%s", bad[i]);
+}

@@ -1,0 +1,62 @@
+/* connect -- what every client subcommand has: its options, where the server is, the client.
+ *
+ *   struct connect c = {.command = &tool_post, .own = options};
+ *   while ((option = connect_option(&c, argc, argv, &code)) > 0) ... an option of its own
+ *   if (option == CONNECT_END) code = connect_operands(&c, argc, argv, &first); ... argv[first]
+ *   connect_client(&c, NULL, &client), connect_post() ... connect_free(&c), on every way out
+ *
+ * What answers an exit code answers 0 when all is well, and has complained when not.
+ */
+#ifndef TOOLS_CONNECT_H
+#define TOOLS_CONNECT_H
+
+#include "tools/tool.h"
+
+enum { CONNECT_METADATA_MAX = 64, CONNECT_OPTIONS_MAX = 48 };
+enum { CONNECT_OVER = 0, CONNECT_END = -1 };
+
+struct connect {
+    const struct tool_command *command;
+    const struct option *own; /* numbers from 256 to 511, or letters; no name of ours */
+
+    /* As asked for. */
+    struct chanserv_client_options with;
+    int timeout_ms; /* 0: none */
+    bool verbose;
+    cs_pair metadata[CONNECT_METADATA_MAX];
+    size_t metadata_len;
+    char *addrs; /* from connect_operands() on: they, each a string, one behind the other */
+    size_t addrs_len;
+
+    /* Its own. */
+    struct mux_tls tls;
+    bool tls_asked;
+    char *token;
+    struct option table[CONNECT_OPTIONS_MAX];
+};
+
+/* The options above, behind those of the command in its help. */
+extern const char connect_help[];
+
+/* The next option of the command's own (`optarg`); CONNECT_END behind the last one; CONNECT_OVER:
+ * there is nothing (more) to do, and *code is the exit code. */
+int connect_option(struct connect *c, int argc, char **argv, int *code);
+
+/* [ADDR], from the command line or the environment, and everything else that the environment says.
+ * Answers an exit code; *first is the operand behind ADDR.  What has a ':' is an address, for no
+ * name of a service has one. */
+int connect_operands(struct connect *c, int argc, char **argv, int *first);
+
+/* The log, and a client that has joined every address.  Answers an exit code. */
+int connect_client(struct connect *c, cs_loop *loop, chanserv_client **ret);
+
+/* chanserv_lookup_and_post() with the options.  Answers an exit code. */
+int connect_post(struct connect *c, chanserv_client *client, const char *service, cs_bytes body,
+                 chanserv_feed **ret);
+
+/* The next of the addresses; NULL: it was the last.  `addr` NULL: the first. */
+const char *connect_addr(const struct connect *c, const char *addr);
+
+void connect_free(struct connect *c);
+
+#endif
