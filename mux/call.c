@@ -330,6 +330,7 @@ void mux__call_ended(mux_stream *stream)
 
 void mux__call_reset(mux_stream *stream, uint32_t h2_error)
 {
+    enum { REFUSED = 7 };
     static const char *const names[] = {"NO_ERROR",
                                         "PROTOCOL_ERROR",
                                         "INTERNAL_ERROR",
@@ -344,11 +345,16 @@ void mux__call_reset(mux_stream *stream, uint32_t h2_error)
                                         "ENHANCE_YOUR_CALM",
                                         "INADEQUATE_SECURITY",
                                         "HTTP_1_1_REQUIRED"};
-    if (stream->conn->goaway && h2_error == 7) {
+    stream->refused = h2_error == REFUSED;
+    if (stream->conn->goaway && stream->refused) {
         mux__stream_over(stream, CS_EDRAIN, "the server is going away");
         return;
     }
-    cs_story(&stream->story, "the server reset the stream: %s",
-             h2_error < sizeof names / sizeof names[0] ? names[h2_error] : "an unknown code");
+    if (stream->refused)
+        cs_story(&stream->story,
+                 "the server refused the stream and did not run it: REFUSED_STREAM");
+    else
+        cs_story(&stream->story, "the server reset the stream: %s",
+                 h2_error < sizeof names / sizeof names[0] ? names[h2_error] : "an unknown code");
     mux__stream_over(stream, wire_err_of_rst(h2_error), NULL);
 }

@@ -122,6 +122,18 @@ static int on_stream_close(nghttp2_session *h2, int32_t id, uint32_t error, void
     return 0;
 }
 
+/* From here on some of it may reach the peer. */
+static int on_before_send(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
+{
+    (void)user;
+    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        mux_stream *stream = stream_of(h2, frame->hd.stream_id);
+        if (stream)
+            stream->request_out = true;
+    }
+    return 0;
+}
+
 static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 {
     mux_conn *conn = user;
@@ -226,6 +238,7 @@ static nghttp2_session_callbacks *callbacks_new(void)
     nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame_recv);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data_chunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
+    nghttp2_session_callbacks_set_before_frame_send_callback(cb, on_before_send);
     nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_send);
     nghttp2_session_callbacks_set_on_frame_not_send_callback(cb, on_frame_not_send);
     nghttp2_session_callbacks_set_send_data_callback(cb, send_data);

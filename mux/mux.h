@@ -167,6 +167,11 @@ CS_API bool mux_stream_has_headers(const mux_stream *stream); /* client: the ans
 /* In end(): one line, never NULL: what the peer's message said, or what happened here. */
 CS_API const char *mux_stream_errmsg(const mux_stream *stream);
 
+/* In end() of a client's: the peer certainly did not process the call, so it may be made again without
+ * harm: nobody was reached, the request never left, or the peer refused it (REFUSED_STREAM, or a GOAWAY
+ * that leaves it out).  An answer, be it a status alone, is for you to judge: false. */
+CS_API bool mux_stream_never_ran(const mux_stream *stream);
+
 /* Until the deadline that the call carries; CS_FOREVER without one. */
 CS_API int mux_stream_time_left_ms(const mux_stream *stream);
 CS_API const struct mux_peer *mux_stream_peer(const mux_stream *stream);

@@ -197,6 +197,8 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     bool bad_coding : 1;
     bool impatient : 1;   /* a refusal has waited long enough for the rest of its request */
     bool big_headers : 1; /* over header_max_bytes; the rest was passed over */
+    bool request_out : 1; /* client: our HEADERS are on their way */
+    bool refused : 1;     /* client: the peer said that it did not process the call */
     bool wake_due : 1;    /* woken within a pull that had nothing: asked again in the next turn */
 };
 

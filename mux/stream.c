@@ -423,6 +423,12 @@ const char *mux_stream_errmsg(const mux_stream *stream)
     return stream->story ? stream->story : cs_strerror(stream->why);
 }
 
+bool mux_stream_never_ran(const mux_stream *stream)
+{
+    return !stream->is_server && !stream->remote_headers &&
+           (stream->refused || !stream->request_out);
+}
+
 int mux_stream_time_left_ms(const mux_stream *stream)
 {
     if (!stream->extra || !stream->extra->deadline)

@@ -230,6 +230,71 @@ Test(call, a_goaway_below_the_id_says_that_it_never_ran)
     hang_up();
 }
 
+/* ---- What never ran may be made again -------------------------------------------------------- */
+
+Test(call, what_the_peer_refused_never_ran)
+{
+    struct side *c = call_a_fake(NULL);
+    fake_word(peer, FAKE_RST, 1, 7);
+    expect_end(c, CS_EUNAVAIL, "did not run it");
+    cr_assert(c->never_ran);
+    hang_up();
+}
+
+Test(call, what_a_goaway_leaves_out_never_ran_and_what_it_counts_may_have)
+{
+    struct side *c = call_a_fake(NULL), *d = talk_open(&t, 1);
+    talk_settle(&t);
+    fake_goaway(peer, 1, 0);
+    expect_end(d, CS_EDRAIN, "going away");
+    cr_assert(d->never_ran);
+    mux_conn_break(t.conn);
+    talk_settle(&t);
+    cr_assert_eq(c->ends, 1);
+    cr_assert_not(c->never_ran, "it was out when the connection broke");
+    hang_up();
+}
+
+Test(call, a_request_that_was_out_may_have_run_whatever_else_the_reset_says)
+{
+    static const uint32_t codes[] = {0, 2, 8, 11, 77};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        static const struct talk none;
+        t = none;
+        struct side *c = call_a_fake(NULL);
+        fake_word(peer, FAKE_RST, 1, codes[i]);
+        talk_settle(&t);
+        cr_assert_eq(c->ends, 1);
+        cr_assert_not(c->never_ran, "code %u", codes[i]);
+        hang_up();
+    }
+}
+
+Test(call, an_answer_that_begins_is_a_sign_of_life_even_if_it_is_refused_then)
+{
+    struct side *c = call_a_fake(NULL), *d = talk_open(&t, 1);
+    talk_settle(&t);
+    fake_answer(peer, 1);
+    fake_word(peer, FAKE_RST, 1, 7);
+    fake_headers(peer, 3, true, ":status", "200", "grpc-status", "14", NULL);
+    talk_settle(&t);
+    cr_assert(c->ends == 1 && !c->never_ran);
+    cr_assert(d->ends == 1 && !d->never_ran, "a status is for the layer above to judge");
+    hang_up();
+}
+
+Test(call, what_was_given_up_before_it_left_never_ran)
+{
+    struct side *c = call_a_fake(NULL), *d = talk_open(&t, 1);
+    mux_stream_cancel(c->stream, CS_ECANCELED);
+    mux_stream_cancel(d->stream, CS_ECANCELED);
+    talk_settle(&t);
+    cr_assert_not(c->never_ran, "its request was out");
+    cr_assert(d->never_ran);
+    cr_assert_not(strstr(fake_said(peer), "HEADERS 3"), "%s", fake_said(peer));
+    hang_up();
+}
+
 Test(call, an_answer_with_too_many_fields_ends_the_call_here)
 {
     const struct mux_options options = {.header_max_bytes = 200};

@@ -106,6 +106,7 @@ Test(conn, a_dial_that_nobody_answers_ends_the_calls_and_is_tried_again)
     run_with_a_limit();
     cr_assert_eq(c->why, CS_EREFUSED);
     cr_assert(strstr(c->errmsg, "connection refused"), "%s", c->errmsg);
+    cr_assert(c->never_ran);
     cr_assert_str_eq(mux_conn_errmsg(t.conn), c->errmsg);
     /* Somebody is there now. */
     cr_assert_eq(mux_listen(t.loop, addr, NULL, t.handlers, &port, why, sizeof why), CS_OK, "%s",

@@ -450,6 +450,7 @@ Test(stream, a_connection_inside_the_process_is_not_dialed_again)
     struct side *c = talk_open(&t, 0);
     talk_settle(&t);
     expect_end(c, CS_EREFUSED);
+    cr_assert(c->never_ran);
     talk_end(&t);
 }
 
@@ -478,6 +479,7 @@ Test(stream, the_end_of_the_server_is_told_as_such)
     talk_settle(&t);
     expect_end(c, CS_EDRAIN);
     expect_end(&t.server[0], CS_EDRAIN);
+    cr_assert(!c->never_ran && !t.server[0].never_ran);
     talk_end(&t);
 }
 

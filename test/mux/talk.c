@@ -61,6 +61,7 @@ static void on_end(mux_stream *stream, cs_err why, void *state)
     cr_assert_eq(stream, s->stream, "a second end");
     s->ends++;
     s->why = why;
+    s->never_ran = mux_stream_never_ran(stream);
     s->ended_ms = cs_loop_now_ms(s->talk->loop);
     snprintf(s->errmsg, sizeof s->errmsg, "%s", mux_stream_errmsg(stream));
     if (s->on_end)

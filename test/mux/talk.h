@@ -31,6 +31,7 @@ struct side {
     char text[256]; /* the messages: "one|two|" */
     cs_err last;    /* what recv() answered last */
     cs_err why;     /* of end() */
+    bool never_ran; /* as end() saw it */
     char errmsg[256];
     int64_t ended_ms;
 };
