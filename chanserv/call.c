@@ -83,8 +83,7 @@ static void refuse_request(mux_stream *stream, struct chanserv__call *call, enum
     chanserv__refuse(stream, reason, message);
 }
 
-/* The message is copied because asking for what is behind it takes it away; the copy then serves
- * the post as its body, so nothing is copied twice. */
+/* The message is copied because asking for what is behind it takes it away. */
 cs_err chanserv__call_read(mux_stream *stream, struct chanserv__call *call)
 {
     for (;;) {

@@ -199,6 +199,12 @@ CS_API void chanserv_source_resume(chanserv_source *source);
 CS_API CS_MUST_USE cs_err chanserv_source_send(chanserv_source *source, cs_bytes frame,
                                                int timeout_ms);
 
+/* The same without copying: `*frame` moves, and is {0} when it was taken; else it is still yours.
+ * (One without a block is copied.)  Its last reference goes on whatever thread is done with it, in the
+ * middle of the client: a release of yours must not call the client. */
+CS_API CS_MUST_USE cs_err chanserv_source_send_ref(chanserv_source *source, cs_ref *frame,
+                                                   int timeout_ms);
+
 /* Our last word to the producer, after what was sent; frames from it go on.  Opens the source.
  * Harmless when it is over or nobody listens. */
 CS_API void chanserv_source_finish(chanserv_source *source);

@@ -241,10 +241,10 @@ static void post_request(mux_stream *stream, struct chanserv__call *call)
     char words[CHANSERV_WHY_MAX] = "";
     cs_err err = wire_post_unpack(cs_bytes_of(call->request, call->request_len), &asked);
 
+    chanserv__call_clear(call);
     if (err != CS_OK) {
         server->counters.posts_refused_bad += err != CS_ENOMEM;
         chanserv__refuse(stream, err == CS_ENOMEM ? WIRE_R_LIMIT : WIRE_R_BAD_REQUEST, NULL);
-        chanserv__call_clear(call);
         return;
     }
     refusal = check(server, stream, &asked, &service, words);
@@ -257,14 +257,11 @@ static void post_request(mux_stream *stream, struct chanserv__call *call)
     }
     if (refusal != WIRE_NO_REASON) {
         wire_post_clear(&asked);
-        chanserv__call_clear(call);
         chanserv__refuse(stream, refusal, words[0] ? words : NULL);
         return;
     }
     call->object = post;
     post->asked = asked;
-    post->request = call->request;
-    call->request = NULL;
     post->body = asked.body;
     CS_TRACE("server > post %.*s, %zu bytes", CS_FMT(post->service), post->body.len);
     run_function(post, service->fn, service->user);

@@ -1,7 +1,8 @@
 /* say -- what the application sends to the producer of a source.
  *
- * A frame is taken whole or not at all.  One that is longer than a part is copied once, and its parts
- * go as mux takes them: until the last has gone no other frame is taken.  A call that waits has a
+ * A frame is taken whole or not at all.  One that is longer than a part is copied once (or moved), and its
+ * parts go as mux takes them: until the last has gone no other frame is taken.  Below, a frame without a
+ * block is the caller's bytes.  A call that waits has a
  * place of its own here, because the source's watcher may be a set, or another thread that receives. */
 #include "chanserv/client__in.h"
 
@@ -53,38 +54,51 @@ static cs_err send_parts(chanserv_source *source)
     return err;
 }
 
-/* Nothing was taken before the first part is. */
-static cs_err send_long(chanserv_source *source, cs_bytes frame)
+static cs_err send_one(chanserv_source *source, cs_bytes front, cs_ref *frame)
+{
+    if (frame->block)
+        return mux_stream_send_ref(source->line.stream, front, frame);
+    return mux_stream_send(source->line.stream, front, frame->bytes);
+}
+
+/* Nothing was taken before the first part is: until then the reference stays the caller's too. */
+static cs_err send_long(chanserv_source *source, cs_ref *frame)
 {
     struct chanserv__say *say = say_of(source);
+    size_t len = frame->bytes.len;
     cs_err err;
 
     if (!say)
         return CS_ENOMEM;
     if (mux_stream_room(source->line.stream) == 0) /* then mux says why, and looks no further */
-        return mux_stream_send(source->line.stream, frame, cs_bytes_of(NULL, 0));
-    if ((err = cs_ref_copy(frame, &say->rest)) != CS_OK)
-        return err;
-    err = send_parts(source);
-    if (err == CS_OK || err == CS_AGAIN)
-        return CS_OK;
-    if (say->rest.bytes.len == frame.len) {
-        cs_ref_drop(&say->rest);
+        return send_one(source, cs_bytes_of(NULL, 0), frame);
+    say->rest = *frame;
+    if (!frame->block && (err = cs_ref_copy(frame->bytes, &say->rest)) != CS_OK) {
+        say->rest = (cs_ref){0};
         return err;
     }
+    err = send_parts(source);
+    if (say->rest.bytes.len == len) {
+        if (!frame->block)
+            cs_ref_drop(&say->rest);
+        say->rest = (cs_ref){0};
+        return err;
+    }
+    if (err == CS_OK || err == CS_AGAIN)
+        return CS_OK;
+    *frame = (cs_ref){0};
     chanserv__line_fail(&source->line, err, NULL); /* half a frame is out */
     return err;
 }
 
-static cs_err send_short(chanserv_source *source, cs_bytes frame)
+static cs_err send_short(chanserv_source *source, cs_ref *frame)
 {
     uint8_t head[WIRE_UP_HEAD];
 
-    return mux_stream_send(source->line.stream,
-                           cs_bytes_of(head, wire_up_head(head, frame.len, false)), frame);
+    return send_one(source, cs_bytes_of(head, wire_up_head(head, frame->bytes.len, false)), frame);
 }
 
-static cs_err try_send(chanserv_source *source, cs_bytes frame)
+static cs_err try_send(chanserv_source *source, cs_ref *frame)
 {
     struct chanserv__line *line = &source->line;
     cs_err err;
@@ -93,7 +107,7 @@ static cs_err try_send(chanserv_source *source, cs_bytes frame)
         return CS_ENOTSUP;
     if (source->finished)
         return CS_EMISUSE;
-    if ((int64_t)frame.len > line->client->options.frame_max_bytes)
+    if ((int64_t)frame->bytes.len > line->client->options.frame_max_bytes)
         return CS_ETOOBIG;
     chanserv__source_ask(source);
     if (line->over)
@@ -103,7 +117,7 @@ static cs_err try_send(chanserv_source *source, cs_bytes frame)
     if (has_rest(source))
         err = CS_AGAIN;
     else
-        err = frame.len > PART ? send_long(source, frame) : send_short(source, frame);
+        err = frame->bytes.len > PART ? send_long(source, frame) : send_short(source, frame);
     if (err == CS_AGAIN)
         source->stuck = true;
     return err;
@@ -133,7 +147,7 @@ static int left_ms(const struct chanserv__sender *sender, int timeout_ms, int64_
 }
 
 /* It was told CS_AGAIN: asks again whenever mux takes more. */
-static cs_err wait_and_send(chanserv_source *source, cs_bytes frame, int timeout_ms)
+static cs_err wait_and_send(chanserv_source *source, cs_ref *frame, int timeout_ms)
 {
     struct chanserv__sender sender = {.loop = source->line.client->loop};
     struct chanserv__say *say = say_of(source);
@@ -163,7 +177,7 @@ static cs_err wait_and_send(chanserv_source *source, cs_bytes frame, int timeout
     return err;
 }
 
-cs_err chanserv_source_send(chanserv_source *source, cs_bytes frame, int timeout_ms)
+cs_err chanserv_source_send_ref(chanserv_source *source, cs_ref *frame, int timeout_ms)
 {
     chanserv_client *client = source->line.client;
     cs_err err;
@@ -172,8 +186,17 @@ cs_err chanserv_source_send(chanserv_source *source, cs_bytes frame, int timeout
     err = try_send(source, frame);
     if (err == CS_AGAIN && timeout_ms != CS_NOW)
         err = wait_and_send(source, frame, timeout_ms);
+    if (err == CS_OK)
+        *frame = (cs_ref){0};
     chanserv__client_release(client);
     return err;
+}
+
+cs_err chanserv_source_send(chanserv_source *source, cs_bytes frame, int timeout_ms)
+{
+    cs_ref borrowed = {frame, NULL};
+
+    return chanserv_source_send_ref(source, &borrowed, timeout_ms);
 }
 
 /* ---- What mux says ------------------------------------------------------------------------- */

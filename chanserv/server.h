@@ -202,6 +202,9 @@ CS_API cs_err chanserv_post_set_trailer(chanserv_post *post, const char *name, c
 CS_API cs_bytes chanserv_post_service(const chanserv_post *post);
 CS_API cs_bytes chanserv_post_bucket(const chanserv_post *post); /* empty: none */
 CS_API cs_bytes chanserv_post_body(const chanserv_post *post);
+/* The body as a reference of your own, without a copy: stays as long as you keep it, on any thread.
+ * While the body is valid, once it is not: CS_EMISUSE.  CS_ENOMEM. */
+CS_API cs_err chanserv_post_body_ref(chanserv_post *post, cs_ref *ret);
 CS_API cs_bytes chanserv_post_metadata(const chanserv_post *post, const char *name); /* or empty */
 CS_API int chanserv_post_time_left_ms(const chanserv_post *post); /* CS_FOREVER: no deadline */
 CS_API const struct mux_peer *chanserv_post_peer(const chanserv_post *post);

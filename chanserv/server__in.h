@@ -167,8 +167,8 @@ struct chanserv_post {
     bool refused; /* and none was taken since */
     uint32_t inline_bytes;
     char *message;
-    char *request; /* the message that `asked` and so the body are views of */
-    struct wire_post asked;
+    struct wire_post asked; /* what the body is a view into, */
+    cs_ref shared;          /* or, once somebody has a reference to it, our own */
     cs_bytes service, bucket, body;
     cs_pair *metadata;
     size_t metadata_len;

@@ -113,7 +113,7 @@ struct wire_post {
     uint32_t inline_bytes;
     uint64_t from;
     struct wire_channel channel;
-    void *owned; /* what the views point into besides the message; wire_post_clear() */
+    void *owned; /* what all its views point into: the message may go; wire_post_clear() */
 };
 struct wire_open {
     cs_bytes ticket;

@@ -101,6 +101,7 @@ test_chanserv_SOURCES = \
 	test/chanserv/range_test.c \
 	test/chanserv/raw.c \
 	test/chanserv/raw.h \
+	test/chanserv/ref_test.c \
 	test/chanserv/say_memory_test.c \
 	test/chanserv/say_test.c \
 	test/chanserv/server_memory_test.c \
@@ -114,6 +115,7 @@ test_story_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_story_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
 # files: test/story/*.c test/story/*.h
 test_story_SOURCES = \
+	test/story/frame_limit_test.c \
 	test/story/malloc_test.c \
 	test/story/promise1_order_test.c \
 	test/story/promise2_silence_test.c \
