@@ -4,16 +4,12 @@
  *     IDLE ───────────▶ DIALING ───────────▶ UP ─────────────────▶ IDLE   (a client's)
  *       ▲                  │ failed                                OVER   (a server's, and freed)
  *       └──────────────────┘
- *
- * A turn of a connection: read what came (CS_IO), users' callbacks (CS_CALL, stream.c), fill and
- * write (CS_FLUSH), and copy small leftovers out of large blocks (CS_REAP). */
+ */
 #include "mux/mux__in.h"
 
 #include "base/ref.h"
 #include "mux/local.h"
 
-static void flush(cs_task *task);
-static void settle(cs_task *task);
 static void reap(cs_task *task);
 
 static int64_t pick(int64_t given, int64_t normal)
@@ -62,176 +58,13 @@ cs_err mux__conn_new(cs_loop *loop, const struct mux_options *options, bool is_s
     cs_link_init(&conn->link_in);
     cs_list_init(&conn->streams);
     cs_list_init(&conn->fresh);
-    cs_task_init(&conn->flush, flush);
-    cs_task_init(&conn->settle, settle);
+    cs_task_init(&conn->flush, mux__conn_flush);
+    cs_task_init(&conn->settle, mux__conn_settle);
     cs_task_init(&conn->reap, reap);
     conn->stats = &conn->own_stats;
     conn->no_peer = (struct mux_peer){.uid = -1, .gid = -1, .pid = -1};
     *ret = conn;
     return CS_OK;
-}
-
-/* ---- Reading and writing -------------------------------------------------------------------- */
-
-static void want(mux_conn *conn)
-{
-    if (conn->link)
-        mux__link_want(conn->link, true, conn->blocked);
-}
-
-static bool fresh_block(mux_conn *conn)
-{
-    if (conn->block && cs_block_is_mine(conn->block))
-        return true;
-    cs_block_drop(conn->block); /* somebody still reads in it */
-    conn->block = cs_block_new(MUX__READ);
-    return conn->block;
-}
-
-static void broke_rules(mux_conn *conn, cs_err err)
-{
-    mux__conn_lost(conn, err == CS_ENOMEM ? err : CS_EPROTO,
-                   err == CS_ENOMEM ? "no memory" : "the peer does not speak HTTP/2");
-}
-
-static void read_some(mux_conn *conn)
-{
-    for (int i = 0; i < MUX__READS && conn->state == MUX__UP; i++) {
-        size_t n = 0;
-        if (!fresh_block(conn)) {
-            mux__conn_lost(conn, CS_ENOMEM, "no memory to read");
-            return;
-        }
-        cs_err err = mux__link_read(conn->link, cs_block_bytes(conn->block), MUX__READ, &n);
-        if (err == CS_AGAIN)
-            break;
-        if (err != CS_OK) {
-            bool drained = err == CS_DONE && conn->goaway;
-            mux__conn_lost(conn, drained ? CS_EDRAIN : CS_EPEER,
-                           drained          ? "the server is going away"
-                           : err == CS_DONE ? "the peer closed the connection"
-                                            : "the connection was reset");
-            return;
-        }
-        conn->stats->bytes_in += n;
-        mux__alive_heard(conn);
-        if ((err = mux__h2_feed(conn, cs_block_bytes(conn->block), n)) != CS_OK) {
-            broke_rules(conn, err);
-            return;
-        }
-        mux__conn_flush_soon(conn);
-        if (n < MUX__READ)
-            break;
-    }
-    if (conn->block && cs_block_is_mine(conn->block)) {
-        cs_block_drop(conn->block); /* an idle connection keeps no buffer */
-        conn->block = NULL;
-    }
-    if (!cs_list_empty(&conn->fresh))
-        cs_task_post(conn->loop, CS_REAP, &conn->settle);
-}
-
-static void settle(cs_task *task)
-{
-    mux_conn *conn = CS_CONTAINER(task, mux_conn, settle);
-    struct cs_link *link;
-    while ((link = cs_list_pop(&conn->fresh)))
-        mux_rx_settle(CS_CONTAINER(link, struct mux_rx, fresh));
-    if (conn->block && (conn->state != MUX__UP || cs_block_is_mine(conn->block))) {
-        cs_block_drop(conn->block);
-        conn->block = NULL;
-    }
-}
-
-/* A peer that takes nothing more may have said something before, statuses for example. */
-static void hear_last_words(mux_conn *conn)
-{
-    uint64_t before;
-    do {
-        before = conn->stats->bytes_in;
-        read_some(conn);
-    } while (conn->state == MUX__UP && conn->stats->bytes_in > before);
-}
-
-/* Writes what the batch holds; false: the kernel takes no more, or the link broke. */
-static bool write_out(mux_conn *conn)
-{
-    struct mux__out *out = &conn->out;
-    while (out->at < out->len) {
-        size_t n = 0;
-        cs_err err = mux__link_write(conn->link, out->iov + out->at, out->len - out->at, &n);
-        if (err == CS_AGAIN) {
-            conn->blocked = true;
-            want(conn);
-            return false;
-        }
-        if (err != CS_OK) {
-            hear_last_words(conn);
-            mux__conn_lost(conn, CS_EPEER, "the connection was reset");
-            return false;
-        }
-        conn->stats->bytes_out += n;
-        mux__out_written(out, n);
-    }
-    mux__out_reset(out);
-    return true;
-}
-
-static void flush(cs_task *task)
-{
-    enum { BATCHES = 4 }; /* a turn; then others get theirs, and reading does */
-    mux_conn *conn = CS_CONTAINER(task, mux_conn, flush);
-    if (conn->state != MUX__UP || (conn->blocked && !conn->failed))
-        return;
-    for (int i = 0; i < BATCHES; i++) {
-        if (conn->failed || !mux__out_ready(&conn->out)) {
-            mux__conn_lost(conn, CS_ENOMEM, "no memory to write");
-            return;
-        }
-        cs_err err = mux__h2_fill(conn);
-        if (err != CS_OK) {
-            broke_rules(conn, err);
-            return;
-        }
-        bool full = mux__out_full(&conn->out) || conn->out.len > MUX__OUT_IOV / 2 ||
-                    conn->out.copied > MUX__OUT_COPIES / 2;
-        if (!write_out(conn))
-            return;
-        if (mux__h2_is_over(conn)) {
-            mux__conn_lost(conn, conn->goaway ? CS_EDRAIN : CS_EPROTO,
-                           conn->goaway ? "the server is going away"
-                                        : "the peer broke the rules of HTTP/2");
-            return;
-        }
-        if (!full && !mux__h2_has_more(conn))
-            return;
-        if (!full && i > 0)
-            break;
-    }
-    if (mux__h2_has_more(conn))
-        cs_task_post(conn->loop, CS_FLUSH, &conn->flush);
-}
-
-void mux__conn_flush_soon(mux_conn *conn)
-{
-    if (conn->state == MUX__UP && !conn->blocked)
-        cs_task_post(conn->loop, CS_FLUSH, &conn->flush);
-}
-
-static void on_ready(int can, void *user)
-{
-    mux_conn *conn = user;
-    if (can & CS_IO_WRITE) {
-        conn->blocked = false;
-        want(conn);
-        if (conn->out.at < conn->out.len && !write_out(conn))
-            return;
-        mux__conn_flush_soon(conn);
-    }
-    /* Reading never stops because DATA waits to be written: else both sides could wait for each
-     * other's credit (PROTOCOL B2). */
-    if (can & CS_IO_READ)
-        read_some(conn);
 }
 
 /* ---- Up and down ---------------------------------------------------------------------------- */
@@ -244,8 +77,7 @@ void mux__conn_up(mux_conn *conn, mux__link *link)
     conn->stats->connections_total++;
     cs_free(conn->story);
     conn->story = NULL;
-    mux__link_listen(link, on_ready, conn);
-    want(conn);
+    mux__conn_listen(conn);
     mux__alive_start(conn);
     mux__conn_flush_soon(conn);
 }
@@ -474,7 +306,7 @@ static void reap(cs_task *task)
     cs_task_drop(&conn->reap);
     cs_task_drop(&conn->flush);
     cs_task_drop(&conn->settle);
-    settle(&conn->settle);
+    mux__conn_settle(&conn->settle);
     cs_block_drop(conn->block);
     cs_unlink(&conn->link_in);
     cs_timer_free(conn->alive);

@@ -6,6 +6,7 @@ libmux_la_SOURCES = \
 	mux/alive.c \
 	mux/call.c \
 	mux/conn.c \
+	mux/conn_io.c \
 	mux/dial.c \
 	mux/h2.c \
 	mux/handlers.c \

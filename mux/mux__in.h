@@ -1,6 +1,7 @@
 /* mux -- the objects of the room, as its files share them.  Private to mux.
  *
- *   conn.c     life of a connection: dialed, up, lost, freed; reading and writing
+ *   conn.c     life of a connection: dialed, up, lost, freed
+ *   conn_io.c  its reading and writing
  *   alive.c    keepalive and stalled streams
  *   h2.c       all that is spoken with nghttp2
  *   stream.c   life of a stream, and its calls        message.c  its messages, both ways
@@ -127,7 +128,10 @@ cs_err mux__conn_new(cs_loop *loop, const struct mux_options *options, bool is_s
                      mux_conn **ret);
 void mux__conn_up(mux_conn *conn, mux__link *link);
 void mux__conn_lost(mux_conn *conn, cs_err why, const char *story);
+void mux__conn_listen(mux_conn *conn); /* to its link */
 void mux__conn_flush_soon(mux_conn *conn);
+void mux__conn_flush(cs_task *task);
+void mux__conn_settle(cs_task *task);
 void mux__conn_stream_gone(mux_conn *conn);     /* the last one of a freed connection frees it */
 cs_err mux__conn_ready_to_open(mux_conn *conn); /* dials if need be */
 void mux__options_fill(struct mux_options *to, const struct mux_options *from);
