@@ -16,7 +16,8 @@ struct tool_kind {
     chanserv_source_fn *post;
     void (*close)(void *service);
 };
-extern const struct tool_kind tool_kind_gen, tool_kind_echo, tool_kind_tail;
+extern const struct tool_kind tool_kind_gen, tool_kind_echo, tool_kind_tail, tool_kind_exec,
+    tool_kind_exec_uplink;
 
 /* For kinds that take no arguments and need no memory. */
 cs_err tool_kind_no_args(cs_loop *loop, const char *args, void **ret, char *why, size_t why_len);

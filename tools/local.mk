@@ -10,6 +10,11 @@ noinst_LIBRARIES = libtools.a
 libtools_a_SOURCES = \
 	tools/connect.c \
 	tools/connect.h \
+	tools/environment.c \
+	tools/environment.h \
+	tools/exec.h \
+	tools/exec_in.c \
+	tools/exec_out.c \
 	tools/gen.h \
 	tools/interrupt.c \
 	tools/interrupt.h \
@@ -17,6 +22,7 @@ libtools_a_SOURCES = \
 	tools/json.h \
 	tools/kind.h \
 	tools/kind_echo.c \
+	tools/kind_exec.c \
 	tools/kind_gen.c \
 	tools/kind_tail.c \
 	tools/lines.c \
@@ -27,6 +33,8 @@ libtools_a_SOURCES = \
 	tools/post.c \
 	tools/print.c \
 	tools/print.h \
+	tools/process.c \
+	tools/process.h \
 	tools/serve.c \
 	tools/status.c \
 	tools/tail.h \

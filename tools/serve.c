@@ -22,7 +22,8 @@ struct serve {
     chanserv_server *server;
 };
 
-static const struct tool_kind *const kinds[] = {&tool_kind_tail, &tool_kind_gen, &tool_kind_echo};
+static const struct tool_kind *const kinds[] = {&tool_kind_tail, &tool_kind_gen, &tool_kind_echo,
+                                                &tool_kind_exec, &tool_kind_exec_uplink};
 
 static const char help[] =
     "Usage: chanserv serve [--listen ADDR]... --service NAME=KIND[:ARGS]...\n"
@@ -41,7 +42,12 @@ static const char help[] =
     "             body [GLOB][?follow=0]\n"
     "  gen        generated sources, each byte known to both sides;\n"
     "             body sources=5&frames=2&size=64&delay_ms=0&status=0&eager=0\n"
-    "  echo       one source: the lines of the body\n";
+    "  echo       one source: the lines of the body\n"
+    "  exec:COMMAND\n"
+    "             /bin/sh -c COMMAND for each post: the body is its standard input, stdout and\n"
+    "             stderr are sources, and its exit status is the post's\n"
+    "  exec-uplink:COMMAND\n"
+    "             the same, but one source, stdio, goes both ways; stderr is the other\n";
 
 /* ---- The command line ----------------------------------------------------------------------- */
 
@@ -73,7 +79,9 @@ static int add_service(struct serve *s, const char *text)
             kind = kinds[i];
     }
     if (!kind)
-        return tool_usage("serve", "no kind of service is called '%.*s': tail:DIR, gen, echo",
+        return tool_usage("serve",
+                          "no kind of service is called '%.*s': tail:DIR, gen, echo, "
+                          "exec:COMMAND, exec-uplink:COMMAND",
                           (int)kind_len, equals + 1);
     err = kind->open(s->loop, colon ? colon + 1 : NULL, &service->state, why, sizeof why);
     if (err == CS_EINVAL)
