@@ -149,6 +149,7 @@ test_tools_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_tools_LDADD = libtools.a libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
 # files: test/tools/*.c test/tools/*.h
 test_tools_SOURCES = \
+	test/tools/exec_test.c \
 	test/tools/gen_test.c \
 	test/tools/json_test.c \
 	test/tools/lines_test.c \

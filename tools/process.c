@@ -156,6 +156,7 @@ void process_list_end(struct process_list *list)
     until = now_ms() + PROCESS_GRACE_MS; /* one that the kernel holds is left to init */
     while ((p = LIST_FIRST(list)) != NULL) {
         wait_for(p, until);
+        wait_for_group(p, until);
         process_free(p);
     }
 }
