@@ -2,6 +2,7 @@
 #ifndef CHANSERV_CHANSERV_H
 #define CHANSERV_CHANSERV_H
 
+#include "chanserv/adapters.h"
 #include "chanserv/client.h"
 #include "chanserv/server.h"
 

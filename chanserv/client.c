@@ -102,8 +102,12 @@ static void end_all(chanserv_client *client)
     for (link = cs_list_first(&client->kept); link; link = cs_list_next(&client->kept, link)) {
         struct chanserv__line *line = CS_CONTAINER(link, struct chanserv__line, link);
         chanserv__line_cancel(line);
-        if (line->started) /* its end() comes now: what was left unread shall not wait for a loop */
+        if (line->started && !line->told) {
+            /* Its end() comes now: what was left unread shall not wait for a loop.  The gap before
+             * its last frame was told with that. */
+            CS_CONTAINER(line, chanserv_source, line)->gap = 0;
             chanserv__line_told(line);
+        }
     }
     while ((link = cs_list_first(&client->sets)))
         chanserv__set_orphan(link);

@@ -236,7 +236,8 @@ CS_API uint64_t chanserv_source_gap(const chanserv_source *source); /* frames th
                                                                        out before it */
 CS_API uint64_t chanserv_source_index(const chanserv_source *source); /* its place in the feed, from
                                                                          0 */
-CS_API cs_err chanserv_source_status(const chanserv_source *source);  /* CS_AGAIN while it runs */
+CS_API bool chanserv_source_has_uplink(const chanserv_source *source); /* its producer listens */
+CS_API cs_err chanserv_source_status(const chanserv_source *source);   /* CS_AGAIN while it runs */
 CS_API const char *chanserv_source_errmsg(const chanserv_source *source);
 CS_API chanserv_feed *chanserv_source_feed(const chanserv_source *source); /* NULL when kept */
 

@@ -2,6 +2,7 @@
 noinst_LTLIBRARIES += libcs.la
 # files: chanserv/*.c chanserv/*.h
 libcs_la_SOURCES = \
+	chanserv/adapters.h \
 	chanserv/announce.c \
 	chanserv/call.c \
 	chanserv/chanserv.h \
@@ -9,6 +10,7 @@ libcs_la_SOURCES = \
 	chanserv/client.h \
 	chanserv/client__in.h \
 	chanserv/counters.c \
+	chanserv/fanout.c \
 	chanserv/feed.c \
 	chanserv/feed_known.c \
 	chanserv/frames.c \
@@ -24,6 +26,7 @@ libcs_la_SOURCES = \
 	chanserv/pour.c \
 	chanserv/range.c \
 	chanserv/raw.c \
+	chanserv/relay.c \
 	chanserv/say.c \
 	chanserv/server.c \
 	chanserv/server.h \
@@ -53,4 +56,4 @@ libchanserv_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -no-undefined \
 # Installed one level down, so that <chanserv/chanserv.h> and what it includes, "base/base.h"
 # and "mux/mux.h", are found with the one -I of chanserv.pc.
 chanservincludedir = $(includedir)/chanserv/chanserv
-chanservinclude_HEADERS = chanserv/chanserv.h chanserv/client.h chanserv/server.h
+chanservinclude_HEADERS = chanserv/adapters.h chanserv/chanserv.h chanserv/client.h chanserv/server.h

@@ -26,6 +26,11 @@ uint64_t chanserv_source_index(const chanserv_source *source)
     return source->index;
 }
 
+bool chanserv_source_has_uplink(const chanserv_source *source)
+{
+    return source->uplink;
+}
+
 cs_err chanserv_source_status(const chanserv_source *source)
 {
     cs_err err;

@@ -92,6 +92,7 @@ test_chanserv_SOURCES = \
 	test/chanserv/client_test.c \
 	test/chanserv/fake_server.c \
 	test/chanserv/fake_server.h \
+	test/chanserv/fanout_test.c \
 	test/chanserv/feed_test.c \
 	test/chanserv/frames_test.c \
 	test/chanserv/open_test.c \
@@ -102,6 +103,7 @@ test_chanserv_SOURCES = \
 	test/chanserv/raw.c \
 	test/chanserv/raw.h \
 	test/chanserv/ref_test.c \
+	test/chanserv/relay_test.c \
 	test/chanserv/say_memory_test.c \
 	test/chanserv/say_test.c \
 	test/chanserv/server_memory_test.c \
