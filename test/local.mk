@@ -151,11 +151,13 @@ test_tools_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_tools_LDADD = libtools.a libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
 # files: test/tools/*.c test/tools/*.h
 test_tools_SOURCES = \
+	test/tools/auth_test.c \
 	test/tools/exec_test.c \
 	test/tools/gen_test.c \
 	test/tools/json_test.c \
 	test/tools/lines_test.c \
 	test/tools/options_test.c \
+	test/tools/serve_config_test.c \
 	test/tools/tail_test.c
 
 criterion_programs = test_base test_proto test_mux test_chanserv test_story test_docs test_tools
@@ -200,7 +202,7 @@ noinst_PROGRAMS += \
 # ---- Scripts ----------------------------------------------------------------------------------
 
 test_scripts = test/lists.sh test/rooms.sh test/format.sh test/headers.sh test/install.sh \
-	test/threads.sh test/replay.sh test/examples.sh test/tools/cli.sh test/docs/readme.sh test/docs/curl.sh
+	test/threads.sh test/replay.sh test/examples.sh test/tools/cli.sh test/tools/serve.sh test/docs/readme.sh test/docs/curl.sh
 TESTS += $(test_scripts)
 
 EXTRA_DIST += $(test_scripts) test/criterion.sh test/tap.sh test/rooms.awk test/run test/deps test/chroot .ci/run

@@ -8,6 +8,10 @@ tools_chanserv_SOURCES = tools/main.c
 noinst_LIBRARIES = libtools.a
 # files: tools/*.c tools/*.h !tools/main.c
 libtools_a_SOURCES = \
+	tools/auth.c \
+	tools/auth.h \
+	tools/auth__in.h \
+	tools/auth_rules.c \
 	tools/connect.c \
 	tools/connect.h \
 	tools/environment.c \
@@ -29,6 +33,8 @@ libtools_a_SOURCES = \
 	tools/lines.h \
 	tools/loop_watch.c \
 	tools/loop_watch.h \
+	tools/notify.c \
+	tools/notify.h \
 	tools/options.c \
 	tools/post.c \
 	tools/print.c \
@@ -36,6 +42,13 @@ libtools_a_SOURCES = \
 	tools/process.c \
 	tools/process.h \
 	tools/serve.c \
+	tools/serve__in.h \
+	tools/serve_check.c \
+	tools/serve_config.c \
+	tools/serve_config.h \
+	tools/serve_config__in.h \
+	tools/serve_file.c \
+	tools/serve_parts.c \
 	tools/status.c \
 	tools/tail.h \
 	tools/tail_dir.c \

@@ -1,41 +1,48 @@
 /* serve -- `chanserv serve`: a server of ready-made kinds of service. */
+#include "tools/serve__in.h"
 #include "tools/tool.h"
-#include "tools/kind.h"
 
 #include <signal.h>
 #include <stdlib.h>
-
-enum { LISTEN_MAX = 64, SERVICES_MAX = 256, WHY = 512 };
-
-struct service {
-    char *name;
-    const struct tool_kind *kind;
-    void *state;
-};
-
-struct serve {
-    const char *listen[LISTEN_MAX];
-    struct service services[SERVICES_MAX];
-    size_t listen_len, services_len;
-    bool insecure, verbose;
-    cs_loop *loop;
-    chanserv_server *server;
-};
 
 static const struct tool_kind *const kinds[] = {&tool_kind_tail, &tool_kind_gen, &tool_kind_echo,
                                                 &tool_kind_exec, &tool_kind_exec_uplink};
 
 static const char help[] =
-    "Usage: chanserv serve [--listen ADDR]... --service NAME=KIND[:ARGS]...\n"
+    "Usage: chanserv serve [OPTION]... --service NAME=KIND[:ARGS]...\n"
     "Serve until SIGTERM or SIGINT.  Prints \"listening ADDR\" for each listener when ready.\n"
     "\n"
-    "      --listen ADDR     host:port, [v6]:port, :port, unix:/path; port 0 picks one\n"
-    "                        (without: 127.0.0.1:5555)\n"
+    "      --listen ADDR     host:port, [v6]:port, :port, unix:/path, fd:N; port 0 picks one\n"
+    "                        (without: 127.0.0.1:5555); may be repeated\n"
     "      --service NAME=KIND[:ARGS]\n"
     "                        serve NAME (letters, digits, \"._/-\"); may be repeated\n"
-    "      --insecure        let strangers in: listen beyond this machine in plain text\n"
-    "  -v, --verbose         log lines on standard error\n"
+    "      --config FILE     lines NAME = VALUE, the names of these options; chanserv.conf(5)\n"
+    "      --check-config    say what is wrong with all that, and do not serve\n"
+    "      --gzip            compress what gets smaller, for clients that read gzip\n"
+    "      --node NAME       the stable name of this server, for buckets (without: host:port)\n"
+    "      --name-space NS   serve NAME as NAME.NS\n"
+    "  -v, --verbose         log lines on standard error (or CHANSERV_LOG=error|warn|info|debug)\n"
     "  -h, --help            this text\n"
+    "\n"
+    "Who may connect, and do what (any rule that admits is enough; without one, everybody may):\n"
+    "      --cert FILE       TLS with this certificate (PEM)\n"
+    "      --key FILE        its key, if it is not in the same file\n"
+    "      --client-ca FILE  clients must show a certificate that one of these signed\n"
+    "      --client-san SAN-GLOB[=GLOB,...]\n"
+    "                        admit names of client certificates (DNS:*.example) to services\n"
+    "      --token-file FILE lines TOKEN GLOB[,GLOB...]: admit tokens to services; SIGHUP: again\n"
+    "      --allow-uid USER[=GLOB,...]\n"
+    "                        admit users of unix sockets, by name or number, to services\n"
+    "      --insecure        let strangers in: listen beyond this machine in plain text\n"
+    "\n"
+    "Timeouts (5, 1.5s, 250ms, 2m, 1h, off):\n"
+    "      --serving-timeout --sourcing-timeout --accept-timeout --write-timeout\n"
+    "      --handshake-timeout --ping-interval --ping-timeout --stall-timeout\n"
+    "Sizes (65536, 64KiB, 1MiB, 1GiB, off):\n"
+    "      --inline-max --frame-max --part --body-max --header-max --post-queue --assembly\n"
+    "      --window --window-max --window-grow --fields-max\n"
+    "Numbers (1 and up, off):\n"
+    "      --posts-max --sources-max --post-sources-max --connections-max --streams-max\n"
     "\n"
     "Kinds:\n"
     "  tail:DIR   the lines of the regular files in DIR, and what is appended to them;\n"
@@ -49,113 +56,15 @@ static const char help[] =
     "  exec-uplink:COMMAND\n"
     "             the same, but one source, stdio, goes both ways; stderr is the other\n";
 
-/* ---- The command line ----------------------------------------------------------------------- */
-
-enum { LISTEN = 256, SERVICE, INSECURE };
-static const struct option options[] = {{"listen", required_argument, NULL, LISTEN},
-                                        {"service", required_argument, NULL, SERVICE},
-                                        {"insecure", no_argument, NULL, INSECURE},
-                                        {"verbose", no_argument, NULL, 'v'},
-                                        {"help", no_argument, NULL, 'h'},
-                                        {NULL, 0, NULL, 0}};
-
-/* NAME=KIND[:ARGS]. */
-static int add_service(struct serve *s, const char *text)
-{
-    const char *equals = strchr(text, '='), *colon = equals ? strchr(equals, ':') : NULL;
-    struct service *service = &s->services[s->services_len];
-    const struct tool_kind *kind = NULL;
-    char why[WHY] = "";
-    size_t kind_len;
-    cs_err err;
-
-    if (!equals || equals == text)
-        return tool_usage("serve", "--service wants NAME=KIND[:ARGS], not '%s'", text);
-    if (s->services_len == SERVICES_MAX)
-        return tool_usage("serve", "more than %d services", SERVICES_MAX);
-    kind_len = colon ? (size_t)(colon - equals - 1) : strlen(equals + 1);
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (cs_same(cs_bytes_of(equals + 1, kind_len), cs_str(kinds[i]->name)))
-            kind = kinds[i];
-    }
-    if (!kind)
-        return tool_usage("serve",
-                          "no kind of service is called '%.*s': tail:DIR, gen, echo, "
-                          "exec:COMMAND, exec-uplink:COMMAND",
-                          (int)kind_len, equals + 1);
-    err = kind->open(s->loop, colon ? colon + 1 : NULL, &service->state, why, sizeof why);
-    if (err == CS_EINVAL)
-        return tool_usage("serve", "%s: %s", text, why);
-    if (err == CS_OK && !(service->name = strndup(text, (size_t)(equals - text)))) {
-        kind->close(service->state);
-        err = CS_ENOMEM;
-    }
-    if (err != CS_OK) {
-        tool_complain("serve", "%s: %s", text, why[0] ? why : cs_strerror(err));
-        return tool_exit_of(err);
-    }
-    service->kind = kind;
-    s->services_len++;
-    return 0;
-}
-
-static int set_option(struct serve *s, int option)
-{
-    switch (option) {
-    case LISTEN:
-        if (s->listen_len == LISTEN_MAX)
-            return tool_usage("serve", "more than %d listeners", LISTEN_MAX);
-        s->listen[s->listen_len++] = optarg;
-        return 0;
-    case SERVICE:
-        return add_service(s, optarg);
-    case INSECURE:
-        s->insecure = true;
-        return 0;
-    case 'v':
-        s->verbose = true;
-        return 0;
-    default: /* getopt has said what is wrong */
-        fputs("Try 'chanserv serve --help'.\n", stderr);
-        return TOOL_USAGE;
-    }
-}
-
-/* *done: there is nothing (more) to do, and the answer is the exit code. */
-static int parse(struct serve *s, int argc, char **argv, bool *done)
-{
-    int option, code;
-
-    *done = true;
-    argv[0] = (char[]){"chanserv serve"};
-    while ((option = getopt_long(argc, argv, "hv", options, NULL)) != -1) {
-        if (option == 'h')
-            return tool_help(&tool_serve);
-        if ((code = set_option(s, option)) != 0)
-            return code;
-    }
-    if (optind < argc)
-        return tool_usage("serve", "'%s' is no option", argv[optind]);
-    if (s->services_len == 0)
-        return tool_usage("serve", "at least one --service is wanted");
-    if (s->listen_len == 0)
-        s->listen[s->listen_len++] = "127.0.0.1:5555";
-    *done = false;
-    return 0;
-}
-
-/* ---- Serving -------------------------------------------------------------------------------- */
+/* ---- Setting up ----------------------------------------------------------------------------- */
 
 static int complain_of_listen(const struct serve *s, const char *addr, cs_err err)
 {
-    if (err == CS_EINVAL)
-        return tool_usage("serve", "'%s' is no address: host:port, [v6]:port, :port, unix:/path",
-                          addr);
     if (err == CS_EPERM)
         tool_complain("serve",
                       "listen %s: refused: that is beyond this machine, and everything would go "
-                      "in plain text.  TLS does not exist in chanserv yet.  Listen on 127.0.0.1, "
-                      "[::1] or unix:/path (and let a proxy or ssh carry it), or, on a network "
+                      "in plain text.  Give --cert and --key for TLS; or listen on 127.0.0.1, "
+                      "[::1] or unix:/path (and let a proxy or ssh carry it); or, on a network "
                       "where everybody may read and post, give --insecure",
                       addr);
     else
@@ -163,35 +72,93 @@ static int complain_of_listen(const struct serve *s, const char *addr, cs_err er
     return tool_exit_of(err);
 }
 
-static int set_up(struct serve *s)
+static int listen_at(struct serve *s, const char *addr)
 {
-    struct chanserv_server_options with = {.signals = true, .insecure = s->insecure};
-    const char *addr;
-    cs_err err = chanserv_server_new(s->loop, &with, &s->server);
+    cs_err err = chanserv_listen(s->server, addr);
 
+    return err == CS_OK ? 0 : complain_of_listen(s, addr, err);
+}
+
+/* What a service manager listens at for us, what we were told, or what is usual. */
+static int listen_everywhere(struct serve *s)
+{
+    char addr[32];
+    int code = 0;
+
+    for (int i = 0; i < s->notify.fds && code == 0; i++) {
+        snprintf(addr, sizeof addr, "fd:%d", NOTIFY_FIRST_FD + i);
+        code = listen_at(s, addr);
+    }
+    for (size_t i = 0; i < s->config.listen.len && code == 0; i++)
+        code = listen_at(s, s->config.listen.items[i].text);
+    if (code == 0 && s->notify.fds == 0 && s->config.listen.len == 0)
+        code = listen_at(s, "127.0.0.1:5555");
+    return code;
+}
+
+/* Names are judged here. */
+static int make_server(struct serve *s)
+{
+    struct chanserv_server_options with = config_options(&s->config);
+    cs_err err;
+
+    with.signals = true;
+    if (auth_has_rules(s->auth)) {
+        with.authorise = auth_judge;
+        with.authorise_user = s->auth;
+    }
+    err = chanserv_server_new(s->loop, &with, &s->server);
     if (err != CS_OK) {
         tool_complain("serve", "%s", cs_strerror(err));
         return tool_exit_of(err);
     }
     for (size_t i = 0; i < s->services_len; i++) {
-        struct service *service = &s->services[i];
+        const struct serve_service *service = &s->services[i];
+
         err = chanserv_serve(s->server, service->name, service->kind->post, service->state);
         if (err == CS_EINVAL || err == CS_EEXIST)
-            return tool_usage("serve", "%s", chanserv_server_errmsg(s->server));
+            return config_wrong(&s->config, s->config.service.items[i].line, "%s",
+                                chanserv_server_errmsg(s->server));
         if (err != CS_OK) {
             tool_complain("serve", "%s", chanserv_server_errmsg(s->server));
             return tool_exit_of(err);
         }
     }
-    for (size_t i = 0; i < s->listen_len; i++) {
-        err = chanserv_listen(s->server, s->listen[i]);
-        if (err != CS_OK)
-            return complain_of_listen(s, s->listen[i], err);
-    }
-    for (size_t i = 0; (addr = chanserv_server_addr(s->server, i)); i++)
+    return 0;
+}
+
+static void say_ready(const struct serve *s)
+{
+    const char *addr, *first = chanserv_server_addr(s->server, 0);
+    size_t i = 0;
+
+    for (; (addr = chanserv_server_addr(s->server, i)); i++)
         printf("listening %s\n", addr);
+    notify_say(&s->notify, "READY=1\nSTATUS=%zu service%s at %s%s", s->services_len,
+               s->services_len == 1 ? "" : "s", first ? first : "nowhere", i > 1 ? " ..." : "");
+}
+
+static int set_up(struct serve *s)
+{
+    int code = make_server(s);
+    cs_err err;
+
+    if (code == 0)
+        code = listen_everywhere(s);
+    if (code != 0)
+        return code;
+    err = serve__hangups(s);
+    if (err == CS_OK)
+        err = notify_watch(&s->notify, s->loop);
+    if (err != CS_OK) {
+        tool_complain("serve", "%s", cs_strerror(err));
+        return tool_exit_of(err);
+    }
+    say_ready(s);
     return tool_close_stdout("serve", 0);
 }
+
+/* ---- Serving -------------------------------------------------------------------------------- */
 
 /* While we are going, one more signal (as timeout(1) sends, to us and to our group) changes nothing:
  * this is what run() puts back when it returns. */
@@ -225,34 +192,82 @@ static int serve(struct serve *s)
     err = cs_loop_call(s->loop, let_signals_in, &set);
     if (err == CS_OK)
         err = chanserv_server_run(s->server);
+    notify_say(&s->notify, "STOPPING=1");
     if (cs_failed(err))
         tool_complain("serve", "%s", cs_strerror(err));
     return tool_exit_of(err);
 }
 
+/* Everything that can be said about the configuration without listening. */
+static int prepare(struct serve *s)
+{
+    bool look = s->config.check;
+    int code = config_check(&s->config), rules = 0, services = 0;
+
+    if (code == 0 || look)
+        rules = serve__rules(s);
+    if ((code == 0 && rules == 0) || look)
+        services = serve__services(s);
+    if (look && code == 0 && rules == 0 && services == 0)
+        services = make_server(s);
+    code = code ? code : rules ? rules : services;
+    return look && code ? TOOL_USAGE : code;
+}
+
+static void serve_fini(struct serve *s)
+{
+    chanserv_server_free(s->server);
+    for (size_t i = 0; i < s->services_len; i++) {
+        s->services[i].kind->close(s->services[i].state);
+        free(s->services[i].name);
+    }
+    notify_fini(&s->notify);
+    serve__hangups_off(s);
+    auth_free(s->auth);
+    config_fini(&s->config);
+    cs_loop_free(s->loop);
+}
+
+static int start(struct serve *s, int argc, char **argv)
+{
+    bool wants_help;
+    int code = config_parse(&s->config, argc, argv, &wants_help);
+
+    if (wants_help)
+        return tool_help(&tool_serve);
+    if (code != 0 && !s->config.check)
+        return code;
+    if (code == 0)
+        code = tool_log("serve", s->config.verbose, CS_ERROR);
+    if (s->config.check) {
+        int more = prepare(s);
+
+        return code ? code : more;
+    }
+    if (code == 0)
+        code = prepare(s);
+    return code ? code : serve(s);
+}
+
 static int run(int argc, char **argv)
 {
-    struct serve s = {.listen_len = 0};
-    bool done;
+    /* Too large for a stack that somebody else may have made. */
+    struct serve *s = calloc(1, sizeof *s);
+    cs_err err = s ? cs_loop_new(NULL, &s->loop) : CS_ENOMEM;
     int code;
-    cs_err err = cs_loop_new(NULL, &s.loop);
 
     if (err != CS_OK) {
+        free(s);
         tool_complain("serve", "%s", cs_strerror(err));
         return tool_exit_of(err);
     }
-    code = parse(&s, argc, argv, &done);
-    if (!done) {
-        tool_log_to_stderr(s.verbose ? CS_DEBUG : CS_ERROR);
-        code = serve(&s);
-    }
-    if (s.server)
-        chanserv_server_free(s.server);
-    for (size_t i = 0; i < s.services_len; i++) {
-        s.services[i].kind->close(s.services[i].state);
-        free(s.services[i].name);
-    }
-    cs_loop_free(s.loop);
+    s->kinds = kinds;
+    s->kinds_len = sizeof kinds / sizeof *kinds;
+    s->hangup_fd = -1;
+    notify_init(&s->notify);
+    code = start(s, argc, argv);
+    serve_fini(s);
+    free(s);
     return code;
 }
 

@@ -83,7 +83,7 @@ for words in '' nonsense --nonsense 'help nonsense' 'help a b' serve 'serve --no
 done
 runs 23 "a listener for strangers is refused" serve --service e=echo --listen 0.0.0.0:0
 has err "give --insecure" "and it is said what to do"
-has err "TLS does not exist" "and that TLS does not exist"
+has err "Give --cert and --key for TLS" "and how to have TLS"
 runs 21 "a directory that does not exist is refused" serve --service "t=tail:$scratch/none"
 runs 30 "nobody is there: UNAVAILABLE" post "unix:$scratch/none" ticker
 has err "chanserv: post ticker: dial unix:" "and the story is one line"

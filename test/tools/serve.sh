@@ -1,0 +1,221 @@
+#!/bin/bash
+# `chanserv serve` as people and service managers run it (TAP): who may do what, its configuration, sockets
+# and messages of systemd.
+set -u
+export LC_ALL=C.UTF-8
+here=$(cd "$(dirname "$0")/.." && pwd)
+. "$here/tap.sh"
+tool=${CHANSERV_TOOL:-${CHANSERV_BUILD:-$(dirname "$here")}/tools/chanserv}
+scratch=$(mktemp -d) || exit 1
+server=
+trap '[ -n "$server" ] && kill "$server" 2>/dev/null; rm -rf "$scratch"' EXIT
+cd "$scratch" || exit 1
+
+chanserv() { timeout 30 "$tool" "$@" < /dev/null > out 2> err; }
+
+# runs CODE NAME ARGUMENT...: the exit code is CODE.
+runs() {
+    local want=$1 name=$2 got
+    shift 2
+    chanserv "$@"
+    got=$?
+    [ $got -eq "$want" ] || echo "exit code $got, not $want" >> err
+    [ $got -eq "$want" ]
+    verdict $? err "$name"
+}
+
+# has FILE TEXT NAME: FILE has TEXT in it.
+has() {
+    grep -qF -- "$2" "$1"
+    verdict $? "$1" "$3"
+}
+
+# serve ARGUMENT...: in the background, until it said where it listens ($tcp, $unix).
+serve() {
+    rm -f ready
+    mkfifo ready
+    "$tool" serve --listen 127.0.0.1:0 --listen "unix:$scratch/socket" "$@" > ready 2> server &
+    server=$!
+    exec 3< ready
+    read -r -t 30 _ tcp <&3 && read -r -t 30 _ unix <&3
+}
+
+stop() {
+    local got
+    kill "$server"
+    wait "$server"
+    got=$?
+    server=
+    exec 3<&-
+    [ $got -eq 0 ]
+    verdict $? server "serve ends with 0"
+}
+
+# by TOKEN ARGUMENT...: the arguments, with that token for the post.
+as() { printf 'authorization=Bearer %s' "$1"; }
+
+# ---- Tokens ------------------------------------------------------------------------------------
+
+printf '# two teams\nred echo,gen-*\nblue *\n' > tokens
+chmod 600 tokens
+serve --service echo=echo --service gen-a=gen --service secret=echo --token-file tokens
+[ ! -s server ]
+verdict $? server "a file of tokens that only its owner can read is nothing to talk about"
+runs 0 "a right token" post --metadata "$(as red)" "$tcp" echo hi
+runs 0 "its glob" post --metadata "$(as red)" "$tcp" gen-a eager=1
+runs 23 "the token is of other services" post --metadata "$(as red)" "$tcp" secret x
+has err "PERMISSION_DENIED: you are known, but not allowed to use secret" "and it says so"
+runs 0 "another token for all" post --metadata "$(as blue)" "$tcp" secret x
+runs 32 "a wrong token" post --metadata "$(as green)" "$tcp" echo hi
+has err "UNAUTHENTICATED: the token is not known here" "and it says so"
+runs 32 "no token" post "$tcp" echo hi
+has err "UNAUTHENTICATED: who are you? send a token (authorization: Bearer TOKEN)" "what would do"
+runs 32 "no token by unix socket" post "$unix" echo hi
+printf 'green echo\n' > tokens
+kill -HUP "$server"
+for _ in $(seq 100); do
+    chanserv post --metadata "$(as green)" "$tcp" echo hi && break
+done
+has out "echo: hi" "SIGHUP: a new token is known"
+runs 32 "and an old one is not" post --metadata "$(as red)" "$tcp" echo hi
+printf 'broken\n' > tokens
+kill -HUP "$server"
+for _ in $(seq 100); do
+    chanserv post --metadata "$(as green)" "$tcp" echo hi
+    [ -s server ] && break
+done
+has server "tokens:1: a line is TOKEN GLOB[,GLOB...]; * is every service; the tokens from before stay" \
+    "SIGHUP: a file that makes no sense is told"
+runs 0 "and what was there stays" post --metadata "$(as green)" "$tcp" echo hi
+stop
+printf 'red *\n' > tokens
+chmod 644 tokens
+serve --service echo=echo --token-file tokens
+has server "tokens: others than its owner may read it (mode 0644): chmod 600 tokens" "a file for all is told"
+stop
+
+# ---- Users of the unix socket ------------------------------------------------------------------
+
+me=$(id -u)
+serve --service echo=echo --service secret=echo --allow-uid "$me=echo"
+runs 0 "a user of the unix socket" post "$unix" echo hi
+runs 23 "for his services" post "$unix" secret hi
+runs 32 "by TCP nobody is a user" post "$tcp" echo hi
+has err "who are you? connect by the unix socket" "what would do"
+stop
+serve --service echo=echo --allow-uid 4294967294
+runs 23 "another user" post "$unix" echo hi
+has err "user $me is not allowed here" "who he is"
+stop
+
+# ---- The configuration ----------------------------------------------------------------------------
+
+# wrong TEXT WORDS: the file with this text is refused with these words, and nothing else.
+wrong() {
+    printf '%b' "$1" > wrong.conf
+    chanserv serve --config wrong.conf --check-config
+    local got=$?
+    printf 'chanserv serve: %s\n' "$2" | diff - err > diff && [ $got -eq 64 ] && [ ! -s out ]
+    verdict $? diff "refused: $1"
+}
+wrong 'service = e=echo\nlisten = x\n' \
+    "wrong.conf:2: listen: 'x' is no address: host:port, [v6]:port, :port, unix:/path, fd:N"
+wrong 'service = e=echo\nlisten = :1\n' \
+    "wrong.conf:2: listen :1 is beyond this machine: it wants cert and key for TLS, or insecure for plain text"
+wrong 'listen = :1\ninsecure = yes\n' \
+    'wrong.conf: at least one service is wanted: service = NAME=KIND[:ARGS]'
+wrong 'service = e\n' "wrong.conf:1: service wants NAME=KIND[:ARGS], not 'e'"
+wrong 'service = e=echo:x\n' "wrong.conf:1: e=echo:x: takes no arguments, but got 'x'"
+wrong 'service = e=echo\n\nservice = e=gen\n' 'wrong.conf:3: serve: served already: e'
+wrong 'service = e!=echo\n' 'wrong.conf:1: serve: not the name of a service: e!'
+wrong 'service = e=echo\ntoken-file = none\n' 'wrong.conf:2: token-file: none: No such file or directory'
+printf 'a\n' > broken
+chmod 600 broken
+wrong 'service = e=echo\ntoken-file = broken\n' \
+    'wrong.conf:2: token-file: broken:1: a line is TOKEN GLOB[,GLOB...]; * is every service'
+wrong 'service = e=echo\nallow-uid = no-such-user\n' \
+    "wrong.conf:2: allow-uid: 'no-such-user' is no user of this machine, and no uid"
+wrong 'service = e=echo\nfoo = bar\n' \
+    "wrong.conf:2: there is no option 'foo': see chanserv.conf(5), or chanserv help serve"
+runs 64 "a file that is not there" serve --config none --check-config
+has err "none: No such file or directory" "and it is said"
+runs 64 "without --check-config the same" serve --config wrong.conf
+printf 'listen = 127.0.0.1:0\nservice = e=echo\nposts-max = 1\n' > right.conf
+runs 0 "a file that makes sense" serve --config right.conf --check-config
+[ ! -s out ] && [ ! -s err ]
+verdict $? err "needs no words, and does not listen"
+serve --config right.conf --service f=echo
+read -r -t 30 _ third <&3
+runs 0 "a service of the file" post "$tcp" e hi
+runs 0 "and one of the command line" post "$third" f hi
+stop
+serve --service 'sleep=exec:sleep 600' --posts-max 1
+"$tool" post "$tcp" sleep > hangs 2>&1 &
+first=$!
+for _ in $(seq 300); do
+    chanserv post --timeout 100ms "$unix" sleep
+    got=$?
+    [ $got -eq 24 ] && break
+done
+[ $got -eq 24 ]
+verdict $? err "--posts-max is kept"
+kill $first
+stop
+
+# ---- systemd ----------------------------------------------------------------------------------------
+
+# Passes a socket as systemd does, plays its notify socket, and tells what was said there.
+cat > systemd.py << 'END'
+import os, signal, socket, subprocess, sys
+tool, use = sys.argv[1], sys.argv[2]
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+notify.bind("\0chanserv-test-%d" % os.getpid() if use == "abstract" else "notify")
+notify.settimeout(30)
+name = notify.getsockname()
+env = dict(os.environ, NOTIFY_SOCKET=name if isinstance(name, str) else "@" + name[1:].decode())
+args = [tool, "serve", "--service", "echo=echo", "--service", "env=exec:env"]
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+listener.listen()
+pass_fds = []
+if use == "pass":
+    # The shell knows the pid that the program will have.
+    args = ["/bin/sh", "-c", 'exec 3<&%d; export LISTEN_PID=$$; exec "$@"' % listener.fileno(), "sh"] + args
+    env.update(LISTEN_FDS="1", LISTEN_FDNAMES="main")
+    pass_fds = [listener.fileno()]
+else:
+    args += ["--listen", "127.0.0.1:0"]
+    env.update(LISTEN_FDS="1", LISTEN_PID="1", WATCHDOG_USEC="20000")
+server = subprocess.Popen(args, env=env, pass_fds=pass_fds, stdout=subprocess.PIPE, text=True)
+line = server.stdout.readline().strip()
+where = line.split(" ")[1]
+port = where.rsplit(":", 1)[1]
+ready = notify.recv(4096).decode().replace(port, "PORT")
+print("READY " + ready.replace("\n", " "))
+if use == "pass":
+    print("SAME" if port == str(listener.getsockname()[1]) else "OTHER " + line)
+    listener.close()
+    print(subprocess.run([tool, "post", where, "echo", "hi"], capture_output=True, text=True).stdout.strip())
+    text = subprocess.run([tool, "post", "--raw", where, "env"], capture_output=True, text=True).stdout
+    print("CHILD", [l for l in text.split("\n") if l.startswith(("LISTEN_", "NOTIFY_", "WATCHDOG_"))])
+    server.send_signal(signal.SIGHUP)
+else:
+    print(notify.recv(4096).decode())
+    print(notify.recv(4096).decode())
+server.terminate()
+said = "WATCHDOG=1"
+while said == "WATCHDOG=1":
+    said = notify.recv(4096).decode()
+print(said)
+print("EXIT", server.wait())
+END
+timeout 60 python3 systemd.py "$tool" abstract > out 2> err
+diff - out > diff << 'END'
+READY READY=1 STATUS=2 services at 127.0.0.1:PORT
+WATCHDOG=1
+WATCHDOG=1
+STOPPING=1
+EXIT 0
+END
+verdict $? diff "a watchdog is fed; sockets of another process are none of ours"
+tap_end

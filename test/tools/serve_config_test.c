@@ -1,0 +1,259 @@
+/* What `chanserv serve` is told: values with their units, the file, and both together. */
+#include "tools/serve_config.h"
+#include "tools/tool.h"
+
+#include <criterion/criterion.h>
+#include <criterion/redirect.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct serve_config *config;
+static char file[] = "/tmp/serve-config-test-XXXXXX";
+
+static void up(void)
+{
+    int fd = mkstemp(file);
+
+    cr_assert_geq(fd, 0);
+    close(fd);
+    config = calloc(1, sizeof *config);
+    cr_redirect_stderr();
+}
+
+static void down(void)
+{
+    config_fini(config);
+    free(config);
+    unlink(file);
+}
+
+static void write_file(const char *text)
+{
+    FILE *out = fopen(file, "w");
+
+    cr_assert_not_null(out);
+    cr_assert_geq(fputs(text, out), 0);
+    cr_assert_eq(fclose(out), 0);
+}
+
+/* `words`, up to a NULL, behind "serve". */
+static int parse(const char *const *words)
+{
+    static char *argv[32];
+    int argc = 1;
+    bool help;
+
+    argv[0] = (char[]){"serve"};
+    for (; *words; words++)
+        argv[argc++] = (char *)(uintptr_t)*words;
+    argv[argc] = NULL;
+    return config_parse(config, argc, argv, &help);
+}
+#define PARSE(...) parse((const char *const[]){__VA_ARGS__, NULL})
+
+static int parse_file(const char *text)
+{
+    write_file(text);
+    return PARSE("--config", file);
+}
+
+/* All that was said, with FILE for the file's name. */
+static void said(const char *want)
+{
+    FILE *err = cr_get_redirected_stderr();
+    char text[4096], clean[4096] = "", *at = text, *name;
+    size_t len;
+
+    fflush(stderr);
+    len = fread(text, 1, sizeof text - 1, err);
+    text[len] = '\0';
+    while ((name = strstr(at, file))) {
+        *name = '\0';
+        strcat(strcat(clean, at), "FILE");
+        at = name + strlen(file);
+    }
+    cr_assert_str_eq(strcat(clean, at), want);
+}
+
+TestSuite(serve_config, .init = up, .fini = down);
+
+Test(serve_config, durations_sizes_and_numbers_have_units)
+{
+    cr_assert_eq(PARSE("--accept-timeout", "1.5s", "--frame-max=64KiB", "--posts-max", "7",
+                       "--stall-timeout", "off", "--assembly", "3GiB", "--window", "65536",
+                       "--sources-max", "off"),
+                 0);
+    cr_assert_eq(config->options.accept_timeout_ms, 1500);
+    cr_assert_eq(config->options.frame_max_bytes, 65536);
+    cr_assert_eq(config->options.posts_max, 7);
+    cr_assert_eq(config->options.net.stall_timeout_ms, CS_OFF);
+    cr_assert_eq(config->options.assembly_bytes, (int64_t)3 << 30);
+    cr_assert_eq(config->options.net.window_bytes, 65536);
+    cr_assert_eq(config->options.sources_max, CS_OFF);
+    cr_assert_eq(config->options.body_max_bytes, 0, "the default");
+}
+
+Test(serve_config, every_limit_is_one_of_the_table_and_no_two_go_to_one_place)
+{
+    /* Each is given a value of its own, and all of them are there. */
+    char text[4096] = "", *at = text;
+    int64_t seen = 0, n = 0;
+
+    for (size_t i = 0; config_name(i); i++) {
+        if (strstr(config_name(i), "timeout") || strstr(config_name(i), "interval"))
+            at += sprintf(at, "%s = %dms\n", config_name(i), 1 << n++);
+        else if (i > 12) /* behind "verbose" */
+            at += sprintf(at, "%s = %d\n", config_name(i), 1 << n++);
+    }
+    cr_assert_eq(n, 24);
+    cr_assert_eq(parse_file(text), 0);
+    const struct chanserv_server_options *o = &config->options;
+    const int durations[] = {o->serving_timeout_ms,       o->sourcing_timeout_ms,
+                             o->accept_timeout_ms,        o->write_timeout_ms,
+                             o->net.handshake_timeout_ms, o->net.ping_interval_ms,
+                             o->net.ping_timeout_ms,      o->net.stall_timeout_ms};
+    const int64_t others[] = {
+        o->inline_max_bytes,    o->frame_max_bytes,      o->part_bytes,
+        o->body_max_bytes,      o->header_max_bytes,     o->posts_max,
+        o->sources_max,         o->post_sources_max,     o->post_queue_bytes,
+        o->connections_max,     o->assembly_bytes,       o->net.window_bytes,
+        o->net.streams_max,     o->net.window_max_bytes, o->net.window_grow_bytes,
+        o->net.header_max_bytes};
+    for (size_t i = 0; i < sizeof durations / sizeof *durations; i++)
+        seen += durations[i];
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        seen += others[i];
+    cr_assert_eq(seen, (1 << 24) - 1, "got %llx", (long long)seen);
+}
+
+Test(serve_config, a_value_that_makes_no_sense_is_told_with_what_would)
+{
+    cr_assert_eq(parse_file("posts-max = 0\nframe-max = 1XB\naccept-timeout = soon\ngzip = maybe\n"
+                            "node =\nframe-max = 1\nwindow = 9223372036854775807KiB\n"),
+                 TOOL_USAGE);
+    said("chanserv serve: FILE:1: posts-max wants a number from 1 up, or off, not '0'\n"
+         "chanserv serve: FILE:2: frame-max wants a size (65536, 64KiB, 1MiB, 1GiB) or off, not "
+         "'1XB'\n"
+         "chanserv serve: FILE:3: accept-timeout wants a duration (5, 1.5s, 250ms, 2m, 1h) or off, "
+         "not 'soon'\n"
+         "chanserv serve: FILE:4: gzip wants yes or no, not 'maybe'\n"
+         "chanserv serve: FILE:5: node has no value\n"
+         "chanserv serve: FILE:6: frame-max stands in line 2 already\n"
+         "chanserv serve: FILE:7: window wants a size (65536, 64KiB, 1MiB, 1GiB) or off, not "
+         "'9223372036854775807KiB'\n");
+}
+
+Test(serve_config, lines_that_are_none_are_told)
+{
+    cr_assert_eq(parse_file("\n  # listen = no\n\tlisten\nlisen = :1\n= x\n"), TOOL_USAGE);
+    said("chanserv serve: FILE:3: a line is NAME = VALUE, not 'listen'\n"
+         "chanserv serve: FILE:4: there is no option 'lisen': see chanserv.conf(5), or chanserv "
+         "help serve\n"
+         "chanserv serve: FILE:5: there is no option '': see chanserv.conf(5), or chanserv help "
+         "serve\n");
+}
+
+Test(serve_config, blanks_around_mean_nothing_and_inside_they_stay)
+{
+    cr_assert_eq(
+        parse_file("  service\t=  x=exec:echo a # b = c \r\nlisten=[::1]:0\nverbose = yes"), 0);
+    cr_assert_str_eq(config->service.items[0].text, "x=exec:echo a # b = c");
+    cr_assert_eq(config->service.items[0].line, 1);
+    cr_assert_str_eq(config->listen.items[0].text, "[::1]:0");
+    cr_assert(config->verbose, "a last line needs no newline");
+}
+
+Test(serve_config, the_command_line_adds_to_lists_and_wins_over_the_rest)
+{
+    write_file("listen = :1\nservice = a=echo\nposts-max = 5\nnode = file\ngzip = no\n");
+    cr_assert_eq(PARSE("--listen", ":2", "--posts-max", "6", "--config", file, "--gzip",
+                       "--service", "b=echo"),
+                 0);
+    cr_assert_eq(config->listen.len, 2);
+    cr_assert_str_eq(config->listen.items[0].text, ":1");
+    cr_assert_str_eq(config->listen.items[1].text, ":2");
+    cr_assert_eq(config->listen.items[1].line, 0);
+    cr_assert_str_eq(config->service.items[1].text, "b=echo");
+    cr_assert_eq(config->options.posts_max, 6);
+    cr_assert_str_eq(config->node.text, "file");
+    cr_assert(config->gzip);
+}
+
+Test(serve_config, files_that_cannot_be_read_are_told)
+{
+    cr_assert_eq(PARSE("--config", "/none/at/all"), TOOL_USAGE);
+    cr_assert_eq(PARSE("--config", "a", "--config", "b"), TOOL_USAGE);
+    said("chanserv serve: /none/at/all: No such file or directory\n"
+         "chanserv serve: --config is given twice\n"
+         "Try 'chanserv serve --help'.\n");
+}
+
+Test(serve_config, a_list_has_an_end)
+{
+    char *text = malloc(16 * (CONFIG_LIST_MAX + 1)), *at = text;
+
+    for (int i = 0; i <= CONFIG_LIST_MAX; i++)
+        at += sprintf(at, "listen = :1\n");
+    cr_assert_eq(parse_file(text), TOOL_USAGE);
+    cr_assert_eq(config->listen.len, CONFIG_LIST_MAX);
+    free(text);
+    said("chanserv serve: FILE:257: listen: more than 256 of them\n");
+}
+
+Test(serve_config, what_does_not_fit_together_is_told)
+{
+    cr_assert_eq(PARSE("--key", "k", "--client-ca", "c", "--service", "a=echo"), 0);
+    cr_assert_eq(config_check(config), TOOL_USAGE);
+    said("chanserv serve: --key is given, but no --cert\n"
+         "Try 'chanserv serve --help'.\n"
+         "chanserv serve: --client-ca is given, but no --cert\n"
+         "Try 'chanserv serve --help'.\n");
+}
+
+Test(serve_config, client_san_wants_certificates_of_clients)
+{
+    cr_assert_eq(parse_file("service = a=echo\nclient-san = DNS:x\ncert = c\n"), 0);
+    cr_assert_eq(config_check(config), TOOL_USAGE);
+    said("chanserv serve: FILE:2: client-san is given, but no client-ca\n");
+}
+
+Test(serve_config, a_check_knows_what_is_beyond_this_machine)
+{
+    cr_assert_eq(parse_file("service = a=echo\nlisten = 10.0.0.1:1\nlisten = localhost:2\n"), 0);
+    cr_assert_eq(config_check(config), 0, "serving, the listener itself is asked");
+    config->check = true;
+    cr_assert_eq(config_check(config), TOOL_USAGE);
+    config->insecure = true;
+    cr_assert_eq(config_check(config), 0);
+    config->insecure = false;
+    config->cert.text = "c";
+    cr_assert_eq(config_check(config), 0);
+    said("chanserv serve: FILE:2: listen 10.0.0.1:1 is beyond this machine: it wants cert and key "
+         "for TLS, or insecure for plain text\n");
+}
+
+Test(serve_config, addresses)
+{
+    static const struct {
+        const char *addr;
+        bool ok, far;
+    } rows[] = {
+        {"127.0.0.1:0", true, false}, {"127.9.9.9:1", true, false}, {"[::1]:5555", true, false},
+        {"localhost:5", true, false}, {"unix:/run/x", true, false}, {"unix:@x", true, false},
+        {"fd:3", true, false},        {":5555", true, true},        {"0.0.0.0:1", true, true},
+        {"[::]:65535", true, true},   {"10.1.2.3:1", true, true},   {"example:1", true, false},
+        {"", false, false},           {"nonsense", false, false},   {"a:", false, false},
+        {"a:65536", false, false},    {"a:-1", false, false},       {"::1:5", false, false},
+        {"[::1]", false, false},      {"[x]:1", false, false},      {"[]:1", false, false},
+        {"unix:", false, false},      {"unix:@", false, false},     {"fd:", false, false},
+        {"fd:x", false, false},       {"a b:1", false, false},      {"http://a:1", false, false},
+        {"a:000001", false, false},   {"[:1", false, false},
+    };
+    bool far;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        cr_assert_eq(config_addr_ok(rows[i].addr, &far), rows[i].ok, "%s", rows[i].addr);
+        if (rows[i].ok)
+            cr_assert_eq(far, rows[i].far, "%s", rows[i].addr);
+    }
+}

@@ -1,0 +1,136 @@
+/* serve_check -- options of `chanserv serve` looked at together, and what a server is made with. */
+#include "tools/serve_config.h"
+#include "tools/tool.h"
+
+#include <arpa/inet.h>
+#include <sys/un.h>
+
+/* ---- Addresses ------------------------------------------------------------------------------ */
+
+static bool unix_ok(const char *path)
+{
+    return path[0] && strcmp(path, "@") != 0 &&
+           strlen(path) < sizeof((struct sockaddr_un *)NULL)->sun_path;
+}
+
+static bool v6_ok(const char *host, bool *ret_far)
+{
+    struct in6_addr in;
+    char number[INET6_ADDRSTRLEN];
+    size_t len = strcspn(host, "%");
+
+    if (len >= sizeof number)
+        return false;
+    memcpy(number, host, len);
+    number[len] = '\0';
+    if (inet_pton(AF_INET6, number, &in) != 1)
+        return false;
+    *ret_far = !IN6_IS_ADDR_LOOPBACK(&in);
+    return true;
+}
+
+static bool name_ok(const char *host, bool *ret_far)
+{
+    struct in_addr in;
+
+    if (host[0] == '\0')
+        *ret_far = true; /* all addresses */
+    else if (inet_pton(AF_INET, host, &in) == 1)
+        *ret_far = (ntohl(in.s_addr) >> 24) != 127;
+    return host[strcspn(host, " \t/\\\"'@[]")] == '\0';
+}
+
+bool config_addr_ok(const char *addr, bool *ret_far)
+{
+    char host[256];
+    const char *colon = strrchr(addr, ':');
+    size_t len = colon ? (size_t)(colon - addr) : 0;
+    uint64_t n;
+
+    *ret_far = false;
+    if (strncmp(addr, "unix:", 5) == 0)
+        return unix_ok(addr + 5);
+    if (strncmp(addr, "fd:", 3) == 0)
+        return tool_number(cs_str(addr + 3), INT32_MAX, &n);
+    if (!colon || len >= sizeof host || strlen(colon + 1) > 5 ||
+        !tool_number(cs_str(colon + 1), 65535, &n))
+        return false;
+    memcpy(host, addr, len);
+    host[len] = '\0';
+    if (host[0] == '[' && host[len - 1] == ']') {
+        host[len - 1] = '\0';
+        return v6_ok(host + 1, ret_far);
+    }
+    return !strchr(host, ':') && name_ok(host, ret_far);
+}
+
+static int check_addrs(const struct serve_config *config)
+{
+    int code = 0;
+    bool far;
+
+    for (size_t i = 0; i < config->listen.len; i++) {
+        struct config_text at = config->listen.items[i];
+
+        if (!config_addr_ok(at.text, &far))
+            code = config_wrong(config, at.line,
+                                "%slisten: '%s' is no address: host:port, [v6]:port, :port, "
+                                "unix:/path, fd:N",
+                                config_dashes(at.line), at.text);
+        else if (config->check && far && !config->insecure && !config->cert.text)
+            code = config_wrong(config, at.line,
+                                "%slisten %s is beyond this machine: it wants cert and key for "
+                                "TLS, or insecure for plain text",
+                                config_dashes(at.line), at.text);
+    }
+    return code;
+}
+
+/* ---- All of it ------------------------------------------------------------------------------ */
+
+/* `option` is of no use without `other`. */
+static int needs(const struct serve_config *config, struct config_text option, const char *name,
+                 struct config_text other, const char *other_name)
+{
+    if (!option.text || other.text)
+        return 0;
+    return config_wrong(config, option.line, "%s%s is given, but no %s%s",
+                        config_dashes(option.line), name, config_dashes(option.line), other_name);
+}
+
+int config_check(const struct serve_config *config)
+{
+    const struct config_text none = {NULL, 0};
+    struct config_text san = config->client_san.len ? config->client_san.items[0] : none;
+    int code = check_addrs(config);
+
+    if (config->service.len == 0) {
+        if (config->file)
+            tool_complain("serve", "%s: at least one service is wanted: service = NAME=KIND[:ARGS]",
+                          config->file);
+        else
+            tool_usage("serve", "at least one --service is wanted");
+        code = TOOL_USAGE;
+    }
+    code |= needs(config, config->key, "key", config->cert, "cert");
+    code |= needs(config, config->client_ca, "client-ca", config->cert, "cert");
+    code |= needs(config, san, "client-san", config->client_ca, "client-ca");
+    return code;
+}
+
+struct chanserv_server_options config_options(struct serve_config *config)
+{
+    struct chanserv_server_options with = config->options;
+
+    with.insecure = config->insecure;
+    with.node = config->node.text;
+    with.name_space = config->name_space.text;
+    with.net.gzip = config->gzip;
+    if (config->cert.text) {
+        config->tls.cert_file = config->cert.text;
+        config->tls.key_file = config->key.text;
+        config->tls.ca_file = config->client_ca.text;
+        with.net.tls = &config->tls;
+    }
+    return with;
+}
