@@ -152,9 +152,11 @@ test_tools_LDADD = libtools.a libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
 # files: test/tools/*.c test/tools/*.h
 test_tools_SOURCES = \
 	test/tools/auth_test.c \
+	test/tools/bench_test.c \
 	test/tools/exec_test.c \
 	test/tools/gen_test.c \
 	test/tools/json_test.c \
+	test/tools/latency_test.c \
 	test/tools/lines_test.c \
 	test/tools/options_test.c \
 	test/tools/serve_config_test.c \

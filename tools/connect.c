@@ -197,18 +197,28 @@ int connect_client(struct connect *c, cs_loop *loop, chanserv_client **ret)
     return code;
 }
 
-int connect_post(struct connect *c, chanserv_client *client, const char *service, cs_bytes body,
-                 chanserv_feed **ret)
+struct chanserv_post_options connect_asked(const struct connect *c)
 {
-    struct chanserv_post_options asked = {
+    return (struct chanserv_post_options){
         .timeout_ms = c->timeout_ms, .metadata = c->metadata, .metadata_len = c->metadata_len};
-    cs_err err = chanserv_lookup_and_post(client, service, body, &asked, ret);
+}
 
+int connect_post_failed(const struct connect *c, const char *service, cs_err err)
+{
     if (err == CS_EMISUSE)
         return tool_usage(c->command->name,
                           "'%s' is no name of a service, or a --metadata has a bad name or value",
                           service);
-    return err == CS_OK ? 0 : complain(c, err);
+    return complain(c, err);
+}
+
+int connect_post(const struct connect *c, chanserv_client *client, const char *service,
+                 cs_bytes body, chanserv_feed **ret)
+{
+    struct chanserv_post_options asked = connect_asked(c);
+    cs_err err = chanserv_lookup_and_post(client, service, body, &asked, ret);
+
+    return err == CS_OK ? 0 : connect_post_failed(c, service, err);
 }
 
 void connect_free(struct connect *c)

@@ -50,9 +50,12 @@ int connect_operands(struct connect *c, int argc, char **argv, int *first);
 /* The log, and a client that has joined every address.  Answers an exit code. */
 int connect_client(struct connect *c, cs_loop *loop, chanserv_client **ret);
 
-/* chanserv_lookup_and_post() with the options.  Answers an exit code. */
-int connect_post(struct connect *c, chanserv_client *client, const char *service, cs_bytes body,
-                 chanserv_feed **ret);
+/* chanserv_lookup_and_post() with the options.  Answers an exit code.  Below it the same in parts:
+ * the options, and what a failure of the call is. */
+int connect_post(const struct connect *c, chanserv_client *client, const char *service,
+                 cs_bytes body, chanserv_feed **ret);
+struct chanserv_post_options connect_asked(const struct connect *c);
+int connect_post_failed(const struct connect *c, const char *service, cs_err err);
 
 /* The next of the addresses; NULL: it was the last.  `addr` NULL: the first. */
 const char *connect_addr(const struct connect *c, const char *addr);

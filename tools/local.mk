@@ -12,6 +12,9 @@ libtools_a_SOURCES = \
 	tools/auth.h \
 	tools/auth__in.h \
 	tools/auth_rules.c \
+	tools/bench.c \
+	tools/bench.h \
+	tools/bench_run.c \
 	tools/connect.c \
 	tools/connect.h \
 	tools/environment.c \
@@ -29,6 +32,8 @@ libtools_a_SOURCES = \
 	tools/kind_exec.c \
 	tools/kind_gen.c \
 	tools/kind_tail.c \
+	tools/latency.c \
+	tools/latency.h \
 	tools/lines.c \
 	tools/lines.h \
 	tools/loop_watch.c \

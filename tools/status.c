@@ -15,7 +15,7 @@ const char tool_exit_help[] =
     "   24   RESOURCE_EXHAUSTED    32   UNAUTHENTICATED\n"
     "   64   the command line makes no sense\n"
     "   74   standard input or output could not be read or written\n"
-    "  130   post: interrupted by SIGINT; 143: by SIGTERM\n"
+    "  130   a client: interrupted by SIGINT; 143: by SIGTERM\n"
     "\n"
     "17 to 32 are 16 + the gRPC status code: of the post, or, if that ended well, of the first\n"
     "source that did not.\n";

@@ -73,7 +73,8 @@ for words in '' nonsense --nonsense 'help nonsense' 'help a b' serve 'serve --no
     'serve surplus' 'serve --service nonsense' 'serve --service =echo' 'serve --service a=nonsense' \
     'serve --service a=echo:x' 'serve --service a=tail' 'serve --service a=echo --service a=gen' \
     'serve --service a!b=echo' 'serve --service a=echo --listen nonsense' \
-    post 'post a:1' 'post a:1 b c d' 'post b c' 'post a:1, b' 'post a:1,a:1 b' 'post --wait x a:1 b' 'post --json --raw a:1 b' 'post --count 0 a:1 b' \
+    post 'post a:1' 'post a:1 b c d' 'post b c' 'post a:1, b' 'post a:1,a:1 b' 'post --wait x a:1 b' bench 'bench a:1 b' \
+    'bench --sources x a:1' 'bench --posts 0 a:1' 'bench --duration 0 a:1' 'bench --service a!b a:1' 'post --json --raw a:1 b' 'post --count 0 a:1 b' \
     'post --count x a:1 b' 'post --timeout 0 a:1 b' 'post --metadata x a:1 b' 'post nonsense b' \
     'post a:1 b!c'; do
     # shellcheck disable=SC2086
@@ -172,6 +173,33 @@ runs 19 "an eager source of gen is small" post "$tcp" gen 'size=4097&eager=1'
 "$tool" post "$tcp" echo x > /dev/full 2> "$scratch/err"
 [ $? -eq 74 ]
 verdict $? "$scratch/err" "output that cannot be written is 74"
+
+# ---- bench -------------------------------------------------------------------------------------
+
+runs 0 "bench" bench --posts 6 --sources 7 --frames 8 --size 999 --parallel 3 "$tcp"
+has out "6 posts, 42 sources, 336 frames, 335664 bytes in " "says what it did"
+has out "; 0 wrong" "and that nothing was wrong"
+has out "post to first frame:  min/avg/p50/p90/p99/max " "and how long it took"
+runs 0 "bench --json" bench --json --duration 100ms --sources 2 "$unix"
+python3 - "$scratch/out" > "$scratch/diff" 2>&1 << 'END'
+import json, sys
+b = json.load(open(sys.argv[1]))["bench"]
+assert b["code"] == "OK" and b["wrong"] == 0, b
+assert b["posts"] > 0 and b["sources"] == 2 * b["posts"] and b["frames"] == 10 * b["sources"], b
+assert b["bytes"] == 1000 * b["frames"] and b["source_ms"]["count"] == b["sources"], b
+assert abs(b["frames_per_s"] - b["frames"] / b["seconds"]) <= 0.02 * b["frames_per_s"], b
+ms = b["first_frame_ms"]
+assert 0 < ms["min"] <= ms["p50"] <= ms["p90"] <= ms["p99"] <= ms["max"], b
+END
+verdict $? "$scratch/diff" "is an object whose numbers agree"
+runs 31 "bench of a service that says something else is DATA_LOSS" bench --service echo --posts 1 "$tcp"
+has err "chanserv bench: post 0, source @0 is called 'echo'" "and says what is wrong"
+runs 21 "bench of a service that does not exist" bench --service none "$tcp"
+runs 20 "bench with a deadline" bench --service logs --timeout 100ms "$tcp"
+env --default-signal=INT timeout --foreground -s INT 1 "$tool" bench --json "$tcp" > "$scratch/out" 2> "$scratch/err"
+got=$?
+[ $got -eq 124 ] && [ ! -s "$scratch/err" ] && grep -q '"code":"CANCELLED".*"wrong":0,' "$scratch/out"
+verdict $? "$scratch/out" "bench ends on SIGINT, and says what it has ($got)"
 
 # ---- tail, and signals -------------------------------------------------------------------------
 
