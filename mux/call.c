@@ -43,7 +43,7 @@ static bool is_ours(cs_bytes name)
 
 /* ---- A request: client's side --------------------------------------------------------------- */
 
-cs_err mux__call_request(mux_stream *stream, const struct mux_call_options *options)
+cs_err mux__call_request(mux_stream *stream)
 {
     struct mux__fields f;
     char timeout[16];
@@ -60,9 +60,8 @@ cs_err mux__call_request(mux_stream *stream, const struct mux_call_options *opti
         size_t n = wire_timeout_format(timeout, mux_stream_time_left_ms(stream));
         mux__fields_add(&f, TIMEOUT, cs_bytes_of(timeout, n), false);
     }
-    if (options)
-        mux__fields_add_meta(&f, &(struct mux__meta){(cs_pair *)(uintptr_t)options->metadata,
-                                                     options->metadata_len, 0});
+    if (stream->extra)
+        mux__fields_add_meta(&f, stream->extra->own_headers);
     cs_err err = f.err == CS_OK ? mux__h2_request(stream, f.all, f.len) : f.err;
     mux__fields_fini(&f);
     stream->submitted = err == CS_OK;

@@ -8,7 +8,6 @@
 #include "mux/mux__in.h"
 
 #include "base/ref.h"
-#include "mux/local.h"
 
 static void reap(cs_task *task);
 
@@ -33,6 +32,9 @@ void mux__options_fill(struct mux_options *to, const struct mux_options *from)
     to->ping_interval_ms = (int)pick(from->ping_interval_ms, 30000);
     to->ping_timeout_ms = (int)pick(from->ping_timeout_ms, 10000);
     to->stall_timeout_ms = (int)pick(from->stall_timeout_ms, 30000);
+    to->connections_max = (int)pick(from->connections_max, 4);
+    if (to->connections_max == CS_OFF)
+        to->connections_max = 1;
     if (to->message_max_bytes == CS_OFF)
         to->message_max_bytes = UINT32_MAX;
     if (to->streams_max == CS_OFF || to->streams_max > INT32_MAX)
@@ -46,8 +48,8 @@ void mux__options_fill(struct mux_options *to, const struct mux_options *from)
         to->window_bytes = MUX__WINDOW_MIN;
 }
 
-cs_err mux__conn_new(cs_loop *loop, const struct mux_options *options, bool is_server,
-                     mux_conn **ret)
+static cs_err conn_new(cs_loop *loop, const struct mux_options *options, bool is_server,
+                       mux_conn **ret)
 {
     mux_conn *conn = cs_zalloc(sizeof *conn);
     if (!conn)
@@ -67,6 +69,45 @@ cs_err mux__conn_new(cs_loop *loop, const struct mux_options *options, bool is_s
     return CS_OK;
 }
 
+cs_err mux__conn_new(cs_loop *loop, const struct mux_options *options, bool is_server,
+                     mux_conn **ret)
+{
+    mux_conn *conn;
+    cs_err err = conn_new(loop, options, is_server, &conn);
+    if (err == CS_OK && !is_server && (err = mux__front_new(conn)) != CS_OK)
+        cs_free(conn);
+    if (err == CS_OK)
+        *ret = conn;
+    return err;
+}
+
+cs_err mux__conn_sibling(struct mux__front *front, mux_conn **ret)
+{
+    mux_conn *conn, *main = front->main;
+    cs_err err = conn_new(main->loop, &main->opt, false, &conn);
+    if (err != CS_OK)
+        return err;
+    conn->front = front;
+    conn->stats = main->stats;
+    conn->addr = main->addr;
+    conn->authority = main->authority;
+    front->siblings_len++;
+    cs_list_push(&front->siblings, &conn->link_in);
+    *ret = conn;
+    return CS_OK;
+}
+
+static bool is_sibling(const mux_conn *conn)
+{
+    return conn->front && conn->front->main != conn;
+}
+
+/* What there is to tell of a client's connections is told by the one that the user holds. */
+static char **story_of(mux_conn *conn)
+{
+    return conn->front ? &conn->front->main->story : &conn->story;
+}
+
 /* ---- Up and down ---------------------------------------------------------------------------- */
 
 void mux__conn_up(mux_conn *conn, mux__link *link)
@@ -75,8 +116,8 @@ void mux__conn_up(mux_conn *conn, mux__link *link)
     conn->link = link;
     conn->stats->connections++;
     conn->stats->connections_total++;
-    cs_free(conn->story);
-    conn->story = NULL;
+    cs_free(*story_of(conn));
+    *story_of(conn) = NULL;
     mux__conn_listen(conn);
     mux__alive_start(conn);
     mux__conn_flush_soon(conn);
@@ -99,16 +140,18 @@ static void end_all(mux_conn *conn, cs_err why, const char *story)
 /* nghttp2 says nothing of streams that were open, and may be on the stack below us. */
 void mux__conn_lost(mux_conn *conn, cs_err why, const char *story)
 {
-    bool was_up = conn->state == MUX__UP;
+    bool was_up = conn->state == MUX__UP, settled = conn->settled;
+    char **told = story_of(conn);
     if (conn->state == MUX__OVER || conn->state == MUX__IDLE)
         return;
-    conn->state = conn->is_server || conn->freed ? MUX__OVER : MUX__IDLE;
+    conn->state = conn->is_server || conn->freed || is_sibling(conn) ? MUX__OVER : MUX__IDLE;
     conn->blocked = conn->pinged = conn->goaway = conn->failed = false;
+    conn->settled = conn->spent = false;
     if (was_up) {
         conn->stats->connections--;
-        cs_story(&conn->story, "%s: %s", conn->addr ? conn->addr : "connection", story);
+        cs_story(told, "%s: %s", conn->addr ? conn->addr : "connection", story);
     } else
-        cs_story(&conn->story, "%s", story);
+        cs_story(told, "%s", story);
     mux__link_free(conn->link);
     conn->link = NULL;
     mux__dial_free(conn->dial);
@@ -117,72 +160,14 @@ void mux__conn_lost(mux_conn *conn, cs_err why, const char *story)
     cs_task_drop(&conn->flush);
     if (conn->alive)
         cs_timer_set(conn->alive, CS_OFF);
-    end_all(conn, why, conn->story ? conn->story : story);
+    end_all(conn, why, *told ? *told : story);
     mux__h2_free(conn);
-    cs_unlink(&conn->link_in);
+    conn->open = 0;
+    if (conn->is_server)
+        cs_unlink(&conn->link_in);
+    mux__front_lost(conn, settled, why, *told ? *told : story);
     if (conn->state == MUX__OVER)
         mux__conn_stream_gone(conn);
-}
-
-static void on_dialed(mux__link *link, const char *why, void *user)
-{
-    mux_conn *conn = user;
-    mux__dial_free(conn->dial);
-    conn->dial = NULL;
-    if (link)
-        mux__conn_up(conn, link);
-    else
-        mux__conn_lost(conn, CS_EREFUSED, why);
-}
-
-/* How much the kernel may hold back before it wakes us: a quarter of what a stream may come to. */
-static size_t lowat(const mux_conn *conn)
-{
-    int64_t window =
-        conn->opt.window_max_bytes == CS_OFF ? conn->opt.window_bytes : conn->opt.window_max_bytes;
-    return window / 4 > 256 * 1024 ? 256 * 1024 : (size_t)(window / 4);
-}
-
-cs_err mux__conn_ready_to_open(mux_conn *conn)
-{
-    if (conn->freed || conn->state == MUX__OVER)
-        return CS_ECANCELED;
-    if (conn->state != MUX__IDLE)
-        return CS_OK;
-    if (!conn->addr)
-        return CS_EREFUSED; /* inside the process there is no second connection */
-    cs_err err = mux__h2_new(conn);
-    if (err != CS_OK)
-        return err;
-    err = mux__dial_new(conn->loop, conn->addr, conn->opt.dial_timeout_ms, lowat(conn), on_dialed,
-                        conn, &conn->dial);
-    if (err == CS_OK)
-        conn->state = MUX__DIALING;
-    else
-        mux__h2_free(conn);
-    return err;
-}
-
-cs_err mux_dial(cs_loop *loop, const char *addr, const struct mux_options *options, mux_conn **ret)
-{
-    struct mux__addr parsed;
-    mux_conn *conn;
-    cs_err err = mux__addr_parse(addr, &parsed);
-    if (err != CS_OK)
-        return err;
-    if ((err = mux__conn_new(loop, options, false, &conn)) != CS_OK)
-        return err;
-    conn->addr = cs_strdup(addr);
-    conn->authority = cs_strdup(parsed.is_unix ? "localhost" : addr);
-    if (!conn->addr || !conn->authority)
-        err = CS_ENOMEM;
-    else
-        err = mux__conn_ready_to_open(conn);
-    if (err == CS_OK)
-        *ret = conn;
-    else
-        mux_conn_free(conn);
-    return err;
 }
 
 cs_err mux__conn_accept(cs_loop *loop, mux__link *link, const struct mux_options *options,
@@ -208,46 +193,6 @@ cs_err mux__conn_accept(cs_loop *loop, mux__link *link, const struct mux_options
     return CS_OK;
 }
 
-cs_err mux_dial_local(cs_loop *loop, const struct mux_options *client_options,
-                      const struct mux_options *server_options, mux_handlers *handlers,
-                      mux_conn **ret)
-{
-    mux__link *ends[2];
-    mux_conn *conn;
-    cs_err err = mux__conn_new(loop, client_options, false, &conn);
-    if (err != CS_OK)
-        return err;
-    conn->authority = cs_strdup("local");
-    err = conn->authority ? mux__h2_new(conn) : CS_ENOMEM;
-    if (err == CS_OK)
-        err = mux__link_pair(loop, ends);
-    if (err != CS_OK) {
-        mux_conn_free(conn);
-        return err;
-    }
-    mux__conn_up(conn, ends[0]);
-    err = mux__conn_accept(loop, ends[1], server_options, handlers, &handlers->local_conns, NULL);
-    if (err != CS_OK) {
-        mux__link_free(ends[1]);
-        mux_conn_free(conn);
-        return err;
-    }
-    *ret = conn;
-    return CS_OK;
-}
-
-void mux_conn_swallow(mux_conn *conn)
-{
-    if (conn->link)
-        mux__link_pair_swallow(conn->link);
-}
-
-void mux_conn_break(mux_conn *conn)
-{
-    if (conn->link)
-        mux__link_pair_break(conn->link);
-}
-
 /* ---- The end -------------------------------------------------------------------------------- */
 
 void mux_conn_free(mux_conn *conn)
@@ -270,9 +215,14 @@ void mux__conns_end(struct cs_list *conns, cs_err why)
 
 void mux__conn_stream_gone(mux_conn *conn)
 {
-    if ((conn->freed || conn->is_server) && conn->state == MUX__OVER &&
-        cs_list_empty(&conn->streams))
+    if (!cs_list_empty(&conn->streams))
+        return;
+    if (conn->state == MUX__OVER && (conn->freed || conn->is_server || is_sibling(conn)))
         cs_task_post(conn->loop, CS_REAP, &conn->reap);
+    else if (conn->state == MUX__UP && conn->spent) {
+        mux__h2_goodbye(conn);
+        mux__conn_flush_soon(conn);
+    }
 }
 
 /* Best effort: the peer hears a good-bye if the kernel takes it at once. */
@@ -294,14 +244,16 @@ static void reap(cs_task *task)
     mux_conn *conn = CS_CONTAINER(task, mux_conn, reap);
     cs_err why = conn->end_why ? conn->end_why : CS_ECANCELED;
     const char *story = conn->is_server ? "the server is going away" : "the connection was freed";
-    if (conn->state == MUX__UP) {
-        end_all(conn, why, story);
+    bool is_front = conn->front && !is_sibling(conn);
+    if (is_front)
+        mux__front_end(conn->front, why, story);
+    end_all(conn, why, story);
+    if (conn->state == MUX__UP)
         say_goodbye(conn);
-    }
     if (conn->state == MUX__DIALING || conn->state == MUX__UP)
         mux__conn_lost(conn, why, story);
     conn->state = MUX__OVER;
-    if (!cs_list_empty(&conn->streams))
+    if (!cs_list_empty(&conn->streams) || (is_front && conn->front->siblings_len > 0))
         return;
     cs_task_drop(&conn->reap);
     cs_task_drop(&conn->flush);
@@ -313,20 +265,32 @@ static void reap(cs_task *task)
     mux__out_fini(&conn->out);
     if (conn->h2)
         mux__h2_free(conn);
-    cs_free(conn->addr);
-    cs_free(conn->authority);
-    cs_free(conn->story);
+    if (is_sibling(conn)) {
+        conn->front->siblings_len--;
+        mux__conn_stream_gone(conn->front->main); /* it may wait for this */
+    } else {
+        cs_free(conn->addr);
+        cs_free(conn->authority);
+        cs_free(conn->story);
+    }
+    if (is_front)
+        mux__front_free(conn->front);
     mux__handlers_drop(conn->handlers);
     cs_free(conn);
 }
 
 const char *mux_conn_errmsg(const mux_conn *conn)
 {
+    if (conn->front && mux__front_standing(conn->front))
+        return "";
     return conn->story ? conn->story : "";
 }
 
 const struct mux_peer *mux_conn_peer(const mux_conn *conn)
 {
+    const mux_conn *standing = conn->front ? mux__front_standing(conn->front) : NULL;
+    if (!conn->link && standing)
+        conn = standing;
     return conn->link ? &conn->link->peer : &conn->no_peer;
 }
 

@@ -83,8 +83,11 @@ static int on_header(nghttp2_session *h2, const nghttp2_frame *frame, const uint
 static int on_frame_recv(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 {
     mux_conn *conn = user;
-    if (frame->hd.type == NGHTTP2_GOAWAY)
+    if (frame->hd.type == NGHTTP2_GOAWAY) {
         conn->goaway = true;
+        mux__front_goaway(conn);
+    } else if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK))
+        mux__front_settings(conn);
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
     mux_stream *stream = stream_of(h2, frame->hd.stream_id);
@@ -115,10 +118,10 @@ static int on_data_chunk(nghttp2_session *h2, uint8_t flags, int32_t id, const u
 
 static int on_stream_close(nghttp2_session *h2, int32_t id, uint32_t error, void *user)
 {
-    (void)user;
     mux_stream *stream = stream_of(h2, id);
     if (stream)
         mux__stream_on_close(stream, error);
+    mux__front_closed(user);
     return 0;
 }
 
@@ -256,7 +259,6 @@ static nghttp2_option *options_new(void)
     /* nghttp2's own limiter ends a connection after 1,000 resets, good client or not: cancelling
      * is normal here. */
     nghttp2_option_set_stream_reset_rate_limit(o, UINT64_C(1) << 40, UINT64_C(1) << 30);
-    nghttp2_option_set_peer_max_concurrent_streams(o, 100);
     return o;
 }
 
@@ -338,6 +340,11 @@ bool mux__h2_has_more(const mux_conn *conn)
     return nghttp2_session_want_write(conn->h2);
 }
 
+uint32_t mux__h2_streams_max(const mux_conn *conn)
+{
+    return nghttp2_session_get_remote_settings(conn->h2, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
 void mux__h2_ping(mux_conn *conn)
 {
     nghttp2_submit_ping(conn->h2, NGHTTP2_FLAG_NONE, NULL);
@@ -386,8 +393,9 @@ cs_err mux__h2_request(mux_stream *stream, const struct mux__field *fields, size
     if (id == NGHTTP2_ERR_NOMEM)
         return CS_ENOMEM;
     if (id < 0)
-        return CS_EUNAVAIL; /* the connection's ids are used up */
+        return CS_AGAIN;
     stream->id = id;
+    stream->conn->open++;
     return CS_OK;
 }
 
@@ -439,9 +447,10 @@ bool mux__h2_said_all(const mux_stream *stream)
 
 void mux__h2_reset(mux_stream *stream, bool refused)
 {
-    must(stream->conn,
-         nghttp2_submit_rst_stream(stream->conn->h2, NGHTTP2_FLAG_NONE, stream->id,
-                                   refused ? NGHTTP2_REFUSED_STREAM : NGHTTP2_CANCEL));
+    if (stream->id > 0) /* else nobody was told of it yet */
+        must(stream->conn,
+             nghttp2_submit_rst_stream(stream->conn->h2, NGHTTP2_FLAG_NONE, stream->id,
+                                       refused ? NGHTTP2_REFUSED_STREAM : NGHTTP2_CANCEL));
 }
 
 void mux__h2_detach(mux_stream *stream)

@@ -52,6 +52,7 @@ cs_err mux_handle(mux_handlers *handlers, const char *method, mux_accept_fn *acc
 
 void mux_handlers_end_local(mux_handlers *handlers)
 {
+    handlers->local_ended = true;
     mux__conns_end(&handlers->local_conns, CS_EDRAIN);
 }
 

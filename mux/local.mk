@@ -8,6 +8,7 @@ libmux_la_SOURCES = \
 	mux/conn.c \
 	mux/conn_io.c \
 	mux/dial.c \
+	mux/front.c \
 	mux/h2.c \
 	mux/handlers.c \
 	mux/link.c \
@@ -22,6 +23,7 @@ libmux_la_SOURCES = \
 	mux/out__in.h \
 	mux/pair.c \
 	mux/port.c \
+	mux/reach.c \
 	mux/resolve.c \
 	mux/rx.c \
 	mux/rx.h \

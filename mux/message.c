@@ -32,8 +32,8 @@ static cs_err may_send(mux_stream *stream)
 
 static void sent(mux_stream *stream)
 {
-    if (stream->in_pull)
-        return; /* nghttp2 is asking for it this very moment */
+    if (stream->in_pull || stream->waits)
+        return; /* nghttp2 is asking for it this very moment, or will */
     if (!stream->submitted)
         mux__call_answer(stream);
     else

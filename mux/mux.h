@@ -48,13 +48,15 @@ struct mux_options {
     int64_t message_max_bytes; /* 0: 4 MiB; judged by the prefix, before anything is allocated */
     int64_t streams_max;       /* 0: 1 048 576 open at once that the peer may have */
     int64_t header_max_bytes;  /* 0: 64 KiB of header fields a request or answer may carry */
-    int dial_timeout_ms;       /* 0: 5 000, for all addresses of a name together */
+    int dial_timeout_ms;       /* 0: 5 000, for all addresses of a name together; and so long a call
+                                  waits for a place when the peer's limit of streams is reached */
     int ping_interval_ms;      /* 0: 30 000 without a sign of life, then PING */
     int ping_timeout_ms;       /* 0: 10 000 for its answer, then every stream ends CS_EPEER */
     int stall_timeout_ms;      /* 0: 30 000 with something to send and never a byte of window */
     int handshake_timeout_ms;  /* 0: 10 000 from accept to the end of TLS's handshake */
-    int connections_max;       /* 0: 4; what is dialed, when the peer limits streams */
-    bool gzip;                 /* compress what gets smaller, for a peer that reads gzip; what comes
+    int connections_max; /* 0: 4; to one peer when it limits streams, but for those that are going
+                                  away.  CS_OFF: 1 */
+    bool gzip;           /* compress what gets smaller, for a peer that reads gzip; what comes
                                   compressed is always read */
     int64_t reserved[8];
 };
@@ -110,7 +112,9 @@ struct mux_call_options {
     const cs_pair *metadata; /* copied */
     size_t metadata_len;
     int64_t send_max_bytes; /* queued before send() says CS_AGAIN; 0: 16 KiB */
-    bool wait_for_ready;    /* dial again and again, within timeout_ms, instead of CS_EREFUSED */
+    /* Wait, within timeout_ms: until a dial succeeds instead of CS_EREFUSED, and for a place instead of
+     * CS_ELIMIT.  Dials come 100 ms apart, twice as far each time, up to 5 s, a fifth more or less. */
+    bool wait_for_ready;
     int64_t reserved[4];
 };
 
@@ -187,14 +191,20 @@ CS_API void mux_stream_send_headers(mux_stream *stream); /* now, without waiting
 /* ---- Connections -------------------------------------------------------------------------- */
 
 /* "host:port", "[v6]:port", "unix:/path".  Returns at once and dials in the background, all
- * addresses of a name in turn; when that fails, streams that were opened meanwhile end
+ * addresses of a name in turn.  Calls that are opened meanwhile wait for it; when it fails they end
  * CS_EREFUSED.  After a failure or a loss the next mux_stream_open() dials again.
+ *
+ * It may come to be several connections to the same address, and you need not know: further ones are
+ * dialed, one at a time, when the peer's limit of streams is reached, up to connections_max; when all are
+ * full, calls wait for a place, dial_timeout_ms at most, and end CS_ELIMIT.  One that the peer ends by
+ * GOAWAY takes no new calls, which go to a fresh one, and stands until its last call has ended; calls that
+ * the GOAWAY leaves out end CS_EDRAIN.  All that ends so never ran: mux_stream_never_ran().
  * CS_EINVAL: the address makes no sense; CS_ENOMEM. */
 CS_API cs_err mux_dial(cs_loop *loop, const char *addr, const struct mux_options *options,
                        mux_conn **ret);
 CS_API void mux_conn_free(mux_conn *conn);                /* every stream ends with CS_ECANCELED */
 CS_API const char *mux_conn_errmsg(const mux_conn *conn); /* "dial 127.0.0.1:5555: connection
-                                                             refused"; "" when it stands */
+                                                             refused"; "" when one stands */
 CS_API const struct mux_peer *mux_conn_peer(const mux_conn *conn);
 
 /* ---- Ports -------------------------------------------------------------------------------- */

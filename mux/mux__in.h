@@ -3,6 +3,8 @@
  *   conn.c     life of a connection: dialed, up, lost, freed
  *   conn_io.c  its reading and writing
  *   alive.c    keepalive and stalled streams
+ *   front.c    what is dialed: connections to one address, and calls that wait for one
+ *   reach.c    how they get their links: dialed, or made inside the process
  *   h2.c       all that is spoken with nghttp2
  *   stream.c   life of a stream, and its calls        message.c  its messages, both ways
  *   call.c     gRPC's spelling of a request and of its answer
@@ -82,6 +84,7 @@ struct mux_handlers { /* counted: a connection may outlive its server by a turn 
     int64_t connections_max; /* 0, CS_OFF: any number */
     struct cs_names methods;
     struct cs_list local_conns; /* servers' ends of mux_dial_local() */
+    bool local_ended;           /* mux_handlers_end_local(): no more of them */
     struct mux_stats stats;
 };
 
@@ -92,11 +95,34 @@ void mux__handlers_drop(mux_handlers *handlers);
 enum { MUX__FREED = 4 };
 enum mux__conn_state { MUX__IDLE, MUX__DIALING, MUX__UP, MUX__OVER };
 
+/* What mux_dial() gives. */
+struct mux__front {
+    mux_conn *main;          /* what the user holds; one of the connections */
+    struct cs_list siblings; /* the others */
+    size_t siblings_len;
+    struct cs_list waiting; /* calls that no connection has taken yet */
+    cs_task place;          /* them */
+    cs_timer *timer;        /* to dial again, or for calls whose patience is over */
+    int64_t again_ms;       /* not dialed before */
+    int64_t full_ms;        /* since when calls wait while a connection stands, or CS_OFF */
+    unsigned failures;      /* in a row: dials that did not lead to SETTINGS */
+    uint32_t limit; /* streams a connection that the peer was last seen to allow; 0: unknown */
+    /* Begins to dial, and ends in mux__conn_dialed(), then or later; NULL: there is nobody to dial. */
+    cs_err (*dial)(mux_conn *conn);
+    mux_handlers *local; /* mux_dial_local() */
+    struct mux_options local_options;
+    void *dial_user;
+};
+
 struct mux_conn {
-    struct cs_link link_in; /* of the port's list */
+    struct cs_link link_in;   /* of the port's list, or of its front's siblings */
+    struct mux__front *front; /* a client's */
     cs_loop *loop;
     struct mux_options opt; /* with the defaults filled in */
     bool is_server, freed, goaway;
+    bool settled;   /* the peer's SETTINGS came */
+    bool spent;     /* a client's stream ids are used up */
+    uint32_t open;  /* a client's streams that nghttp2 has */
     bool failed;    /* nghttp2 had no memory for what must be said: cut at the next flush */
     cs_err end_why; /* what its streams are told when it is freed; 0: CS_ECANCELED */
     enum mux__conn_state state;
@@ -132,9 +158,23 @@ void mux__conn_listen(mux_conn *conn); /* to its link */
 void mux__conn_flush_soon(mux_conn *conn);
 void mux__conn_flush(cs_task *task);
 void mux__conn_settle(cs_task *task);
-void mux__conn_stream_gone(mux_conn *conn);     /* the last one of a freed connection frees it */
-cs_err mux__conn_ready_to_open(mux_conn *conn); /* dials if need be */
+void mux__conn_stream_gone(mux_conn *conn); /* the last one of a freed connection frees it */
+cs_err mux__conn_dial(mux_conn *conn);      /* CS_EREFUSED: there is nobody to dial */
+void mux__conn_dialed(mux_conn *conn, mux__link *link, const char *why);
+cs_err mux__conn_sibling(struct mux__front *front, mux_conn **ret); /* not dialed yet */
 void mux__options_fill(struct mux_options *to, const struct mux_options *from);
+
+cs_err mux__front_new(mux_conn *conn);
+void mux__front_free(struct mux__front *front);
+mux_conn *mux__front_next(const struct mux__front *front, const mux_conn *conn); /* or NULL */
+mux_conn *mux__front_standing(const struct mux__front *front); /* one that takes calls, or NULL */
+cs_err mux__front_open(mux_stream *stream);                    /* CS_ENOMEM */
+void mux__front_give_up(mux_stream *stream);                   /* it waits no more */
+void mux__front_settings(mux_conn *conn);                      /* they came */
+void mux__front_goaway(mux_conn *conn);
+void mux__front_closed(mux_conn *conn); /* a stream of it */
+void mux__front_lost(mux_conn *conn, bool settled, cs_err why, const char *story);
+void mux__front_end(struct mux__front *front, cs_err why, const char *story);
 
 void mux__alive_start(mux_conn *conn);
 void mux__alive_heard(mux_conn *conn);
@@ -201,6 +241,8 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     bool bad_coding : 1;
     bool impatient : 1;   /* a refusal has waited long enough for the rest of its request */
     bool big_headers : 1; /* over header_max_bytes; the rest was passed over */
+    bool waits : 1;       /* client: for a connection */
+    bool patient : 1;     /* client: wait_for_ready */
     bool request_out : 1; /* client: our HEADERS are on their way */
     bool refused : 1;     /* client: the peer said that it did not process the call */
     bool wake_due : 1;    /* woken within a pull that had nothing: asked again in the next turn */
@@ -236,9 +278,9 @@ bool mux__call_waits(mux_stream *stream);         /* with that, for the end of t
 void mux__call_answer_begins(mux_stream *stream, bool last); /* client: all headers are there */
 void mux__call_ended(mux_stream *stream); /* client: from trailers to why and story */
 void mux__call_reset(mux_stream *stream, uint32_t h2_error);
-cs_err mux__call_request(mux_stream *stream, const struct mux_call_options *options); /* submits */
-void mux__call_answer(mux_stream *stream);   /* submits the HEADERS, Trailers-Only if it is over */
-void mux__call_trailers(mux_stream *stream); /* submits the status */
+cs_err mux__call_request(mux_stream *stream); /* submits; CS_AGAIN: as mux__h2_request() */
+void mux__call_answer(mux_stream *stream);    /* submits the HEADERS, Trailers-Only if it is over */
+void mux__call_trailers(mux_stream *stream);  /* submits the status */
 
 /* ---- h2.c: nghttp2 ------------------------------------------------------------------------- */
 
@@ -251,6 +293,8 @@ bool mux__h2_has_more(const mux_conn *conn); /* wants to write */
 void mux__h2_ping(mux_conn *conn);
 void mux__h2_goodbye(mux_conn *conn); /* GOAWAY */
 
+uint32_t mux__h2_streams_max(const mux_conn *conn); /* that the peer allows us */
+/* CS_AGAIN: the connection's ids are used up. */
 cs_err mux__h2_request(mux_stream *stream, const struct mux__field *fields, size_t n);
 cs_err mux__h2_answer(mux_stream *stream, const struct mux__field *fields, size_t n, bool end);
 cs_err mux__h2_trailers(mux_stream *stream, const struct mux__field *fields, size_t n);

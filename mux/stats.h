@@ -18,6 +18,7 @@
     X(pings_lost, "connections ended because a PING stayed without answer")                        \
     X(stalled, "streams ended because their window was never opened")                              \
     X(bad_requests, "requests that were not gRPC, or of no known method")                          \
+    X(streams_no_place, "calls ended because the peer's limit of streams left no place")           \
     X(windows_grown, "times a stream's window was made larger because it paid")
 
 struct mux_stats {

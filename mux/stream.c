@@ -159,6 +159,8 @@ void mux__stream_over(mux_stream *stream, cs_err why, const char *story)
         cs_story(&stream->story, "%s", story);
     if (stream->extra && stream->extra->deadline)
         cs_timer_set(stream->extra->deadline, CS_OFF);
+    if (stream->waits)
+        mux__front_give_up(stream);
     if (stream->conn->h2 && stream->id > 0)
         mux__h2_detach(stream);
     mux__sendq_fini(&stream->out);
@@ -184,47 +186,54 @@ void mux__stream_kill(mux_stream *stream, enum wire_reason reason)
 
 /* ---- Opening and ending --------------------------------------------------------------------- */
 
-static cs_err check_call(const char *method, const struct mux_call_options *options)
+/* What we say around our messages. */
+static cs_err set(mux_stream *stream, bool trailer, cs_bytes name, cs_bytes value)
 {
-    if (method[0] != '/' || !strchr(method + 1, '/'))
+    if (!mux__meta_ok(name, value))
         return CS_EMISUSE;
-    for (size_t i = 0; options && i < options->metadata_len; i++)
-        if (!mux__meta_ok(options->metadata[i].name, options->metadata[i].value))
-            return CS_EMISUSE;
-    return CS_OK;
+    struct mux__extra *extra = mux__stream_extra(stream);
+    if (!extra)
+        return CS_ENOMEM;
+    struct mux__meta **meta = trailer ? &extra->own_trailers : &extra->own_headers;
+    cs_err err = mux__meta_make(meta);
+    return err == CS_OK ? mux__meta_add(*meta, name, value) : err;
+}
+
+static cs_err keep_options(mux_stream *stream, const struct mux_call_options *options)
+{
+    if (options->send_max_bytes > 0)
+        stream->send_max =
+            options->send_max_bytes < INT32_MAX ? (uint32_t)options->send_max_bytes : INT32_MAX;
+    stream->patient = options->wait_for_ready;
+    cs_err err = CS_OK;
+    for (size_t i = 0; i < options->metadata_len && err == CS_OK; i++)
+        err = set(stream, false, options->metadata[i].name, options->metadata[i].value);
+    if (err == CS_OK && options->timeout_ms > 0)
+        err = mux__stream_set_deadline(stream, options->timeout_ms);
+    return err;
 }
 
 cs_err mux_stream_open(mux_conn *conn, const char *method, const struct mux_call_options *options,
                        const struct mux_stream_ops *ops, void *state, mux_stream **ret)
 {
-    cs_err err = check_call(method, options);
-    if (err != CS_OK || !ops || !ops->end)
+    cs_err err = CS_OK;
+    if (method[0] != '/' || !strchr(method + 1, '/') || !ops || !ops->end)
         return CS_EMISUSE;
-    cs_err ready = mux__conn_ready_to_open(conn);
-    if (ready != CS_OK && ready != CS_EREFUSED)
-        return ready;
+    if (conn->freed || conn->state == MUX__OVER)
+        return CS_ECANCELED;
     mux_stream *stream = mux__stream_new(conn, ops, state);
     if (!stream)
         return CS_ENOMEM;
     stream->what.method = method;
-    if (options && options->send_max_bytes > 0)
-        stream->send_max =
-            options->send_max_bytes < INT32_MAX ? (uint32_t)options->send_max_bytes : INT32_MAX;
-    if (options && options->timeout_ms > 0)
-        err = mux__stream_set_deadline(stream, options->timeout_ms);
-    if (err == CS_OK && ready == CS_OK)
-        err = mux__call_request(stream, options);
-    if (err != CS_OK && err != CS_EUNAVAIL) {
+    if (options)
+        err = keep_options(stream, options);
+    if (err == CS_OK)
+        err = mux__front_open(stream);
+    if (err == CS_OK)
+        *ret = stream;
+    else
         stream_free(stream);
-        return err;
-    }
-    if (ready != CS_OK)
-        mux__stream_over(stream, ready, "the connection is gone");
-    else if (err != CS_OK)
-        mux__stream_over(stream, err, "the connection has no stream left");
-    mux__conn_flush_soon(conn);
-    *ret = stream;
-    return CS_OK;
+    return err;
 }
 
 void mux_stream_finish(mux_stream *stream, cs_err status, const char *message)
@@ -444,7 +453,7 @@ const struct mux_peer *mux_stream_peer(const mux_stream *stream)
 
 mux_conn *mux_stream_conn(const mux_stream *stream)
 {
-    return stream->conn;
+    return stream->conn->front ? stream->conn->front->main : stream->conn;
 }
 
 void *mux_stream_state(const mux_stream *stream)
@@ -472,35 +481,23 @@ void mux_stream_drop_headers(mux_stream *stream)
 
 /* ---- What a server says around its messages ------------------------------------------------- */
 
-static cs_err set(mux_stream *stream, bool trailer, const char *name, cs_bytes value)
-{
-    if (!mux__meta_ok(cs_str(name), value))
-        return CS_EMISUSE;
-    struct mux__extra *extra = mux__stream_extra(stream);
-    if (!extra)
-        return CS_ENOMEM;
-    struct mux__meta **meta = trailer ? &extra->own_trailers : &extra->own_headers;
-    cs_err err = mux__meta_make(meta);
-    return err == CS_OK ? mux__meta_add(*meta, cs_str(name), value) : err;
-}
-
 cs_err mux_stream_set_header(mux_stream *stream, const char *name, cs_bytes value)
 {
     if (!stream->is_server || stream->submitted || stream->over)
         return CS_EMISUSE;
-    return set(stream, false, name, value);
+    return set(stream, false, cs_str(name), value);
 }
 
 cs_err mux_stream_set_trailer(mux_stream *stream, const char *name, cs_bytes value)
 {
     if (!stream->is_server || stream->trailers_out || stream->over)
         return CS_EMISUSE;
-    return set(stream, true, name, value);
+    return set(stream, true, cs_str(name), value);
 }
 
 cs_err mux__stream_reason(mux_stream *stream, enum wire_reason reason)
 {
-    return set(stream, true, "chanserv-reason", cs_str(wire_reason_token(reason)));
+    return set(stream, true, cs_str("chanserv-reason"), cs_str(wire_reason_token(reason)));
 }
 
 void mux_stream_send_headers(mux_stream *stream)

@@ -70,6 +70,7 @@ test_mux_SOURCES = \
 	test/mux/dial_test.c \
 	test/mux/failing.h \
 	test/mux/fair_test.c \
+	test/mux/front_test.c \
 	test/mux/link_test.c \
 	test/mux/message_test.c \
 	test/mux/meta_test.c \

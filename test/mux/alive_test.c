@@ -131,7 +131,7 @@ Test(alive, a_request_that_waits_for_its_turn_is_not_stalled)
     fake_settings(peer, 3, 1); /* one stream at a time */
     talk_settle(&t);
     talk_open(&t, 0);
-    struct side *c = talk_open(&t, 1);
+    struct side *c = talk_open_with(&t, 1, &(struct mux_call_options){.wait_for_ready = true});
     side_send(c, "later");
     cs_loop_advance(t.loop, 200 * 1000);
     cr_assert_eq(c->ends, 0);

@@ -222,7 +222,7 @@ Test(call, a_goaway_below_the_id_says_that_it_never_ran)
     expect_end(d, CS_EDRAIN, "going away");
     cr_assert_eq(c->ends, 0);
     struct side *late = talk_open(&t, 2);
-    expect_end(late, CS_EDRAIN, "going away");
+    expect_end(late, CS_EREFUSED, "connection is gone"); /* here nobody answers a second dial */
     fake_answer(peer, 1);
     fake_headers(peer, 1, true, "grpc-status", "0", NULL);
     expect_end(c, CS_DONE, "");

@@ -442,15 +442,21 @@ Test(stream, a_break_ends_every_stream_after_what_arrived)
     talk_end(&t);
 }
 
-Test(stream, a_connection_inside_the_process_is_not_dialed_again)
+Test(stream, a_connection_inside_the_process_is_made_again_until_its_server_ends)
 {
     talk_begin(&t, NULL, NULL);
     mux_conn_break(t.conn);
     talk_settle(&t);
+    t.server[0].on_accept = finish_with_enoent;
     struct side *c = talk_open(&t, 0);
     talk_settle(&t);
-    expect_end(c, CS_EREFUSED);
-    cr_assert(c->never_ran);
+    expect_end(c, CS_ENOENT);
+    mux_handlers_end_local(t.handlers);
+    talk_settle(&t);
+    struct side *d = talk_open(&t, 1);
+    talk_settle(&t);
+    expect_end(d, CS_EREFUSED);
+    cr_assert(d->never_ran);
     talk_end(&t);
 }
 

@@ -12,14 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HEAD = 9, SAID = 16 * 1024, ACK = 1 };
+enum { HEAD = 9, SAID = 64 * 1024, ACK = 1 };
 
 struct fake_peer {
     mux__link *link;
     nghttp2_hd_inflater *inflater;
     uint8_t *in, *out;
     size_t in_len, out_len, data;
-    bool mute, hung_up, expects_preface;
+    bool mute, hung_up, expects_preface, silent;
     char said[SAID];
     size_t said_len;
 };
@@ -82,6 +82,9 @@ void fake_settings(fake_peer *peer, unsigned id, uint32_t value)
     uint8_t bytes[6] = {(uint8_t)(id >> 8), (uint8_t)id};
     put32(bytes + 2, value);
     fake_frame(peer, FAKE_SETTINGS, 0, 0, cs_bytes_of(bytes, sizeof bytes));
+    if (peer->silent) /* what it owes */
+        fake_frame(peer, FAKE_SETTINGS, ACK, 0, cs_bytes_of(NULL, 0));
+    peer->silent = false;
 }
 
 void fake_goaway(fake_peer *peer, int32_t last_id, uint32_t error)
@@ -208,7 +211,7 @@ static void hear_frame(fake_peer *peer, const uint8_t *head, uint8_t *payload, s
     else if (flags & ACK)
         note(peer, " ack");
     note(peer, "\n");
-    if (type == FAKE_SETTINGS && !(flags & ACK))
+    if (type == FAKE_SETTINGS && !(flags & ACK) && !peer->silent)
         fake_frame(peer, FAKE_SETTINGS, ACK, 0, cs_bytes_of(NULL, 0));
     if (type == FAKE_PING && !(flags & ACK) && !peer->mute)
         fake_frame(peer, FAKE_PING, ACK, 0, cs_bytes_of(payload, len));
@@ -277,6 +280,75 @@ fake_peer *fake_server(cs_loop *loop, const struct mux_options *options, mux_con
     peer->expects_preface = true;
     fake_frame(peer, FAKE_SETTINGS, 0, 0, cs_bytes_of(NULL, 0));
     return peer;
+}
+
+static void greet(fake_peer *peer, int streams_max)
+{
+    if (streams_max > 0)
+        fake_settings(peer, 3, (uint32_t)streams_max);
+    else
+        fake_frame(peer, FAKE_SETTINGS, 0, 0, cs_bytes_of(NULL, 0));
+}
+
+static void net_answer(struct fake_net *net, mux_conn *conn)
+{
+    mux__link *ends[2];
+    if (net->refuses != 0) {
+        net->refuses -= net->refuses > 0;
+        mux__conn_dialed(conn, NULL, "dial fake: nobody is there");
+        return;
+    }
+    cr_assert_lt(net->peers_len, 16);
+    cr_assert_eq(mux__link_pair(conn->loop, ends), CS_OK);
+    mux__conn_dialed(conn, ends[0], NULL);
+    fake_peer *peer = fake_new(ends[1]);
+    peer->expects_preface = true;
+    net->peers[net->peers_len++] = peer;
+    peer->silent = net->silent;
+    if (net->silent)
+        mux__link_want(peer->link, true, false);
+    else
+        greet(peer, net->streams_max);
+}
+
+static cs_err net_dial(mux_conn *conn)
+{
+    struct fake_net *net = conn->front->dial_user;
+    net->dials++;
+    if (net->holds)
+        net->held = conn;
+    else
+        net_answer(net, conn);
+    return CS_OK;
+}
+
+void fake_net_dial(struct fake_net *net, cs_loop *loop, const struct mux_options *options,
+                   mux_conn **ret)
+{
+    cr_assert_eq(mux__conn_new(loop, options, false, ret), CS_OK);
+    (*ret)->authority = cs_strdup("fake");
+    (*ret)->front->dial = net_dial;
+    (*ret)->front->dial_user = net;
+    cr_assert_eq(mux__conn_dial(*ret), CS_OK);
+}
+
+void fake_net_answer(struct fake_net *net)
+{
+    mux_conn *conn = net->held;
+    cr_assert(conn);
+    net->held = NULL;
+    net_answer(net, conn);
+}
+
+void fake_net_free(struct fake_net *net)
+{
+    for (int i = 0; i < net->peers_len; i++)
+        fake_free(net->peers[i]);
+}
+
+void fake_spend_ids(mux_conn *conn)
+{
+    cr_assert_eq(nghttp2_session_set_next_stream_id(conn->h2, INT32_MAX), 0);
 }
 
 fake_peer *fake_client(cs_loop *loop, const struct mux_options *options, mux_handlers *handlers)

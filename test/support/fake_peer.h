@@ -29,6 +29,25 @@ fake_peer *fake_server(cs_loop *loop, const struct mux_options *options, mux_con
 fake_peer *fake_client(cs_loop *loop, const struct mux_options *options, mux_handlers *handlers);
 void fake_free(fake_peer *peer); /* the link ends */
 
+/* What a client of ours meets when it dials: a new fake each time, or nobody. */
+struct fake_net {
+    int refuses;     /* so many dials from now on meet nobody; -1: all do */
+    bool holds;      /* a dial is not answered before fake_net_answer() */
+    bool silent;     /* new fakes say no SETTINGS before fake_settings() */
+    int streams_max; /* what their SETTINGS say; 0: nothing of it */
+    int dials;       /* seen */
+    fake_peer *peers[16];
+    int peers_len;
+    mux_conn *held;
+};
+void fake_net_dial(struct fake_net *net, cs_loop *loop, const struct mux_options *options,
+                   mux_conn **ret); /* as mux_dial() does */
+void fake_net_answer(struct fake_net *net);
+void fake_net_free(struct fake_net *net); /* after the client */
+
+/* The client's connection has one stream id left. */
+void fake_spend_ids(mux_conn *conn);
+
 /* A line a frame: "HEADERS 1 end :status=200 ...", "DATA 1 end 12", "RST_STREAM 1 8", ...  Since the
  * last fake_forget(). */
 const char *fake_said(const fake_peer *peer);
