@@ -78,6 +78,34 @@ if [ -x "$root$prefix/bin/chanserv" ]; then
     LD_LIBRARY_PATH=$lib "$root$prefix/bin/chanserv" --version > "$scratch/said" 2>&1
     verdict $? "$scratch/said" "the installed chanserv says its version"
 fi
+# What else users get, by the directories of the configuration.
+installed() {
+    [ -f "$root$1" ]
+    verdict $? /dev/null "installed: $1"
+}
+mandir=$("$make" -s -f Makefile -f - print-dirs << 'END' 2>/dev/null
+print-dirs: ; @echo $(mandir) $(docdir) $(systemdsystemunitdir)
+END
+)
+read -r mandir docdir unitdir <<< "$mandir"
+# Without scdoc there is no manual; test/run has it.
+if [ -n "$(setting SCDOC)" ]; then
+    for page in man1/chanserv.1 man5/chanserv.conf.5 man7/chanserv.7; do
+        installed "$mandir/$page"
+    done
+fi
+[ "$unitdir" = no ] || [ -z "$unitdir" ] && unitdir=$docdir/examples
+installed "$docdir/examples/chanserv.conf"
+installed "$unitdir/chanserv.socket"
+installed "$unitdir/chanserv.service"
+grep -q "^ExecStart=$prefix/bin/chanserv serve --config .*/chanserv/chanserv.conf$" "$root$unitdir/chanserv.service"
+verdict $? "$root$unitdir/chanserv.service" "the unit starts what was installed"
+if [ -x "$root$prefix/bin/chanserv" ]; then
+    LD_LIBRARY_PATH=$lib "$root$prefix/bin/chanserv" serve --check-config \
+        --config "$root$docdir/examples/chanserv.conf" > "$scratch/said" 2>&1
+    verdict $? "$scratch/said" "the installed chanserv accepts the installed chanserv.conf"
+fi
+
 env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL "$make" uninstall DESTDIR="$root" > "$scratch/said" 2>&1
 find "$root" -type f > "$scratch/said"
 if [ -s "$scratch/said" ]; then
