@@ -1,6 +1,8 @@
 # examples: the tutorial.
 # programs: examples/*.c
 noinst_PROGRAMS += \
+	examples/exec \
+	examples/fan_out \
 	examples/quick_check \
 	examples/step1_serve \
 	examples/step2_range \
@@ -8,6 +10,9 @@ noinst_PROGRAMS += \
 	examples/step4_slow \
 	examples/step5_callbacks \
 	examples/step6_select \
+	examples/step7_goroutines \
+	examples/tail \
+	examples/watch \
 	examples/work_queue
 # files: examples/* !examples/*.c !examples/local.mk
 EXTRA_DIST += \
@@ -16,5 +21,7 @@ EXTRA_DIST += \
 	examples/quickstart
 EXTRA_DIST += examples/.clang-format
 
-# An event loop of its own.
+# An event loop of its own, or descriptors of its own on the server's.
 examples_step5_callbacks_LDADD = libchanserv.la $(EVENT_LIBS)
+examples_exec_LDADD = libchanserv.la $(EVENT_LIBS)
+examples_tail_LDADD = libchanserv.la $(EVENT_LIBS)

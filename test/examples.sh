@@ -32,7 +32,10 @@ says step3_choose
 says step4_slow
 says step5_callbacks "$addr"
 says step6_select
+says step7_goroutines
+says watch
 says work_queue
+says fan_out
 
 kill -TERM "$server_pid"
 wait "$server_pid"
@@ -40,6 +43,62 @@ status=$?
 server_pid=
 [ $status -eq 0 ]
 verdict $? /dev/null "step1_serve ends with 0 when it is told to"
+
+# starts PROGRAM ARGUMENT...: a server, behind $addr; stops: it ends with 0.
+starts() {
+    coproc server { exec "$build/examples/$1" "${@:2}" 2>&1; }
+    server_pid=$server_PID
+    read -t 60 -r word addr <&"${server[0]}"
+}
+stops() {
+    kill -TERM "$server_pid"
+    wait "$server_pid"
+    status=$?
+    server_pid=
+    [ $status -eq 0 ]
+    verdict $? /dev/null "$1 ends with 0 when it is told to"
+}
+post() { timeout 60 "$build/tools/chanserv" post "$@"; }
+
+# tail: what is there, what is added to it (a line in halves, and a new file), and no more.
+mkdir "$scratch/logs"
+printf 'one\ntwo\n' > "$scratch/logs/a"
+printf 'three\nno newline' > "$scratch/logs/b"
+starts tail "$scratch/logs" 127.0.0.1:0
+post "$addr" tail '?follow=0' > "$scratch/out" 2>&1
+status=$?
+sort "$scratch/out" | diff - <(printf '%s\n' 'a: one' 'a: two' 'b: no newline' 'b: three') > "$scratch/diff" &&
+    [ $status -eq 0 ]
+verdict $? "$scratch/diff" "tail gives what is there"
+coproc reader { post --count 5 "$addr" tail ''; }
+reader_pid=$reader_PID
+exec 4<&"${reader[0]}"
+for _ in 1 2 3; do read -t 60 -r line <&4 && echo "$line"; done > "$scratch/out"
+printf ' there was, now' >> "$scratch/logs/b"
+printf ' there is\n' >> "$scratch/logs/b"
+echo new > "$scratch/logs/c"
+for _ in 1 2; do read -t 60 -r line <&4 && echo "$line"; done >> "$scratch/out"
+exec 4<&-
+wait "$reader_pid"
+sort "$scratch/out" | diff - <(printf '%s\n' 'a: one' 'a: two' 'b: no newline there was, now there is' \
+    'b: three' 'c: new') > "$scratch/diff"
+verdict $? "$scratch/diff" "tail follows: a line that comes in halves, and a new file"
+stops tail
+
+# exec: output, how it exited, and that nothing of it is left when the reader leaves.
+starts exec 'seq 3; exit 3' 127.0.0.1:0
+post --raw "$addr" exec > "$scratch/out" 2> "$scratch/err"
+[ $? -ne 0 ] && grep -q 'exit status 3' "$scratch/err" && seq 3 | cmp -s - "$scratch/out"
+verdict $? "$scratch/err" "exec gives the output, and the exit status as the post's"
+stops exec
+mkfifo "$scratch/alive"
+starts exec "exec 5> '$scratch/alive'; sleep 1000 & yes" 127.0.0.1:0
+timeout 60 cat "$scratch/alive" & # until the last of the group is gone
+alive=$!
+post --raw --count 1 "$addr" exec > "$scratch/out" 2> "$scratch/err"
+wait "$alive"
+verdict $? "$scratch/err" "exec: when the reader leaves, the whole group of processes goes"
+stops exec
 
 # Nobody there: a status, a line about it, and not a minute of waiting.
 timeout 60 "$build/examples/step2_range" "unix:$scratch/nobody" > "$scratch/out" 2> "$scratch/err"

@@ -239,11 +239,14 @@ EXTRA_DIST += \
 	test/docs/curl.sh \
 	test/docs/page.sh \
 	test/docs/readme.sh \
+	test/examples/fan_out.expected \
 	test/examples/step2_range.expected \
 	test/examples/step3_choose.expected \
 	test/examples/step4_slow.expected \
 	test/examples/step5_callbacks.expected \
 	test/examples/step6_select.expected \
+	test/examples/step7_goroutines.expected \
+	test/examples/watch.expected \
 	test/examples/work_queue.expected
 # files: test/support/*.sh
 EXTRA_DIST += \
