@@ -46,7 +46,7 @@ static void relay_up(chanserv_outlet *o, void *state)
     cs_err err;
 
     while (hear(o, near) == CS_OK) {
-        err = chanserv_source_send(near->source, near->up.bytes, CS_NOW);
+        err = chanserv_source_send_ref(near->source, &near->up, CS_NOW);
         if (err == CS_AGAIN)
             return; /* on_writable() */
         near->is_stuck = false;

@@ -70,9 +70,10 @@ status=$?
 sort "$scratch/out" | diff - <(printf '%s\n' 'a: one' 'a: two' 'b: no newline' 'b: three') > "$scratch/diff" &&
     [ $status -eq 0 ]
 verdict $? "$scratch/diff" "tail gives what is there"
-coproc reader { post --count 5 "$addr" tail ''; }
-reader_pid=$reader_PID
-exec 4<&"${reader[0]}"
+mkfifo "$scratch/lines"
+post --count 5 "$addr" tail '' > "$scratch/lines" &
+reader_pid=$!
+exec 4< "$scratch/lines"
 for _ in 1 2 3; do read -t 60 -r line <&4 && echo "$line"; done > "$scratch/out"
 printf ' there was, now' >> "$scratch/logs/b"
 printf ' there is\n' >> "$scratch/logs/b"
