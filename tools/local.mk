@@ -58,4 +58,5 @@ libtools_a_SOURCES = \
 	tools/tail.h \
 	tools/tail_dir.c \
 	tools/tail_file.c \
+	tools/talk.c \
 	tools/tool.h

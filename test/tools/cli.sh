@@ -63,7 +63,7 @@ stop() {
 runs 0 "--version" --version
 has out "chanserv " "--version names the program"
 for words in --help help 'help post' 'help serve' 'help exit' 'help --help' 'post --help' \
-    'serve --help' 'post -h' 'serve -h'; do
+    'serve --help' 'bench --help' 'talk --help' 'post -h' 'serve -h'; do
     # shellcheck disable=SC2086
     runs 0 "chanserv $words" $words
     [ -s "$scratch/out" ] && [ ! -s "$scratch/err" ]
@@ -73,7 +73,8 @@ for words in '' nonsense --nonsense 'help nonsense' 'help a b' serve 'serve --no
     'serve surplus' 'serve --service nonsense' 'serve --service =echo' 'serve --service a=nonsense' \
     'serve --service a=echo:x' 'serve --service a=tail' 'serve --service a=echo --service a=gen' \
     'serve --service a!b=echo' 'serve --service a=echo --listen nonsense' \
-    post 'post a:1' 'post a:1 b c d' 'post b c' 'post a:1, b' 'post a:1,a:1 b' 'post --wait x a:1 b' bench 'bench a:1 b' \
+    post 'post a:1' 'post a:1 b c d' 'post b c' 'post a:1, b' 'post a:1,a:1 b' 'post --wait x a:1 b' bench 'bench a:1 b' talk 'talk a:1' 'talk a:1 b c d' \
+    'talk --raw --no-newline a:1 b' \
     'bench --sources x a:1' 'bench --posts 0 a:1' 'bench --duration 0 a:1' 'bench --service a!b a:1' 'post --json --raw a:1 b' 'post --count 0 a:1 b' \
     'post --count x a:1 b' 'post --timeout 0 a:1 b' 'post --metadata x a:1 b' 'post nonsense b' \
     'post a:1 b!c'; do
@@ -104,7 +105,11 @@ has err "an address is wanted" "is a usage error that says so"
 mkdir "$scratch/logs"
 printf 'one\ntwo\n' > "$scratch/logs/syslog"
 serve --listen 127.0.0.1:0 --listen "unix:$scratch/socket" --service echo=echo --service gen=gen \
-    --service "logs=tail:$scratch/logs"
+    --service "logs=tail:$scratch/logs" --service 'trace=exec:printf "($TRACEPARENT)"' \
+    --service cat=exec-uplink:cat --service 'newlines=exec-uplink:wc -l' \
+    --service 'fails=exec-uplink:read x; echo heard $x; exit 3' \
+    --service 'deaf=exec-uplink:exec sleep 1000' \
+    --service 'sums=exec-uplink:while read n; do echo $((n + n)); done'
 case $tcp in 127.0.0.1:[1-9]*) ok "port 0 is told as what it became: $tcp" ;; *) not_ok "$tcp" ;; esac
 runs 0 "echo over TCP" post "$tcp" echo $'hello\n\nworld'
 says out "frames are lines behind their header, and nothing else when piped" << 'END'
@@ -200,6 +205,84 @@ env --default-signal=INT timeout --foreground -s INT 1 "$tool" bench --json "$tc
 got=$?
 [ $got -eq 124 ] && [ ! -s "$scratch/err" ] && grep -q '"code":"CANCELLED".*"wrong":0,' "$scratch/out"
 verdict $? "$scratch/out" "bench ends on SIGINT, and says what it has ($got)"
+
+# ---- talk, and what goes into the environment of exec ------------------------------------------
+
+trace=00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+TRACEPARENT=$trace runs 0 "a trace goes on" post --raw "$tcp" trace
+[ "$(cat "$scratch/out")" = "($trace)" ]
+verdict $? "$scratch/out" "behind the service"
+TRACEPARENT=nonsense runs 0 "what is no trace" post --raw "$tcp" trace
+[ "$(cat "$scratch/out")" = "()" ]
+verdict $? "$scratch/out" "goes nowhere"
+TRACEPARENT=$trace runs 0 "--metadata is stronger" post --raw --metadata "traceparent=${trace/%01/00}" "$tcp" trace
+[ "$(cat "$scratch/out")" = "(${trace/%01/00})" ]
+verdict $? "$scratch/out" "than the environment"
+printf 'one\n\n\001three' > "$scratch/in"
+input=$scratch/in runs 0 "talk: lines go up, the last one without its newline too" talk "$tcp" cat
+says out "and lines come down, that move no cursor" << 'END'
+one
+
+\x01three
+END
+input=$scratch/in runs 0 "talk: newlines" talk "$tcp" newlines
+says out "go up" <<< 2
+input=$scratch/in runs 0 "talk --no-newline" talk --no-newline "$tcp" newlines
+says out "leaves them out" <<< 0
+input=$scratch/in runs 0 "talk --raw" talk --raw "$unix" cat
+cmp "$scratch/in" "$scratch/out" > "$scratch/diff" 2>&1
+verdict $? "$scratch/diff" "is the bytes and nothing else"
+CHANSERV_ADDR=$unix runs 0 "talk with a verbose mouth" talk -v cat
+says out "tells the source's end" << 'END'
++ stdio
+- stdio
+END
+head -c 20000000 /dev/urandom > "$scratch/in"
+input=$scratch/in runs 0 "talk: 20 MB both ways" talk --raw "$tcp" cat
+cmp "$scratch/in" "$scratch/out" > "$scratch/diff" 2>&1
+verdict $? "$scratch/diff" "are the same bytes"
+printf 'x\n' > "$scratch/in"
+input=$scratch/in runs 18 "talk ends as the post does" talk "$tcp" fails
+has out "heard x" "behind the last frame"
+has err "exit status 3" "and it is said how"
+runs 28 "talk wants a source that listens" talk "$tcp" echo x
+has err "chanserv talk: echo: none of its sources listens" "and says so"
+runs 28 "talk --only of one that does not listen" talk --only stderr "$tcp" cat
+has err "no source of that name listens" "says so too"
+runs 0 "talk --only of one that does" talk --only 'std?o' "$tcp" cat
+runs 21 "talk with an unknown service" talk "$tcp" nobody
+input=$scratch runs 74 "talk whose standard input cannot be read" talk "$tcp" cat
+has err "read standard input: " "says why"
+runs 20 "talk with a deadline" talk --timeout 100ms "$tcp" deaf
+[ "$(wc -l < "$scratch/err")" -eq 1 ]
+verdict $? "$scratch/err" "and it is said once"
+yes | timeout 30 "$tool" talk "$tcp" cat 2> "$scratch/err" | head -n 3 > "$scratch/out"
+codes=${PIPESTATUS[*]}
+[ "${codes#* }" = "0 0" ] && [ ! -s "$scratch/err" ]
+verdict $? "$scratch/err" "a reader that has seen enough ends talk quietly ($codes)"
+says out "with what it has seen" << 'END'
+y
+y
+y
+END
+# A conversation: what is said depends on what was answered.  Then the signal, in the middle.
+mkfifo "$scratch/up" "$scratch/down"
+env --default-signal=INT "$tool" talk "$tcp" sums < "$scratch/up" > "$scratch/down" 2> "$scratch/err" &
+talker=$!
+exec 5> "$scratch/up" 4< "$scratch/down"
+n=1
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+    echo "$n" >&5
+    read -r -t 30 n <&4 || break
+done
+[ "$n" = 1024 ]
+verdict $? "$scratch/err" "talk: ten questions, each the answer to the one before ($n)"
+kill -INT $talker
+wait $talker
+got=$?
+exec 4<&- 5>&-
+[ $got -eq 130 ] && [ ! -s "$scratch/err" ]
+verdict $? "$scratch/err" "talk ends with 130 on SIGINT, though it waits for input ($got)"
 
 # ---- tail, and signals -------------------------------------------------------------------------
 
