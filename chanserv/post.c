@@ -183,7 +183,8 @@ static enum wire_reason check(chanserv_server *server, mux_stream *stream,
         server->counters.posts_refused_no_service++;
         return WIRE_R_NO_SERVICE;
     }
-    err = chanserv__authorise(server, CHANSERV_POST, asked->service, stream, words);
+    err = chanserv__authorise(server, CHANSERV_POST, chanserv__short_name(server, asked->service),
+                              stream, words);
     if (err != CS_OK) {
         server->counters.posts_refused_denied++;
         return err == CS_EAUTH ? WIRE_R_NO_IDENTITY : WIRE_R_DENIED;

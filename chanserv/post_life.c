@@ -50,6 +50,7 @@ chanserv_post *chanserv__post_new(chanserv_server *server, mux_stream *stream,
     copy_asked(post, stream, asked);
     mux_stream_drop_headers(stream);
     post->server = server;
+    post->service = chanserv__short_name(server, post->service);
     post->stream = stream;
     post->inline_bytes = asked->inline_bytes;
     cs_task_init(&post->task, chanserv__post_run);

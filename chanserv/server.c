@@ -65,6 +65,17 @@ static bool all_zero(const int64_t *reserved, size_t n)
     return true;
 }
 
+/* One line of a lookup, and never empty. */
+static bool node_ok(const char *node)
+{
+    size_t len = 0;
+
+    for (; node[len]; len++)
+        if (node[len] <= ' ' || node[len] > '~')
+            return false;
+    return len > 0 && len < 256;
+}
+
 static bool options_ok(const struct chanserv_server_options *o)
 {
     return all_zero(o->reserved, sizeof o->reserved / sizeof *o->reserved) &&
@@ -80,6 +91,8 @@ static void server_fini(chanserv_server *server)
     size_t at = 0;
     void *service;
 
+    cs_free(server->suffix);
+    cs_free(server->node);
     cs_free(server->ports);
     if (server->handlers)
         mux_handlers_free(server->handlers);
@@ -104,10 +117,30 @@ static void server_destroy(chanserv_server *server)
         cs_loop_free(own);
 }
 
+/* The strings may go when this returns, so nobody shall look at them again. */
+static cs_err copy_names(chanserv_server *server)
+{
+    struct chanserv_server_options *o = &server->options;
+
+    if ((o->name_space && !wire_service_name_ok(cs_str(o->name_space))) ||
+        (o->node && !node_ok(o->node)))
+        return CS_EINVAL;
+    server->suffix = o->name_space ? cs_printf(".%s", o->name_space) : NULL;
+    server->suffix_len = server->suffix ? strlen(server->suffix) : 0;
+    server->node = cs_strdup(o->node);
+    if ((o->name_space && !server->suffix) || (o->node && !server->node))
+        return CS_ENOMEM;
+    o->name_space = o->node = NULL;
+    return CS_OK;
+}
+
 static cs_err server_init(chanserv_server *server)
 {
     static const char digits[] = "0123456789abcdef";
-    cs_err err = cs_random(server->instance, sizeof server->instance);
+    cs_err err = copy_names(server);
+
+    if (err == CS_OK)
+        err = cs_random(server->instance, sizeof server->instance);
 
     for (size_t i = 0; i < sizeof server->instance; i++) {
         server->instance_hex[2 * i] = digits[server->instance[i] >> 4];
@@ -183,16 +216,34 @@ cs_err chanserv__stick(chanserv_server *server, cs_err err, const char *what, co
 
 /* ---- Services ------------------------------------------------------------------------------- */
 
+/* The name on the wire; false: not the name of a service, or too long with the name space. */
+static bool full_name(const chanserv_server *server, const char *service, char to[256])
+{
+    size_t len = strlen(service);
+
+    if (!wire_service_name_ok(cs_bytes_of(service, len)) || len + server->suffix_len > 255)
+        return false;
+    snprintf(to, 256, "%s%s", service, server->suffix ? server->suffix : "");
+    return true;
+}
+
+cs_bytes chanserv__short_name(const chanserv_server *server, cs_bytes full)
+{
+    return cs_bytes_of(full.base, full.len - server->suffix_len);
+}
+
 cs_err chanserv_serve(chanserv_server *server, const char *service, chanserv_source_fn *fn,
                       void *user)
 {
     struct chanserv__service *s;
-    size_t len = strlen(service);
+    char full[256];
+    size_t len;
     cs_err err;
 
-    if (!fn || !wire_service_name_ok(cs_bytes_of(service, len)))
+    if (!fn || !full_name(server, service, full))
         return chanserv__stick(server, CS_EINVAL, "serve: not the name of a service: ", service);
-    if (cs_names_get(&server->services, cs_bytes_of(service, len)))
+    len = strlen(full);
+    if (cs_names_get(&server->services, cs_bytes_of(full, len)))
         return chanserv__stick(server, CS_EEXIST, "serve: served already: ", service);
     s = cs_zalloc(sizeof *s + len + 1);
     if (!s)
@@ -200,7 +251,7 @@ cs_err chanserv_serve(chanserv_server *server, const char *service, chanserv_sou
     s->fn = fn;
     s->user = user;
     s->name_len = len;
-    memcpy(s->name, service, len);
+    memcpy(s->name, full, len);
     err = cs_names_put(&server->services, cs_bytes_of(s->name, len), s);
     if (err != CS_OK) {
         cs_free(s);
@@ -212,9 +263,11 @@ cs_err chanserv_serve(chanserv_server *server, const char *service, chanserv_sou
 
 cs_err chanserv_unserve(chanserv_server *server, const char *service)
 {
-    void *s = cs_names_remove(&server->services, cs_str(service));
+    char full[256];
+    void *s;
 
-    if (!s)
+    if (!full_name(server, service, full) ||
+        !(s = cs_names_remove(&server->services, cs_str(full))))
         return CS_ENOENT;
     cs_free(s);
     chanserv__services_changed(server);

@@ -281,6 +281,9 @@ struct chanserv_server {
     struct chanserv_server_options options; /* resolved: no zeros, no CS_OFF */
     uint8_t instance[8];
     char instance_hex[17];
+    char *suffix; /* ".a.b" of the name space, or NULL; suffix_len bytes */
+    size_t suffix_len;
+    char *node; /* NULL: not given */
     mux_handlers *handlers;
     mux_port **ports;
     size_t ports_len;
@@ -303,6 +306,8 @@ struct chanserv_server {
 
 /* The first call of setting up that fails is what run() answers: remembers, and answers err. */
 cs_err chanserv__stick(chanserv_server *server, cs_err err, const char *what, const char *words);
+/* Without the name space; of a name that is served. */
+cs_bytes chanserv__short_name(const chanserv_server *server, cs_bytes full);
 
 void chanserv__go_stop(chanserv_server *server); /* cancels every channel */
 void chanserv__go_join(chanserv_server *server); /* waits for the threads */

@@ -14,13 +14,18 @@ struct watcher { /* the state of such a stream */
     bool stale; /* the client does not know the latest */
 };
 
-/* What buckets are hashed with: host name and port, or path, of the first listener. */
+/* What buckets are hashed with: as it was given; else host name and port, or path, of the first
+ * listener. */
 static void node_of(const chanserv_server *server, char *to, size_t len)
 {
     const char *addr = server->ports_len ? mux_port_addr(server->ports[0]) : NULL;
     const char *port = addr ? strrchr(addr, ':') : NULL;
     char host[256] = "";
 
+    if (server->node) {
+        snprintf(to, len, "%s", server->node);
+        return;
+    }
     if (gethostname(host, sizeof host - 1) != 0)
         host[0] = '\0';
     snprintf(to, len, "%s%s", host[0] ? host : "localhost", port ? port : "");
@@ -60,8 +65,9 @@ static cs_err names_allowed(struct watcher *w, size_t all, struct wire_services 
     size_t strange = 0;
 
     for (size_t i = 0; i < all; i++) {
-        cs_err err =
-            chanserv__authorise(w->call.server, CHANSERV_LIST, list->names[i], w->stream, why);
+        cs_err err = chanserv__authorise(w->call.server, CHANSERV_LIST,
+                                         chanserv__short_name(w->call.server, list->names[i]),
+                                         w->stream, why);
 
         if (err == CS_OK)
             list->names[list->names_len++] = list->names[i];

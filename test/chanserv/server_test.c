@@ -262,6 +262,70 @@ Test(services_restless, a_post_whose_service_the_hook_takes_away_is_refused)
     cr_assert_eq(raw_counters().posts_total, 0);
 }
 
+/* Everything on this side says NAME, and the wire NAME.a.b. */
+static cs_err say_and_allow(const struct chanserv_request *request, void *user)
+{
+    (void)user;
+    raw_say("may %.*s? ", CS_FMT(request->service));
+    return CS_OK;
+}
+
+static cs_err say_name(chanserv_post *post, cs_bytes body, void *user)
+{
+    (void)body, (void)user;
+    raw_say("%.*s runs. ", CS_FMT(chanserv_post_service(post)));
+    return CS_DONE;
+}
+
+static void up_in_a_name_space(void)
+{
+    char space[] = "a.b", node[] = "n1";
+    struct chanserv_server_options o = {
+        .name_space = space, .node = node, .authorise = say_and_allow};
+
+    raw_up(&o);
+    memset(space, 'x', 3); /* they were copied */
+    memset(node, 'x', 2);
+}
+
+TestSuite(name_space, .init = up_in_a_name_space, .fini = raw_down);
+
+Test(name_space, is_on_the_wire_and_nowhere_else)
+{
+    cr_assert_eq(chanserv_serve(raw.server, "x", say_name, NULL), CS_OK);
+    raw_heard(list_services(), "(x.a.b,)");
+    raw_said("may x? ");
+    raw_ended(raw_post("x.a.b", ""), CS_DONE, "", "");
+    raw_said("may x? x runs. ");
+    raw_ended(raw_post("x", ""), CS_ENOENT, "no-service", "NOT_FOUND");
+    raw_said("");
+    cr_assert_eq(chanserv_unserve(raw.server, "x.a.b"), CS_ENOENT);
+    cr_assert_eq(chanserv_unserve(raw.server, "x"), CS_OK);
+    cs_loop_settle(raw.loop);
+    raw_ended(raw_post("x.a.b", ""), CS_ENOENT, "no-service", "NOT_FOUND");
+}
+
+Test(name_space, counts_for_the_length_of_a_name)
+{
+    char name[253];
+
+    memset(name, 'n', sizeof name);
+    name[252] = '\0';
+    cr_assert_eq(chanserv_serve(raw.server, name, nothing, NULL), CS_EINVAL);
+    name[251] = '\0';
+    cr_assert_eq(chanserv_serve(raw.server, name, nothing, NULL), CS_OK);
+}
+
+Test(server, name_space_and_node_are_names)
+{
+    static const struct chanserv_server_options bad[] = {
+        {.name_space = ""}, {.name_space = "a b"}, {.node = ""}, {.node = "two words"}};
+    chanserv_server *server;
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_expect_eq(chanserv_server_new(NULL, &bad[i], &server), CS_EINVAL);
+}
+
 /* ---- Being freed ---------------------------------------------------------------------------- */
 
 enum { NOWHERE, IN_FUNCTION, IN_POST_NEXT, IN_CLOSED, IN_END, IN_OPEN, IN_NEXT, IN_OUTLET_END };
