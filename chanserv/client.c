@@ -1,16 +1,15 @@
-/* client -- the object: its loop, its connection, and how all of it goes.
+/* client -- the object: its loop, its options, and how all of it goes.
  *
  * Going takes its time: streams end in a turn of the loop, callbacks are called, memory goes
  * behind them.  Every line and set keeps the client's memory, so that what the application
  * kept can still be closed when the client is long freed.
  */
 #include "chanserv/client__in.h"
-#include "chanserv/server__in.h"
-#include "mux/local.h"
 
 enum {
     INLINE_BYTES = 4 * 1024,
     WINDOW_BYTES = 64 * 1024, /* mux's default */
+    LOOKUP_MS = 10000,
     MESSAGE_MAX = 4 * 1024 * 1024,
     FRAME_MAX = 100 * 1024 * 1024,
     ASSEMBLY = 256 * 1024 * 1024
@@ -25,6 +24,13 @@ bool chanserv__reserved_ok(const int64_t reserved[8])
 }
 
 /* ---- Memory -------------------------------------------------------------------------------- */
+
+static void client_destroy(chanserv_client *client)
+{
+    chanserv__pairs_drop(client->bearer);
+    cs_free(client->suffix);
+    cs_free(client);
+}
 
 void chanserv__client_hold(chanserv_client *client)
 {
@@ -43,7 +49,7 @@ void chanserv__client_release(chanserv_client *client)
         return;
     if (shared)
         cs_loop_free(loop);
-    cs_free(client);
+    client_destroy(client);
 }
 
 /* ---- Going --------------------------------------------------------------------------------- */
@@ -121,9 +127,8 @@ void chanserv_client_free(chanserv_client *client)
     chanserv__client_hold(client);
     client->freed = true;
     end_all(client);
-    if (client->conn)
-        mux_conn_free(client->conn);
-    client->conn = NULL;
+    chanserv__lookup_end(client);
+    chanserv__nodes_end(client);
     cs_task_post(loop, CS_REAP, &client->task);
     chanserv__leave(client);
     cs_loop_last_turn(loop);
@@ -152,11 +157,41 @@ static int64_t option(int64_t given, int64_t otherwise, int64_t off)
     return given == 0 ? otherwise : given < 0 ? off : given;
 }
 
+/* As it stands in a header field. */
+static bool token_ok(cs_bytes token)
+{
+    const char *at = token.base;
+
+    for (size_t i = 0; i < token.len; i++)
+        if (at[i] <= ' ' || at[i] > '~')
+            return false;
+    return true;
+}
+
+/* What was given may go when chanserv_client_new() returns, so nobody shall look at it again. */
+static cs_err copy_texts(chanserv_client *client)
+{
+    struct chanserv_client_options *o = &client->options;
+    cs_err err = CS_OK;
+
+    if ((o->name_space && !wire_service_name_ok(cs_str(o->name_space))) || !token_ok(o->token))
+        return CS_EINVAL;
+    client->suffix = o->name_space ? cs_printf(".%s", o->name_space) : cs_strdup("");
+    if (!client->suffix)
+        return CS_ENOMEM;
+    if (o->token.len > 0)
+        err = chanserv__pairs_bearer(o->token, &client->bearer);
+    o->name_space = NULL;
+    o->token = cs_bytes_of(NULL, 0);
+    return err;
+}
+
 static void fill_options(chanserv_client *client, const struct chanserv_client_options *given)
 {
     struct chanserv_client_options *o = &client->options;
 
     *o = *given;
+    o->lookup_timeout_ms = (int)option(o->lookup_timeout_ms, LOOKUP_MS, CS_OFF);
     o->inline_bytes = option(o->inline_bytes, INLINE_BYTES, 0);
     o->frame_max_bytes = option(o->frame_max_bytes, FRAME_MAX, INT64_MAX);
     o->assembly_bytes = option(o->assembly_bytes, ASSEMBLY, INT64_MAX);
@@ -177,14 +212,18 @@ cs_err chanserv_client_new(cs_loop *loop, const struct chanserv_client_options *
         return CS_EMISUSE;
     if (!(client = cs_zalloc(sizeof *client)))
         return CS_ENOMEM;
-    if (!loop && (err = cs_loop_new_shared(&loop)) != CS_OK) {
-        cs_free(client);
+    fill_options(client, options);
+    err = copy_texts(client);
+    if (err == CS_OK && !loop)
+        err = cs_loop_new_shared(&loop);
+    if (err != CS_OK) {
+        client_destroy(client);
         return err;
     }
     client->loop = loop;
     client->shared = cs_loop_is_shared(loop);
     client->refs = 1;
-    fill_options(client, options);
+    chanserv__nodes_init(client);
     cs_list_init(&client->feeds);
     cs_list_init(&client->kept);
     cs_list_init(&client->sets);
@@ -192,29 +231,6 @@ cs_err chanserv_client_new(cs_loop *loop, const struct chanserv_client_options *
     atomic_init(&client->assembling, 0);
     *ret = client;
     return CS_OK;
-}
-
-cs_err chanserv_join(chanserv_client *client, const char *addr)
-{
-    cs_err err = CS_EEXIST;
-
-    if (!addr)
-        return CS_EINVAL;
-    chanserv__enter(client);
-    if (!client->conn)
-        err = mux_dial(client->loop, addr, &client->options.net, &client->conn);
-    chanserv__leave(client);
-    return err;
-}
-
-cs_err chanserv_join_local(chanserv_client *client, struct chanserv_server *server)
-{
-    if (client->shared || chanserv_server_loop(server) != client->loop)
-        return CS_EMISUSE;
-    if (client->conn)
-        return CS_EEXIST;
-    return mux_dial_local(client->loop, &client->options.net, chanserv__server_net(server),
-                          chanserv__server_handlers(server), &client->conn);
 }
 
 cs_loop *chanserv_client_loop(const chanserv_client *client)

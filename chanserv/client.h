@@ -44,9 +44,11 @@ struct chanserv_server;
 struct chanserv_client_options {
     struct mux_options net;
     const char
-        *name_space; /* NULL: none; "a.b": every name NAME means NAME.a.b on the wire; copied */
-    cs_bytes token;  /* sent with each call as "authorization: Bearer TOKEN"; copied */
-    int lookup_timeout_ms;   /* 10 000: for somebody to serve the name */
+        *name_space; /* "a.b": every name NAME means NAME.a.b on the wire; NULL: none; copied */
+    cs_bytes token;  /* sent with each call as "authorization: Bearer TOKEN", unless a post's
+                                metadata say "authorization" themselves; copied */
+    int lookup_timeout_ms; /* 10 000: for somebody to serve the name.  CS_OFF: only until every node
+                                has said what it serves; with one node, not at all */
     int announce_timeout_ms; /* off: silence between two announcements */
     int frame_timeout_ms;    /* off: silence of a source that is being read */
     int64_t inline_bytes;    /* 4 KiB of an eager source may ride in its announcement; CS_OFF */
@@ -55,15 +57,26 @@ struct chanserv_client_options {
     int64_t reserved[8];
 };
 
+/* CS_EINVAL: `name_space` is no name, or `token` has more than printable ASCII without spaces;
+ * CS_EMISUSE: reserved; CS_ENOMEM; CS_ESYS: no thread. */
 CS_API cs_err chanserv_client_new(cs_loop *loop, const struct chanserv_client_options *options,
                                   chanserv_client **ret);
 
-/* Where the server is: "host:port", "[v6]:port", "unix:/path".  Reached in the background: never
+/* Where a server is: "host:port", "[v6]:port", "unix:/path".  Reached in the background: never
  * waits, and fails only for an address that makes no sense (CS_EINVAL), CS_ENOMEM, and CS_EEXIST:
- * this client has joined already.  The first post reports what the network says. */
+ * this client has joined it already.  The first post reports what the network says.
+ *
+ * Join several, and each post goes to one that serves its name: in turn, or by its bucket.  They
+ * are then watched; one that drains, or whose connection broke and could not be made again, gets no
+ * posts until it is back.  Two addresses of one process are one node. */
 CS_API cs_err chanserv_join(chanserv_client *client, const char *addr);
 
+/* No new posts go there.  What runs, runs on, over the connection that it has; sources announced
+ * there can still be opened.  CS_ENOENT: it was not joined.  CS_EINVAL: NULL. */
+CS_API cs_err chanserv_leave(chanserv_client *client, const char *addr);
+
 /* A server of this process, on the same loop, without a socket.  Same limits, same credit.
+ * CS_EEXIST: joined already.  CS_EMISUSE: another loop, or a client with a thread of its own.
  * Free the client before the server, or the server first: both are fine. */
 CS_API cs_err chanserv_join_local(chanserv_client *client, struct chanserv_server *server);
 
@@ -76,19 +89,40 @@ CS_API void chanserv_client_cancel(chanserv_client *client); /* every feed and s
 /* ---- Posting ------------------------------------------------------------------------------ */
 
 struct chanserv_post_options {
-    int timeout_ms;          /* off; travels: both sides end the post, and its sources, by then */
-    cs_bytes bucket;         /* told to the source function */
-    const cs_pair *metadata; /* for the source function and whoever authorises; copied */
+    int timeout_ms;  /* off; travels: both sides end the post, and its sources, by then */
+    cs_bytes bucket; /* told to the source function; and of several nodes that serve the name,
+                                always the same one gets it, while it is there.  No lock: two clients
+                                may see different nodes for a while */
+    const cs_pair *metadata; /* for the source function and whoever authorises, the opening of its
+                                sources too; copied */
     size_t metadata_len;
     int64_t inline_bytes; /* 0: the client's */
     int64_t reserved[8];
 };
 
 /* Never waits.  Fails only for what is wrong with the call (CS_EMISUSE: no join, a bad name of a
- * service or of metadata; CS_ENOMEM); what the network or the server has to say, the feed says. */
+ * service or of metadata; CS_ENOMEM); what the network or the server has to say, the feed says.
+ *
+ * The feed waits up to lookup_timeout_ms for somebody to serve the name, then ends CS_ENOENT (or
+ * CS_EREFUSED: no node can be reached).  With one node it does not wait for the network: a dial that
+ * is refused ends it at once.  A post that certainly never ran goes to another node by itself, and
+ * no other post does: a source function never runs twice for one post. */
 CS_API cs_err chanserv_lookup_and_post(chanserv_client *client, const char *service, cs_bytes body,
                                        const struct chanserv_post_options *options,
                                        chanserv_feed **ret);
+
+/* Who serves what: a source for each service name that matches the shell pattern (its header is the
+ * name).  A frame is the set of its nodes, names one a line and sorted; one comes at first, and each
+ * time the set has changed.  The source ends CS_DONE when nobody is left, and a new one is announced
+ * when somebody is back.  The feed ends when you close it.  CS_EMISUSE: no join; CS_ENOMEM. */
+CS_API cs_err chanserv_lookup(chanserv_client *client, const char *pattern, chanserv_feed **ret);
+
+/* A source by its ticket, from whatever hands it came, opened from frame number `from` on; it is
+ * kept: yours to close.  `addr`: a node that was joined; NULL: the one that the ticket names, or all
+ * of them in turn.  Frames cannot be sent to its producer.  What the server says, the source says;
+ * CS_EINVAL: no ticket; CS_ENOENT: `addr` was not joined; CS_EMISUSE: no join; CS_ENOMEM. */
+CS_API cs_err chanserv_open_ticket(chanserv_client *client, const char *addr, cs_bytes ticket,
+                                   uint64_t from, chanserv_source **ret);
 
 /* ---- Range: waits ------------------------------------------------------------------------- */
 

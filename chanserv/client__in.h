@@ -1,8 +1,10 @@
 /* client__in -- the inside of the client: what its files share.
  *
- *   client   the connection, the lists of what is alive, the budget of frames being put together
+ *   client   the lists of what is alive, the budget of frames being put together
+ *   node     an address that was joined: a connection, and what it said of its services
  *   line     what a feed and a source have in common: a stream, who listens, how it ended
  *   feed     a line of announcements;  source   a line of frames
+ *   request  of a feed, until the source function runs: it may have to go to another node
  *
  * Everything lives on one cs_loop and is guarded by its lock (base/turn.h), which costs nothing
  * unless the client has a thread of its own.  The exception is what the comment of a field calls
@@ -17,6 +19,7 @@
 #include "base/trace.h"
 #include "base/turn.h"
 #include "chanserv/client.h"
+#include "chanserv/server__in.h"
 #include "chanserv/whole__in.h"
 #include "mux/rx.h"
 #include "proto/status.h"
@@ -26,14 +29,22 @@
 
 struct chanserv_client {
     cs_loop *loop; /* NULL: freed, and the loop was the user's, which may be gone */
-    mux_conn *conn;
     struct chanserv_client_options options; /* with the defaults filled in */
+    struct chanserv__pairs *bearer;         /* what the token makes of every call; or NULL */
+    char *suffix;                           /* ".a.b" of the name space, or "" */
     struct cs_list feeds, kept, sets;
-    cs_task task;            /* the last steps of chanserv_client_free() */
-    size_t refs;             /* the user's, one of each line and set */
-    size_t lines;            /* whose memory is there */
-    size_t streams;          /* of mux, whose end() has not come */
-    int64_t message_max;     /* bytes of one message on the wire */
+    struct cs_list nodes;   /* in the order of joining */
+    struct cs_list left;    /* nodes that were left, and have something running */
+    struct cs_list waiting; /* requests that no node can take now */
+    uint64_t node_id;       /* of the last that joined */
+    uint64_t turn;          /* of the node that got the last post: the next one's is behind it */
+    struct chanserv__lookup *lookup; /* who serves what, once it was asked; or NULL */
+    cs_task nodes_task;              /* something about the nodes has changed */
+    cs_task task;                    /* the last steps of chanserv_client_free() */
+    size_t refs;                     /* the user's, one of each line and set */
+    size_t lines;                    /* whose memory is there */
+    size_t streams;                  /* of mux, whose end() has not come */
+    int64_t message_max;             /* bytes of one message on the wire */
     size_t credit_bytes;     /* taken and not given back, above which a source gives back at once */
     atomic_llong assembling; /* bytes of frames being put together */
     bool shared;             /* the loop is ours and has a thread */
@@ -71,16 +82,77 @@ struct chanserv__line {
     bool owns_state;
 };
 
-struct chanserv__pairs;
+/* Metadata, with names and values behind them; shared by those that count. */
+struct chanserv__pairs {
+    size_t refs, len;
+    cs_pair pairs[];
+};
+
+enum chanserv__standing {
+    CHANSERV__NODE_UNASKED, /* nobody wants to know what it serves */
+    CHANSERV__NODE_ASKED,   /* its first answer is to come; or, with a list, its connection broke */
+    CHANSERV__NODE_LISTED,
+    CHANSERV__NODE_GONE, /* it could not be reached; tried again and again while somebody wants it */
+    CHANSERV__NODE_BLIND /* it answers, but does not say what it serves */
+};
+
+/* What a node serves, as it said; one block. */
+struct chanserv__list {
+    cs_bytes node;
+    size_t len;
+    cs_bytes names[]; /* sorted */
+};
+
+struct chanserv__node {
+    chanserv_client *client;
+    struct cs_link link; /* in client->nodes, or client->left */
+    uint64_t id;
+    char *addr;                   /* NULL: inside the process */
+    const mux_handlers *handlers; /* of the server inside the process; its memory stays */
+    mux_conn *conn;               /* NULL: the client is freed */
+    size_t refs;                  /* the list's, and of each feed, source and watch */
+    enum chanserv__standing standing;
+    struct chanserv__list *list; /* NULL: not known */
+    uint8_t instance[8];         /* as the list */
+    bool draining;               /* as the list: it takes no posts */
+    bool hushed;                 /* the watch ends because we end it */
+    bool resting;                /* it is not dialed before the timer says so */
+    char *words;                 /* why it is gone; or NULL */
+    mux_stream *watch;
+    int64_t listed_ms; /* since when this watch speaks */
+    cs_timer *again;
+    int delay_ms; /* 0: what breaks next is dialed again at once */
+};
+
+/* A post until its response HEADERS are here: before them it can be known that it never ran. */
+struct chanserv__request {
+    struct cs_link link; /* in client->waiting */
+    chanserv_feed *feed;
+    cs_timer *timer; /* to look again although nothing has changed */
+    int64_t since_ms;
+    uint8_t *bytes; /* the packed message */
+    size_t len;
+    uint64_t *tried; /* nodes that refused; one that did three times, or for good, is not asked */
+    size_t tried_len;
+    int sends;
+    cs_err why; /* the refusal that will be told if nobody takes it; CS_OK: none yet */
+    char *words;
+    cs_bytes name, bucket; /* in `texts`; the name with its name space */
+    char texts[];
+};
+
 struct chanserv_feed {
     struct chanserv__line line;
     const struct chanserv_feed_ops *ops;
-    struct cs_list sources; /* announced and alive */
-    struct cs_list told;    /* their end was told: they go when the feed is asked again */
-    uint64_t expected;      /* seq of the next announcement */
-    int64_t deadline_ms;    /* on the loop's clock; CS_FOREVER */
-    cs_err failure;         /* the first of the feed or of a source that was read; or CS_OK */
-    char *story;            /* of `failure` */
+    struct cs_list sources;      /* announced and alive */
+    struct cs_list told;         /* their end was told: they go when the feed is asked again */
+    uint64_t expected;           /* seq of the next announcement */
+    int64_t deadline_ms;         /* on the loop's clock; CS_FOREVER */
+    cs_err failure;              /* the first of the feed or of a source that was read; or CS_OK */
+    char *story;                 /* of `failure` */
+    struct chanserv__node *node; /* where it was sent; or NULL */
+    struct chanserv__request *request;          /* NULL: nothing is left to be sent again */
+    struct chanserv__pairs *metadata;           /* of the post and of its Opens; or NULL */
     struct chanserv__pairs *headers, *trailers; /* kept when the stream ends */
     bool ready;                                 /* the response headers came */
     bool ready_told;                            /* ops->ready() was called */
@@ -92,20 +164,27 @@ struct chanserv__inlined {
     size_t at, len;
     struct wire_frame frames[];
 };
+enum { CHANSERV__TICKET_MAX = 64 };
 struct chanserv_source {
     struct chanserv__line line;
     const struct chanserv_source_ops *ops;
-    chanserv_feed *feed;    /* NULL: kept */
-    struct mux_rx *arrived; /* the rest of the stream, when all of it has come; or NULL */
-    char *texts;            /* header, then ticket */
+    chanserv_feed *feed; /* NULL: kept */
+    struct chanserv__node *node;
+    struct chanserv__pairs *metadata; /* its feed's */
+    struct mux_rx *arrived;           /* the rest of the stream, when all of it has come; or NULL */
+    char *texts;                      /* header, then ticket */
     uint32_t header_len;
     uint8_t ticket_len;
+    uint8_t sends;             /* how often it was opened */
+    bool anywhere;             /* by a ticket of which nobody knows the node */
     bool uplink;               /* its producer listens: opened by Talk */
+    bool spoke;                /* frames were sent: it cannot be opened a second time */
     bool finished;             /* our last word to it was said */
     bool stuck;                /* a send was told CS_AGAIN */
     struct chanserv__say *say; /* what few sends need; or NULL */
     uint64_t index;
     int64_t deadline_ms;
+    uint64_t from; /* the first number that was asked for, once it is opened */
     /* The consumer's: */
     struct mux_rx rx;
     struct chanserv__inlined *inlined;
@@ -132,6 +211,73 @@ static inline void chanserv__leave(chanserv_client *client)
 void chanserv__client_hold(chanserv_client *client);
 void chanserv__client_release(chanserv_client *client);
 bool chanserv__reserved_ok(const int64_t reserved[8]);
+
+/* ---- node.c, nodes.c: all entered ----------------------------------------------------------- */
+
+/* One more in the client's list; takes `conn`.  `addr` NULL: inside the process. */
+cs_err chanserv__node_new(chanserv_client *client, const char *addr, mux_conn *conn,
+                          struct chanserv__node **ret);
+struct chanserv__node *chanserv__node_hold(struct chanserv__node *node);
+void chanserv__node_release(struct chanserv__node *node); /* NULL is fine */
+void chanserv__node_leave(struct chanserv__node *node);   /* out of the list; what runs, runs on */
+void chanserv__node_cut(struct chanserv__node *node);     /* left, and the client goes */
+void chanserv__node_watch(struct chanserv__node *node);   /* asks what it serves, unless it is */
+void chanserv__node_unwatch(struct chanserv__node *node);
+void chanserv__node_ask_anew(struct chanserv__node *node); /* what it said is not true any more */
+void chanserv__node_failed(struct chanserv__node *node, const char *words);
+bool chanserv__node_serves(const struct chanserv__node *node, cs_bytes name);
+cs_bytes chanserv__node_name(const struct chanserv__node *node);
+
+static inline struct chanserv__node *chanserv__node_of(struct cs_link *link)
+{
+    return link ? CS_CONTAINER(link, struct chanserv__node, link) : NULL;
+}
+struct chanserv__node *chanserv__nodes_first(const chanserv_client *client); /* or NULL */
+struct chanserv__node *chanserv__nodes_next(const struct chanserv__node *node);
+bool chanserv__nodes_one(const chanserv_client *client); /* there is one and no other */
+/* Of each it is known what it serves, or that it will not say. */
+bool chanserv__nodes_answered(const chanserv_client *client);
+struct chanserv__node *chanserv__nodes_by_addr(const chanserv_client *client, const char *addr);
+bool chanserv__node_can_take(const struct chanserv__node *node,
+                             const struct chanserv__request *request);
+/* The same process was joined by another address before. */
+bool chanserv__node_is_twin(const struct chanserv__node *node);
+/* Whose turn it is to take the request; NULL: nobody's, now. */
+struct chanserv__node *chanserv__nodes_pick(chanserv_client *client,
+                                            const struct chanserv__request *request);
+/* How long until it shall be asked again although nothing has changed; or CS_FOREVER. */
+int chanserv__nodes_patience_ms(const chanserv_client *client,
+                                const struct chanserv__request *request);
+void chanserv__nodes_init(chanserv_client *client);
+cs_err chanserv__nodes_add(chanserv_client *client, const char *addr, mux_conn *conn,
+                           struct chanserv__node **ret);
+/* Soon everybody who waits looks again. */
+void chanserv__nodes_changed(chanserv_client *client);
+void chanserv__nodes_end(chanserv_client *client);
+
+/* ---- bucket.c -------------------------------------------------------------------------------- */
+
+uint64_t chanserv__bucket_weight(cs_bytes bucket, cs_bytes node);
+
+/* ---- request.c: all entered ------------------------------------------------------------------ */
+
+cs_err chanserv__request_new(chanserv_feed *feed, const char *suffix, cs_bytes body,
+                             const struct chanserv_post_options *options);
+void chanserv__request_free(chanserv_feed *feed);
+cs_err chanserv__request_send(chanserv_feed *feed, struct chanserv__node *node);
+/* Sends it to whoever's turn it is, or waits for somebody. A failure has not been told. */
+cs_err chanserv__request_go(chanserv_feed *feed);
+/* The same for one that waits; a failure ends the feed. */
+void chanserv__request_look(struct chanserv__request *request);
+/* The stream has ended: it never ran, and goes on somewhere else. */
+bool chanserv__request_again(chanserv_feed *feed, mux_stream *stream, cs_err why);
+bool chanserv__request_tried(const struct chanserv__request *request, uint64_t node);
+
+/* ---- lookup.c: all entered ------------------------------------------------------------------- */
+
+bool chanserv__lookup_wants(const chanserv_client *client); /* somebody looks */
+void chanserv__lookup_changed(chanserv_client *client);
+void chanserv__lookup_end(chanserv_client *client);
 
 /* ---- line.c: all entered ------------------------------------------------------------------- */
 
@@ -162,9 +308,23 @@ void chanserv__feed_note(chanserv_feed *feed, const chanserv_source *source);
 void chanserv__feed_cancel(chanserv_feed *feed);
 void chanserv__feed_let_go(chanserv_feed *feed); /* closes its sources */
 void chanserv__feed_free(chanserv_feed *feed);
+/* A post to a server of our own, by its one node. */
+cs_err chanserv__feed_local(chanserv_client *client, struct chanserv__node *node,
+                            const char *service, cs_bytes body, chanserv_feed **ret);
+
+extern const struct mux_stream_ops chanserv__feed_stream_ops;
+
+/* ---- pairs.c --------------------------------------------------------------------------------- */
 
 /* Without memory for them the metadata are lost, and nothing else: NULL. */
 struct chanserv__pairs *chanserv__pairs_copy(const cs_pair *pairs, size_t n);
+struct chanserv__pairs *chanserv__pairs_hold(struct chanserv__pairs *pairs); /* NULL is fine */
+void chanserv__pairs_drop(struct chanserv__pairs *pairs);
+cs_bytes chanserv__pairs_get(const struct chanserv__pairs *pairs, const char *name); /* or empty */
+/* What the calls of a post carry: `more`, and the token unless `more` says who it is. */
+cs_err chanserv__pairs_of_call(chanserv_client *client, const cs_pair *more, size_t n,
+                               struct chanserv__pairs **ret);
+cs_err chanserv__pairs_bearer(cs_bytes token, struct chanserv__pairs **ret);
 
 /* ---- source.c ------------------------------------------------------------------------------ */
 
@@ -184,7 +344,9 @@ struct chanserv__got {
 /* Entered. */
 cs_err chanserv__source_new(chanserv_feed *feed, const struct wire_announcement *a,
                             chanserv_source **ret);
-void chanserv__source_ask(chanserv_source *source); /* opens it, once */
+chanserv_source *chanserv__source_make(chanserv_client *client, struct chanserv__node *node,
+                                       struct chanserv__pairs *metadata); /* NULL: no memory */
+extern const struct mux_stream_ops chanserv__source_stream_ops;
 /* The consumer has just found nothing more (`why` CS_AGAIN) or a failure in its rx.  CS_OK: there
  * is more now; CS_AGAIN; else the end, which is told herewith. */
 cs_err chanserv__source_refill(chanserv_source *source, cs_err why);
@@ -193,6 +355,12 @@ bool chanserv__source_is_empty(const chanserv_source *source);
 void chanserv__source_free(chanserv_source *source);
 /* The next frame; `entered`: the caller is. */
 cs_err chanserv__source_next(chanserv_source *source, bool entered, struct chanserv__got *ret);
+
+/* ---- source_open.c: all entered ------------------------------------------------------------- */
+
+void chanserv__source_ask(chanserv_source *source); /* opens it, once */
+/* The stream has ended: nobody heard of it, and it is opened again. */
+bool chanserv__source_again(chanserv_source *source, mux_stream *stream, cs_err why);
 
 /* ---- say.c: all entered -------------------------------------------------------------------- */
 

@@ -5,6 +5,8 @@
  */
 #include "chanserv/client__in.h"
 
+enum { NAME_MAX_LEN = 255 };
+
 /* ---- Ends ---------------------------------------------------------------------------------- */
 
 /* Only the first failure counts. */
@@ -27,6 +29,7 @@ void chanserv__feed_over(chanserv_feed *feed, cs_err why, const char *text)
     feed->line.status = why;
     chanserv__line_heard(&feed->line);
     note(feed, why, text);
+    chanserv__request_free(feed);
 }
 
 /* ---- What mux says ------------------------------------------------------------------------- */
@@ -37,36 +40,46 @@ static void on_readable(mux_stream *stream, void *state)
 
     if (feed->line.over)
         return;
-    if (mux_stream_has_headers(stream))
+    if (mux_stream_has_headers(stream)) {
         feed->ready = true;
+        chanserv__request_free(feed);
+    }
     chanserv__line_heard(&feed->line);
     chanserv__line_arrived(&feed->line);
+}
+
+static void finish(chanserv_feed *feed, mux_stream *stream, cs_err why)
+{
+    const cs_pair *pairs;
+    size_t n = 0;
+
+    pairs = mux_stream_headers(stream, &n);
+    if (n > 0) /* a refusal has trailers only: it never ran (PROTOCOL, A6) */
+        feed->ready = true;
+    feed->headers = chanserv__pairs_copy(pairs, n);
+    pairs = mux_stream_trailers(stream, &n);
+    chanserv__pairs_drop(feed->trailers);
+    feed->trailers = chanserv__pairs_copy(pairs, n);
+    chanserv__feed_over(feed, why, mux_stream_errmsg(stream));
 }
 
 static void on_end(mux_stream *stream, cs_err why, void *state)
 {
     chanserv_feed *feed = state;
-    const cs_pair *pairs;
-    size_t n = 0;
 
     feed->line.stream = NULL;
     feed->line.client->streams--;
-    if (!feed->line.over) {
-        pairs = mux_stream_headers(stream, &n);
-        if (n > 0) /* a refusal has trailers only: it never ran (PROTOCOL, A6) */
-            feed->ready = true;
-        feed->headers = chanserv__pairs_copy(pairs, n);
-        pairs = mux_stream_trailers(stream, &n);
-        feed->trailers = chanserv__pairs_copy(pairs, n);
-        chanserv__feed_over(feed, why, mux_stream_errmsg(stream));
-    }
+    if (!feed->line.over && chanserv__request_again(feed, stream, why))
+        return;
+    if (!feed->line.over)
+        finish(feed, stream, why);
     if (feed->line.closed)
         chanserv__line_settle(&feed->line);
     else
         chanserv__line_arrived(&feed->line);
 }
 
-static const struct mux_stream_ops stream_ops = {.readable = on_readable, .end = on_end};
+const struct mux_stream_ops chanserv__feed_stream_ops = {.readable = on_readable, .end = on_end};
 
 static void on_silence(void *user)
 {
@@ -75,43 +88,6 @@ static void on_silence(void *user)
 }
 
 /* ---- Posting ------------------------------------------------------------------------------- */
-
-static uint32_t inline_bytes(const chanserv_client *client, const struct chanserv_post_options *o)
-{
-    int64_t n = o->inline_bytes ? o->inline_bytes : client->options.inline_bytes;
-    return n < 0 ? 0 : n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
-}
-
-static cs_err send_request(chanserv_feed *feed, cs_bytes body,
-                           const struct chanserv_post_options *options)
-{
-    chanserv_client *client = feed->line.client;
-    const struct wire_post post = {.service = cs_str(feed->service),
-                                   .body = body,
-                                   .bucket = options->bucket,
-                                   .inline_bytes = inline_bytes(client, options)};
-    const struct mux_call_options call = {.timeout_ms = options->timeout_ms,
-                                          .metadata = options->metadata,
-                                          .metadata_len = options->metadata_len};
-    uint8_t *bytes;
-    size_t len;
-    cs_err err = wire_post_pack(&post, &bytes, &len);
-
-    if (err != CS_OK)
-        return err;
-    err = mux_stream_open(client->conn, "/chanserv.v1.Chanserv/Post", &call, &stream_ops, feed,
-                          &feed->line.stream);
-    if (err == CS_OK) {
-        client->streams++;
-        err = mux_stream_send(feed->line.stream, cs_bytes_of(bytes, len), cs_bytes_of(NULL, 0));
-        if (err == CS_OK)
-            mux_stream_finish(feed->line.stream, CS_OK, NULL);
-        else if (err != CS_ENOMEM && err != CS_ETOOBIG)
-            err = CS_OK; /* over before it began: end() will say how */
-    }
-    cs_free(bytes);
-    return err;
-}
 
 static chanserv_feed *feed_new(chanserv_client *client, const char *service)
 {
@@ -128,32 +104,78 @@ static chanserv_feed *feed_new(chanserv_client *client, const char *service)
     return feed;
 }
 
-static cs_err post(chanserv_client *client, const char *service, cs_bytes body,
-                   const struct chanserv_post_options *options, chanserv_feed **ret)
+/* Everything that the feed needs before it is sent; without memory what is there is closed. */
+static cs_err prepare(chanserv_client *client, const char *service, const char *suffix,
+                      cs_bytes body, const struct chanserv_post_options *options,
+                      chanserv_feed **ret)
 {
-    int silence_ms = client->options.announce_timeout_ms;
-    chanserv_feed *feed;
+    chanserv_feed *feed = feed_new(client, service);
     cs_err err = CS_OK;
 
-    if (!client->conn || client->freed)
-        return CS_EMISUSE;
-    if (!(feed = feed_new(client, service)))
+    if (!feed)
         return CS_ENOMEM;
+    *ret = feed;
     cs_list_push(&client->feeds, &feed->line.link);
     feed->deadline_ms =
         options->timeout_ms > 0 ? cs_loop_now_ms(client->loop) + options->timeout_ms : CS_FOREVER;
-    if (silence_ms > 0)
+    if (client->options.announce_timeout_ms > 0)
         err = cs_timer_new(client->loop, on_silence, feed, &feed->line.timer);
     if (err == CS_OK)
-        err = send_request(feed, body, options);
+        err = chanserv__request_new(feed, suffix, body, options);
+    return err;
+}
+
+static cs_err post(chanserv_client *client, const char *service, cs_bytes body,
+                   const struct chanserv_post_options *options, chanserv_feed **ret)
+{
+    chanserv_feed *feed = NULL;
+    cs_err err;
+
+    if (!chanserv__nodes_first(client) || client->freed)
+        return CS_EMISUSE;
+    if (strlen(service) + strlen(client->suffix) > NAME_MAX_LEN)
+        return CS_EMISUSE;
+    err = prepare(client, service, client->suffix, body, options, &feed);
+    if (err == CS_OK)
+        err = chanserv__pairs_of_call(client, options->metadata, options->metadata_len,
+                                      &feed->metadata);
+    if (err == CS_OK)
+        err = chanserv__request_go(feed);
     if (err != CS_OK) {
-        chanserv__line_close(&feed->line);
+        if (feed)
+            chanserv__line_close(&feed->line);
         return err;
     }
     CS_TRACE("client > post %s", feed->service);
-    chanserv__line_silent(&feed->line, silence_ms);
     *ret = feed;
     return CS_OK;
+}
+
+cs_err chanserv__feed_local(chanserv_client *client, struct chanserv__node *node,
+                            const char *service, cs_bytes body, chanserv_feed **ret)
+{
+    static const struct chanserv_post_options none = {0};
+    chanserv_feed *feed = NULL;
+    cs_err err = prepare(client, service, "", body, &none, &feed);
+
+    if (err == CS_OK)
+        err = chanserv__request_send(feed, node);
+    if (err != CS_OK) {
+        if (feed)
+            chanserv__line_close(&feed->line);
+        return err;
+    }
+    chanserv__request_free(feed); /* it is there or nowhere */
+    *ret = feed;
+    return CS_OK;
+}
+
+static bool metadata_ok(const struct chanserv_post_options *options)
+{
+    for (size_t i = 0; i < options->metadata_len; i++)
+        if (!mux_metadata_ok(options->metadata[i].name, options->metadata[i].value))
+            return false;
+    return true;
 }
 
 cs_err chanserv_lookup_and_post(chanserv_client *client, const char *service, cs_bytes body,
@@ -165,7 +187,7 @@ cs_err chanserv_lookup_and_post(chanserv_client *client, const char *service, cs
     if (!options)
         options = &none;
     if (!service || !wire_service_name_ok(cs_str(service)) ||
-        !chanserv__reserved_ok(options->reserved))
+        !chanserv__reserved_ok(options->reserved) || !metadata_ok(options))
         return CS_EMISUSE;
     chanserv__enter(client);
     err = post(client, service, body, options, ret);
@@ -211,7 +233,8 @@ cs_err chanserv__feed_recv(chanserv_feed *feed, chanserv_source **ret)
     cs_bytes msg;
 
     drop_told(feed);
-    while (!line->over && err == CS_AGAIN && (got = mux_stream_recv(line->stream, &msg)) == CS_OK)
+    while (line->stream && !line->over && err == CS_AGAIN &&
+           (got = mux_stream_recv(line->stream, &msg)) == CS_OK)
         err = take(feed, msg, ret);
     if (err == CS_OK)
         return CS_OK;
@@ -224,7 +247,8 @@ cs_err chanserv__feed_recv(chanserv_feed *feed, chanserv_source **ret)
     /* Nothing is here, or mux has yet to tell how it ended. */
     line->armed = true;
     line->news = false;
-    chanserv__line_silent(line, line->client->options.announce_timeout_ms);
+    if (line->stream)
+        chanserv__line_silent(line, line->client->options.announce_timeout_ms);
     return CS_AGAIN;
 }
 
@@ -327,8 +351,11 @@ cs_err chanserv_feed_close(chanserv_feed *feed)
 
 void chanserv__feed_free(chanserv_feed *feed)
 {
-    cs_free(feed->headers);
-    cs_free(feed->trailers);
+    chanserv__request_free(feed);
+    chanserv__node_release(feed->node);
+    chanserv__pairs_drop(feed->metadata);
+    chanserv__pairs_drop(feed->headers);
+    chanserv__pairs_drop(feed->trailers);
     cs_free(feed->story);
     cs_free(feed);
 }

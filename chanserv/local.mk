@@ -4,6 +4,7 @@ noinst_LTLIBRARIES += libcs.la
 libcs_la_SOURCES = \
 	chanserv/adapters.h \
 	chanserv/announce.c \
+	chanserv/bucket.c \
 	chanserv/call.c \
 	chanserv/chanserv.h \
 	chanserv/client.c \
@@ -16,10 +17,14 @@ libcs_la_SOURCES = \
 	chanserv/frames.c \
 	chanserv/go.c \
 	chanserv/line.c \
+	chanserv/lookup.c \
+	chanserv/node.c \
+	chanserv/nodes.c \
 	chanserv/open.c \
 	chanserv/outlet.c \
 	chanserv/outlet_life.c \
 	chanserv/outlet_times.c \
+	chanserv/pairs.c \
 	chanserv/post.c \
 	chanserv/post_asked.c \
 	chanserv/post_life.c \
@@ -27,6 +32,7 @@ libcs_la_SOURCES = \
 	chanserv/range.c \
 	chanserv/raw.c \
 	chanserv/relay.c \
+	chanserv/request.c \
 	chanserv/say.c \
 	chanserv/server.c \
 	chanserv/server.h \
@@ -36,6 +42,7 @@ libcs_la_SOURCES = \
 	chanserv/signals.c \
 	chanserv/source.c \
 	chanserv/source_known.c \
+	chanserv/source_open.c \
 	chanserv/talk.c \
 	chanserv/ticket.c \
 	chanserv/uplink.c \

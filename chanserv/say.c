@@ -120,6 +120,7 @@ static cs_err try_send(chanserv_source *source, cs_ref *frame)
         err = frame->bytes.len > PART ? send_long(source, frame) : send_short(source, frame);
     if (err == CS_AGAIN)
         source->stuck = true;
+    source->spoke = source->spoke || err == CS_OK;
     return err;
 }
 

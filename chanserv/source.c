@@ -6,7 +6,7 @@
  */
 #include "chanserv/client__in.h"
 
-enum { TICKET_MAX = 64, SHOWN = 40 };
+enum { SHOWN = 40 };
 
 static chanserv_client *client_of(const chanserv_source *source)
 {
@@ -27,7 +27,7 @@ static void ended_at_birth(chanserv_source *source, const struct wire_status *en
 
 static cs_err fill(chanserv_source *source, const struct wire_announcement *a)
 {
-    if (a->header.len > UINT32_MAX || a->ticket.len > TICKET_MAX ||
+    if (a->header.len > UINT32_MAX || a->ticket.len > CHANSERV__TICKET_MAX ||
         (a->ticket.len == 0 && !a->end.present))
         return CS_EPROTO;
     source->header_len = (uint32_t)a->header.len;
@@ -42,17 +42,29 @@ static cs_err fill(chanserv_source *source, const struct wire_announcement *a)
     return chanserv__frame_inline(source, a);
 }
 
+chanserv_source *chanserv__source_make(chanserv_client *client, struct chanserv__node *node,
+                                       struct chanserv__pairs *metadata)
+{
+    chanserv_source *source = cs_zalloc(sizeof *source);
+
+    if (!source)
+        return NULL;
+    chanserv__line_init(&source->line, client, false);
+    mux_rx_init(&source->rx, client->message_max);
+    source->node = chanserv__node_hold(node);
+    source->metadata = chanserv__pairs_hold(metadata);
+    source->deadline_ms = CS_FOREVER;
+    return source;
+}
+
 cs_err chanserv__source_new(chanserv_feed *feed, const struct wire_announcement *a,
                             chanserv_source **ret)
 {
-    chanserv_client *client = feed->line.client;
-    chanserv_source *source = cs_zalloc(sizeof *source);
+    chanserv_source *source = chanserv__source_make(feed->line.client, feed->node, feed->metadata);
     cs_err err;
 
     if (!source)
         return CS_ENOMEM;
-    chanserv__line_init(&source->line, client, false);
-    mux_rx_init(&source->rx, client->message_max);
     source->feed = feed;
     source->index = a->seq;
     source->deadline_ms = feed->deadline_ms;
@@ -156,6 +168,8 @@ static void on_end(mux_stream *stream, cs_err why, void *state)
 
     line->stream = NULL;
     line->client->streams--;
+    if (!line->over && chanserv__source_again(source, stream, why))
+        return;
     if (!line->over)
         chanserv__source_over(source, why, mux_stream_errmsg(stream));
     if (line->closed)
@@ -170,100 +184,8 @@ static void on_writable(mux_stream *stream, void *state)
     chanserv__say_writable(state);
 }
 
-static const struct mux_stream_ops stream_ops = {
+const struct mux_stream_ops chanserv__source_stream_ops = {
     .readable = on_readable, .writable = on_writable, .end = on_end};
-
-static void on_silence(void *user)
-{
-    chanserv_source *source = user;
-    chanserv__line_fail(&source->line, CS_ETIMEOUT, "no frame for too long");
-}
-
-/* ---- Opening ------------------------------------------------------------------------------- */
-
-static cs_err send_request(chanserv_source *source, int timeout_ms)
-{
-    struct chanserv__line *line = &source->line;
-    const struct wire_open open = {.ticket = chanserv_source_ticket(source),
-                                   .from = chanserv__frame_after(source)};
-    const struct mux_call_options call = {.timeout_ms = timeout_ms};
-    uint8_t *bytes;
-    size_t len;
-    cs_err err = source->uplink ? wire_up_open_pack(&open, &bytes, &len)
-                                : wire_open_pack(&open, &bytes, &len);
-
-    if (err != CS_OK)
-        return err;
-    err = mux_stream_open(line->client->conn,
-                          source->uplink ? "/chanserv.v1.Chanserv/Talk"
-                                         : "/chanserv.v1.Chanserv/Open",
-                          &call, &stream_ops, source, &line->stream);
-    if (err == CS_OK) {
-        line->client->streams++;
-        err = mux_stream_send(line->stream, cs_bytes_of(bytes, len), cs_bytes_of(NULL, 0));
-        if (err == CS_OK && !source->uplink)
-            mux_stream_finish(line->stream, CS_OK, NULL);
-        else if (err != CS_OK && err != CS_ENOMEM && err != CS_ETOOBIG)
-            err = CS_OK; /* over before it began: end() will say how */
-    }
-    cs_free(bytes);
-    return err;
-}
-
-/* Each Open carries what is left of the post's deadline (PROTOCOL, B9). */
-static cs_err ask(chanserv_source *source)
-{
-    struct chanserv__line *line = &source->line;
-    cs_loop *loop = line->client->loop;
-    int silence_ms = line->client->options.frame_timeout_ms;
-    int64_t left_ms = 0;
-    cs_err err = CS_OK;
-
-    if (source->deadline_ms != CS_FOREVER) {
-        left_ms = source->deadline_ms - cs_loop_now_ms(loop);
-        if (left_ms <= 0)
-            return CS_ETIMEOUT;
-    }
-    if (silence_ms > 0)
-        err = cs_timer_new(loop, on_silence, source, &line->timer);
-    if (err == CS_OK)
-        err = send_request(source, (int)left_ms);
-    chanserv__line_silent(line, silence_ms);
-    return err;
-}
-
-void chanserv__source_ask(chanserv_source *source)
-{
-    struct chanserv__line *line = &source->line;
-    cs_err err;
-
-    if (line->opened)
-        return;
-    line->opened = true;
-    if (line->over)
-        return;
-    CS_TRACE("client > open #%u", (unsigned)source->index);
-    if ((err = ask(source)) != CS_OK)
-        chanserv__line_fail(line, err, NULL);
-}
-
-cs_err chanserv_source_open(chanserv_source *source, uint64_t from)
-{
-    cs_err err = CS_EMISUSE;
-
-    chanserv__enter(client_of(source));
-    if (!source->line.opened && !source->line.closed) {
-        /* What rode whole in its announcement is refused here, as the server would. */
-        if (source->line.over && source->line.status == CS_DONE &&
-            from > chanserv__frame_after(source))
-            chanserv__line_fail(&source->line, CS_ERANGE, "there is no such frame");
-        chanserv__frame_skip(source, from);
-        chanserv__source_ask(source);
-        err = CS_OK;
-    }
-    chanserv__leave(client_of(source));
-    return err;
-}
 
 /* ---- Receiving ----------------------------------------------------------------------------- */
 
@@ -472,6 +394,8 @@ void chanserv__source_free(chanserv_source *source)
     mux_rx_fini(&source->rx);
     chanserv__say_free(source);
     chanserv__frame_drop(source);
+    chanserv__node_release(source->node);
+    chanserv__pairs_drop(source->metadata);
     cs_free(source->texts);
     cs_free(source);
 }

@@ -101,6 +101,11 @@ bool mux__meta_ok(cs_bytes name, cs_bytes value)
     return value.len == 0 || (v[0] != ' ' && v[value.len - 1] != ' ');
 }
 
+bool mux_metadata_ok(cs_bytes name, cs_bytes value)
+{
+    return mux__meta_ok(name, value);
+}
+
 /* ---- Fields on their way out ---------------------------------------------------------------- */
 
 static cs_err grow(struct mux__fields *fields)

@@ -124,6 +124,9 @@ CS_API cs_err mux_stream_open(mux_conn *conn, const char *method,
                               const struct mux_call_options *options,
                               const struct mux_stream_ops *ops, void *state, mux_stream **ret);
 
+/* May this be metadata of a call? */
+CS_API bool mux_metadata_ok(cs_bytes name, cs_bytes value);
+
 /* How many bytes wait in the stream's queue for the peer's window, and how many more it takes
  * before send() answers CS_AGAIN.  While room is not 0 the next message is taken whatever its
  * size (but for CS_ENOMEM). */

@@ -77,6 +77,9 @@ static void accept_open(mux_stream *stream, void *user)
 
 void fake_begin(struct fake *f, const struct chanserv_client_options *options)
 {
+    struct chanserv__node *node;
+    mux_conn *conn;
+
     memset(f, 0, sizeof *f);
     cr_assert_eq(cs_loop_new_virtual(&f->loop), CS_OK);
     cr_assert_eq(mux_handlers_new(&f->handlers), CS_OK);
@@ -84,8 +87,9 @@ void fake_begin(struct fake *f, const struct chanserv_client_options *options)
     cr_assert_eq(mux_handle(f->handlers, "/chanserv.v1.Chanserv/Open", accept_open, f), CS_OK);
     cr_assert_eq(chanserv_client_new(f->loop, options, &f->client), CS_OK);
     cr_assert_eq(mux_dial_local(f->loop, &f->client->options.net, &f->client->options.net,
-                                f->handlers, &f->client->conn),
+                                f->handlers, &conn),
                  CS_OK);
+    cr_assert_eq(chanserv__nodes_add(f->client, NULL, conn, &node), CS_OK);
 }
 
 void fake_end(struct fake *f)

@@ -78,7 +78,7 @@ Test(feed, that_breaks_off_says_so_after_its_sources)
     fake_begin(&f, NULL);
     feed = fake_post(&f, "ticker");
     fake_announce(&f, 0);
-    mux_conn_break(f.client->conn);
+    mux_conn_break(chanserv__nodes_first(f.client)->conn);
     cs_loop_settle(f.loop);
     cr_expect_eq(recv_err(feed), CS_OK);
     cr_expect_eq(recv_err(feed), CS_AGAIN);

@@ -118,7 +118,7 @@ Test(source, whose_connection_breaks_ends_after_what_arrived)
 {
     chanserv_source *source = opened(NULL);
     fake_frame(&f, 0, "a");
-    mux_conn_break(f.client->conn);
+    mux_conn_break(chanserv__nodes_first(f.client)->conn);
     cs_loop_settle(f.loop);
     fake_expect(source, "a", 0, 0);
     cs_loop_settle(f.loop);

@@ -135,12 +135,14 @@ void tap_begin(struct tap *tap)
 {
     mux__link *left[2], *right[2];
     mux_handlers *handlers;
+    const struct chanserv_client_options options = {.lookup_timeout_ms = CS_OFF};
+    struct chanserv__node *node;
     mux_conn *conn;
 
     memset(tap, 0, sizeof *tap);
     cr_assert_eq(cs_loop_new_virtual(&tap->loop), CS_OK);
     cr_assert_eq(chanserv_server_new(tap->loop, NULL, &tap->server), CS_OK);
-    cr_assert_eq(chanserv_client_new(tap->loop, NULL, &tap->client), CS_OK);
+    cr_assert_eq(chanserv_client_new(tap->loop, &options, &tap->client), CS_OK);
     handlers = chanserv__server_handlers(tap->server);
 
     cr_assert_eq(mux__link_pair(tap->loop, left), CS_OK);
@@ -155,7 +157,7 @@ void tap_begin(struct tap *tap)
     conn->authority = cs_strdup("127.0.0.1:5555");
     cr_assert_eq(mux__h2_new(conn), CS_OK);
     mux__conn_up(conn, left[0]);
-    tap->client->conn = conn;
+    cr_assert_eq(chanserv__nodes_add(tap->client, NULL, conn, &node), CS_OK);
     cr_assert_eq(mux__conn_accept(tap->loop, right[1], chanserv__server_net(tap->server), handlers,
                                   &handlers->local_conns, NULL),
                  CS_OK);

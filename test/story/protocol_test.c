@@ -166,7 +166,7 @@ Test(protocol, a_holder_that_is_cut_off_leaves_its_lock_to_the_next_at_once)
     cs_loop_advance(s->loop, 600 * 1000);
     story_wants(chanserv_source_recv(second, &frame), CS_AGAIN);
     cut_ms = cs_loop_now_ms(s->loop);
-    mux_conn_break(s->client->conn);
+    mux_conn_break(chanserv__nodes_first(s->client)->conn);
     cr_assert(chanserv_range_frame(second, &frame));
     cr_expect_eq(cs_loop_now_ms(s->loop), cut_ms);
     chanserv_client_free(other);

@@ -10,11 +10,14 @@
 struct script *script_new(void)
 {
     struct script *s = calloc(1, sizeof *s);
+    struct chanserv__node *node;
+    mux_conn *conn;
 
     cr_assert_not_null(s);
     cr_assert_eq(cs_loop_new_virtual(&s->loop), CS_OK);
     cr_assert_eq(chanserv_client_new(s->loop, NULL, &s->client), CS_OK);
-    s->peer = fake_server(s->loop, NULL, &s->client->conn);
+    s->peer = fake_server(s->loop, NULL, &conn);
+    cr_assert_eq(chanserv__nodes_add(s->client, NULL, conn, &node), CS_OK);
     return s;
 }
 

@@ -317,13 +317,13 @@ cs_err story_drain(struct story *s, chanserv_source *source)
 
 void story_break(struct story *s)
 {
-    mux_conn_break(s->client->conn);
+    mux_conn_break(chanserv__nodes_first(s->client)->conn);
     cs_loop_settle(s->loop);
 }
 
 void story_swallow(struct story *s)
 {
-    mux_conn_swallow(s->client->conn);
+    mux_conn_swallow(chanserv__nodes_first(s->client)->conn);
 }
 
 struct chanserv_counters story_counters(const struct story *s)
