@@ -16,4 +16,6 @@ void chanserv_server_counters(chanserv_server *server, struct chanserv_counters 
     ret->streams_stalled = mux->stalled;
     ret->bad_requests = mux->bad_requests;
     ret->pings_lost = mux->pings_lost;
+    ret->messages_gzipped = mux->messages_gzipped;
+    ret->gzip_saved = mux->gzip_saved;
 }

@@ -327,7 +327,9 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
     X(streams_total, "HTTP/2 streams opened")                                                      \
     X(streams_stalled, "streams ended because their window was never opened")                      \
     X(bad_requests, "requests that were not gRPC, or of no known method")                          \
-    X(pings_lost, "connections ended because a PING stayed without answer")
+    X(pings_lost, "connections ended because a PING stayed without answer")                        \
+    X(messages_gzipped, "messages sent compressed")                                                \
+    X(gzip_saved, "bytes that compressing them saved")
 
 struct chanserv_counters {
 #define X(name, help) uint64_t name;

@@ -14,7 +14,8 @@ static const cs_bytes TYPE = LITERAL("content-type"), GRPC = LITERAL("applicatio
 static const cs_bytes AGENT = LITERAL("user-agent"), US = LITERAL("grpc-c-chanserv/0.1");
 static const cs_bytes TIMEOUT = LITERAL("grpc-timeout");
 static const cs_bytes CODING = LITERAL("grpc-encoding"), IDENTITY = LITERAL("identity");
-static const cs_bytes CODINGS = LITERAL("grpc-accept-encoding");
+static const cs_bytes GZIP = LITERAL("gzip"), CODINGS = LITERAL("grpc-accept-encoding");
+static const cs_bytes ALL_CODINGS = LITERAL("identity,gzip");
 static const cs_bytes STATUS = LITERAL(":status"), OK = LITERAL("200");
 static const cs_bytes NOT_GRPC = LITERAL("415"), NOT_POST = LITERAL("405");
 static const cs_bytes GRPC_STATUS = LITERAL("grpc-status");
@@ -60,6 +61,10 @@ cs_err mux__call_request(mux_stream *stream)
         size_t n = wire_timeout_format(timeout, mux_stream_time_left_ms(stream));
         mux__fields_add(&f, TIMEOUT, cs_bytes_of(timeout, n), false);
     }
+    if (stream->conn->opt.gzip) {
+        mux__fields_add(&f, CODING, GZIP, true);
+        mux__fields_add(&f, CODINGS, ALL_CODINGS, true);
+    }
     if (stream->extra)
         mux__fields_add_meta(&f, stream->extra->own_headers);
     cs_err err = f.err == CS_OK ? mux__h2_request(stream, f.all, f.len) : f.err;
@@ -77,6 +82,20 @@ static cs_err keep(mux_stream *stream, bool trailer, cs_bytes name, cs_bytes val
     struct mux__meta **meta = trailer ? &extra->trailers : &extra->headers;
     cs_err err = mux__meta_make(meta);
     return err == CS_OK ? mux__meta_add_wire(*meta, name, value) : err;
+}
+
+/* "identity, gzip": is it in the list? */
+static bool has_gzip(cs_bytes list)
+{
+    const char *p = list.base, *end = p + list.len;
+    while (p < end) {
+        const char *from = p += *p == ' ' || *p == ',';
+        while (p < end && *p != ',' && *p != ' ')
+            p++;
+        if (cs_same(cs_bytes_of(from, (size_t)(p - from)), GZIP))
+            return true;
+    }
+    return false;
 }
 
 /* ---- A request: server's side --------------------------------------------------------------- */
@@ -104,8 +123,11 @@ cs_err mux__call_request_header(mux_stream *stream, cs_bytes name, cs_bytes valu
         stream->is_post = cs_same(value, POST);
     else if (cs_same(name, TYPE))
         stream->is_grpc = is_grpc(value);
-    else if (cs_same(name, CODING))
-        stream->bad_coding = !cs_same(value, IDENTITY);
+    else if (cs_same(name, CODING)) {
+        stream->gzip_in = cs_same(value, GZIP);
+        stream->bad_coding = !stream->gzip_in && !cs_same(value, IDENTITY);
+    } else if (cs_same(name, CODINGS))
+        stream->gzip_out = stream->conn->opt.gzip && has_gzip(value);
     else if (cs_same(name, TIMEOUT))
         return timeout_header(stream, value);
     else if (!is_ours(name))
@@ -161,7 +183,7 @@ void mux__call_request_ready(mux_stream *stream)
     else if (!stream->what.handler)
         refuse(stream, CS_ENOTSUP, stream->story);
     else if (stream->bad_coding)
-        refuse(stream, CS_ENOTSUP, "messages must come uncompressed");
+        refuse(stream, CS_ENOTSUP, "grpc-encoding is identity or gzip");
     else if (stream->bad_timeout) {
         (void)mux__stream_reason(stream, WIRE_R_BAD_REQUEST);
         refuse(stream, CS_EINVAL, "grpc-timeout is at most 8 digits and one of H M S m u n");
@@ -191,8 +213,6 @@ static void add_status(struct mux__fields *f, mux_stream *stream)
                             cs_bytes_of(text, wire_percent_encode(text, cs_str(stream->story))),
                             false);
     }
-    if (code != 0 && stream->bad_coding)
-        mux__fields_add(f, CODINGS, IDENTITY, true);
     if (stream->extra)
         mux__fields_add_meta(f, stream->extra->own_trailers);
 }
@@ -204,10 +224,13 @@ void mux__call_answer(mux_stream *stream)
     mux__fields_init(&f);
     mux__fields_add(&f, STATUS, OK, true);
     mux__fields_add(&f, TYPE, GRPC, true);
+    if (stream->gzip_out && !trailers_only)
+        mux__fields_add(&f, CODING, GZIP, true);
     if (stream->extra)
         mux__fields_add_meta(&f, stream->extra->own_headers);
     if (trailers_only)
         add_status(&f, stream);
+    mux__fields_add(&f, CODINGS, ALL_CODINGS, true);
     cs_err err = f.err == CS_OK ? mux__h2_answer(stream, f.all, f.len, trailers_only) : f.err;
     mux__fields_fini(&f);
     stream->submitted = true;
@@ -263,7 +286,7 @@ cs_err mux__call_answer_header(mux_stream *stream, cs_bytes name, cs_bytes value
         cs_free(stream->story);
         stream->story = text;
     } else if (cs_same(name, CODING))
-        stream->bad_coding = !cs_same(value, IDENTITY);
+        stream->gzip_in = cs_same(value, GZIP); /* of any other, what is compressed is no sense */
     else if (!is_ours(name) && stream->remote_headers)
         return keep(stream, true, name, value);
     else if (!is_ours(

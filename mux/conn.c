@@ -64,6 +64,7 @@ static cs_err conn_new(cs_loop *loop, const struct mux_options *options, bool is
     cs_task_init(&conn->settle, mux__conn_settle);
     cs_task_init(&conn->reap, reap);
     conn->stats = &conn->own_stats;
+    conn->gzip = &conn->own_gzip;
     conn->no_peer = (struct mux_peer){.uid = -1, .gid = -1, .pid = -1};
     *ret = conn;
     return CS_OK;
@@ -89,6 +90,7 @@ cs_err mux__conn_sibling(struct mux__front *front, mux_conn **ret)
         return err;
     conn->front = front;
     conn->stats = main->stats;
+    conn->gzip = main->gzip;
     conn->addr = main->addr;
     conn->authority = main->authority;
     front->siblings_len++;
@@ -180,6 +182,7 @@ cs_err mux__conn_accept(cs_loop *loop, mux__link *link, const struct mux_options
     conn->handlers = handlers;
     handlers->refs++;
     conn->stats = &handlers->stats;
+    conn->gzip = &handlers->gzip;
     err = mux__h2_new(conn);
     if (err != CS_OK) {
         mux_conn_free(conn);
@@ -265,6 +268,7 @@ static void reap(cs_task *task)
     mux__out_fini(&conn->out);
     if (conn->h2)
         mux__h2_free(conn);
+    mux__gzip_free(conn->own_gzip);
     if (is_sibling(conn)) {
         conn->front->siblings_len--;
         mux__conn_stream_gone(conn->front->main); /* it may wait for this */

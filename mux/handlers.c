@@ -22,6 +22,7 @@ void mux__handlers_drop(mux_handlers *handlers)
     while (cs_names_each(&handlers->methods, &at, &handler))
         cs_free(handler);
     cs_names_fini(&handlers->methods);
+    mux__gzip_free(handlers->gzip);
     cs_free(handlers);
 }
 

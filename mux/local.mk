@@ -9,6 +9,8 @@ libmux_la_SOURCES = \
 	mux/conn_io.c \
 	mux/dial.c \
 	mux/front.c \
+	mux/gzip.c \
+	mux/gzip__in.h \
 	mux/h2.c \
 	mux/handlers.c \
 	mux/link.c \

@@ -1,6 +1,7 @@
 /* message -- the messages of a stream, both ways, and the credit that goes back. */
 #include "mux/mux__in.h"
 
+#include "base/ref.h"
 #include "proto/wire.h"
 
 /* ---- Sending -------------------------------------------------------------------------------- */
@@ -41,6 +42,28 @@ static void sent(mux_stream *stream)
     mux__conn_flush_soon(stream->conn);
 }
 
+/* CS_AGAIN: it goes as it is. */
+static cs_err send_packed(mux_stream *stream, cs_bytes head, cs_bytes tail)
+{
+    mux_conn *conn = stream->conn;
+    uint8_t prefix[WIRE_PREFIX];
+    size_t len;
+    cs_block *block = stream->gzip_out ? mux__gzip_pack(conn->gzip, head, tail, &len) : NULL;
+    if (!block)
+        return CS_AGAIN;
+    wire_prefix_put(prefix, true, (uint32_t)len);
+    const cs_bytes parts[] = {cs_bytes_of(prefix, sizeof prefix),
+                              cs_bytes_of(cs_block_bytes(block), len)};
+    cs_err err = mux__sendq_add(&stream->out, parts, 2);
+    cs_block_drop(block);
+    if (err != CS_OK)
+        return err;
+    conn->stats->messages_gzipped++;
+    conn->stats->gzip_saved += head.len + tail.len - len;
+    sent(stream);
+    return CS_OK;
+}
+
 cs_err mux_stream_send(mux_stream *stream, cs_bytes head, cs_bytes tail)
 {
     uint8_t prefix[WIRE_PREFIX];
@@ -49,6 +72,8 @@ cs_err mux_stream_send(mux_stream *stream, cs_bytes head, cs_bytes tail)
         return err;
     if (head.len + tail.len > INT32_MAX)
         return CS_ETOOBIG;
+    if ((err = send_packed(stream, head, tail)) != CS_AGAIN)
+        return err;
     uint8_t *to = mux__sendq_claim(&stream->out, WIRE_PREFIX + head.len + tail.len);
     if (to) {
         wire_prefix_put(to, false, (uint32_t)(head.len + tail.len));
@@ -80,6 +105,11 @@ cs_err mux_stream_send_ref(mux_stream *stream, cs_bytes head, cs_ref *tail)
         return err;
     if (head.len + tail->bytes.len > INT32_MAX)
         return CS_ETOOBIG;
+    if ((err = send_packed(stream, head, tail->bytes)) != CS_AGAIN) {
+        if (err == CS_OK)
+            cs_ref_drop(tail);
+        return err;
+    }
     wire_prefix_put(prefix, false, (uint32_t)(head.len + tail->bytes.len));
     const cs_bytes parts[] = {cs_bytes_of(prefix, sizeof prefix), head};
     if ((err = mux__sendq_add_ref(&stream->out, parts, 2, tail)) == CS_OK)

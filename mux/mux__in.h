@@ -8,7 +8,7 @@
  *   h2.c       all that is spoken with nghttp2
  *   stream.c   life of a stream, and its calls        message.c  its messages, both ways
  *   call.c     gRPC's spelling of a request and of its answer
- *   meta.c     metadata      handlers.c  methods that are served
+ *   meta.c     metadata      handlers.c  methods that are served      gzip.c  all that is zlib's
  *
  * Nobody but h2.c calls nghttp2, and nghttp2 calls nobody but h2.c.  Inside its callbacks only
  * mux__stream_on_..., mux__stream_fill and mux__stream_emit run, and of the user's code only
@@ -21,6 +21,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/turn.h"
+#include "mux/gzip__in.h"
 #include "mux/link__in.h"
 #include "mux/mux.h"
 #include "mux/out__in.h"
@@ -86,6 +87,7 @@ struct mux_handlers { /* counted: a connection may outlive its server by a turn 
     struct cs_list local_conns; /* servers' ends of mux_dial_local() */
     bool local_ended;           /* mux_handlers_end_local(): no more of them */
     struct mux_stats stats;
+    struct mux__gzip *gzip; /* of all connections; NULL: nothing was compressed yet */
 };
 
 void mux__handlers_drop(mux_handlers *handlers);
@@ -142,6 +144,7 @@ struct mux_conn {
     cs_block *block;      /* where the next read goes, or NULL */
     mux_handlers *handlers;
     struct mux_stats *stats, own_stats;
+    struct mux__gzip **gzip, *own_gzip; /* the handlers', or its own */
     cs_task flush, settle, reap;
     cs_timer *alive;
     int64_t heard_ms; /* the last sign of life */
@@ -239,6 +242,8 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     bool has_timeout : 1;
     bool bad_timeout : 1;
     bool bad_coding : 1;
+    bool gzip_in : 1;     /* the peer's messages may be compressed */
+    bool gzip_out : 1;    /* ours may */
     bool impatient : 1;   /* a refusal has waited long enough for the rest of its request */
     bool big_headers : 1; /* over header_max_bytes; the rest was passed over */
     bool waits : 1;       /* client: for a connection */

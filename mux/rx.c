@@ -5,12 +5,14 @@
  *      ^ the first message begins here
  *
  * A message that lies whole in one segment is handed out as it is.  One that straddles is put
- * together in `big`; a long one as its bytes come, so that it may be longer than the window.
+ * together in `big`; a long one as its bytes come, so that it may be longer than the window.  One that was
+ * compressed is unpacked into a `big` of its own, when it is whole and asked for: what waits stays small.
  */
 #include "mux/rx.h"
 
 #include "base/mem.h"
 #include "base/ref.h"
+#include "mux/gzip__in.h"
 #include "proto/wire.h"
 
 enum {
@@ -39,6 +41,7 @@ static void segment_free(struct mux_segment *s)
 struct mux_rx_big {
     cs_block *block;
     size_t len, have;
+    bool packed; /* it is still compressed */
 };
 
 static void big_free(struct mux_rx *rx)
@@ -131,7 +134,7 @@ static bool peek_prefix(const struct mux_rx *rx, uint8_t to[WIRE_PREFIX])
 
 static cs_err check_prefix(const struct mux_rx *rx, const uint8_t *prefix)
 {
-    if (prefix[0] != 0) /* no coding was negotiated (gRPC: INTERNAL) */
+    if (prefix[0] > rx->gzip) /* no coding was negotiated (gRPC: INTERNAL) */
         return CS_EPROTO;
     return wire_prefix_len(prefix) > rx->message_max ? CS_ETOOBIG : CS_OK;
 }
@@ -170,7 +173,7 @@ static cs_err big_fill(struct mux_rx *rx)
 }
 
 /* The block before the bytes: without memory nothing has been taken. */
-static cs_err big_begin(struct mux_rx *rx, size_t len, bool whole)
+static cs_err big_begin(struct mux_rx *rx, size_t len, bool whole, bool packed)
 {
     struct mux_rx_big *big = cs_zalloc(sizeof *big);
     cs_err err = big ? big_grow(big, len > FIRST_GRANT && !whole ? FIRST_GRANT : len) : CS_ENOMEM;
@@ -179,6 +182,23 @@ static cs_err big_begin(struct mux_rx *rx, size_t len, bool whole)
         return err;
     }
     big->len = len;
+    big->packed = packed;
+    rx->big = big;
+    return CS_OK;
+}
+
+/* Puts what was in the message at its place; what it came in goes. */
+static cs_err unpack(struct mux_rx *rx, cs_bytes *msg)
+{
+    struct mux_rx_big *big = cs_zalloc(sizeof *big);
+    cs_err err = big ? mux__gzip_unpack(*msg, rx->message_max, &big->block) : CS_ENOMEM;
+    release(rx);
+    if (err != CS_OK) {
+        cs_free(big);
+        return err;
+    }
+    big->len = big->have = big->block->size;
+    *msg = cs_bytes_of(cs_block_bytes(big->block), big->len);
     rx->big = big;
     return CS_OK;
 }
@@ -196,14 +216,14 @@ static cs_err next_in_pieces(struct mux_rx *rx, cs_bytes *ret)
         bool whole = rx->bytes - WIRE_PREFIX >= len;
         if (!whole && len < LONG)
             return CS_AGAIN;
-        if ((err = big_begin(rx, len, whole)) != CS_OK)
+        if ((err = big_begin(rx, len, whole, prefix[0])) != CS_OK)
             return err;
         move(rx, prefix, WIRE_PREFIX);
     }
     if ((err = big_fill(rx)) != CS_OK)
         return err;
     *ret = cs_bytes_of(cs_block_bytes(rx->big->block), rx->big->len);
-    return CS_OK;
+    return rx->big->packed ? unpack(rx, ret) : CS_OK;
 }
 
 cs_err mux_rx_next(struct mux_rx *rx, cs_bytes *ret)
@@ -219,6 +239,7 @@ cs_err mux_rx_next(struct mux_rx *rx, cs_bytes *ret)
             cs_err err = check_prefix(rx, s->at);
             if (err != CS_OK)
                 return err;
+            bool packed = s->at[0];
             *ret = cs_bytes_of(s->at + WIRE_PREFIX, len);
             s->at += all;
             rx->bytes -= (uint32_t)all;
@@ -229,7 +250,7 @@ cs_err mux_rx_next(struct mux_rx *rx, cs_bytes *ret)
                 cs_free(s);
             } else
                 rx->lent = true;
-            return CS_OK;
+            return packed ? unpack(rx, ret) : CS_OK;
         }
     }
     return next_in_pieces(rx, ret);
@@ -264,6 +285,7 @@ void mux_rx_append(struct mux_rx *rx, struct mux_rx *from)
 {
     if (!from->first)
         return;
+    rx->gzip = from->gzip;
     if (rx->last)
         rx->last->next = from->first;
     else

@@ -25,22 +25,25 @@ struct mux_segment {
 
 struct mux_rx {
     struct mux_segment *first, *last;
-    cs_block *held;         /* what the last message is a view into, when its segment has gone */
-    struct mux_rx_big *big; /* a message under way, or handed out, that lies in several segments */
-    struct cs_link fresh;   /* in the connection's list of what mux_rx_settle() must look at */
-    uint32_t bytes;         /* in the segments, not yet taken */
-    uint32_t taken;         /* wire bytes taken since mux_rx_credit() asked */
-    uint32_t message_max;   /* a prefix that promises more is CS_ETOOBIG */
-    bool lent;              /* the last message is a view into the first segment's block */
+    cs_block *held; /* what the last message is a view into, when its segment has gone */
+    struct mux_rx_big
+        *big; /* a message under way, or handed out, that lies in several segments or was
+                               compressed */
+    struct cs_link fresh; /* in the connection's list of what mux_rx_settle() must look at */
+    uint32_t bytes;       /* in the segments, not yet taken */
+    uint32_t taken;       /* wire bytes taken since mux_rx_credit() asked */
+    uint32_t message_max; /* a prefix that promises more is CS_ETOOBIG */
+    bool lent;            /* the last message is a view into the first segment's block */
+    bool gzip;            /* messages may be compressed */
 };
 
 void mux_rx_init(struct mux_rx *rx, int64_t message_max);
 void mux_rx_fini(struct mux_rx *rx);
 
-/* The next whole message, without its prefix; valid until the next call on this rx but
- * mux_rx_credit() and mux_rx_append().  CS_AGAIN: no whole one is there (what is there of a long one has been
- * put together and counts as taken, so that it may be longer than the window).  CS_ETOOBIG,
- * CS_EPROTO (compressed without a coding), CS_ENOMEM: final. */
+/* The next whole message, without its prefix and as it was before it was compressed; valid until the next
+ * call on this rx but mux_rx_credit() and mux_rx_append().  CS_AGAIN: no whole one is there (what is there of a long one has been
+ * put together and counts as taken, so that it may be longer than the window).  CS_ETOOBIG
+ * (on the wire, or unpacked), CS_EPROTO (compressed without a coding, or not whole), CS_ENOMEM: final. */
 cs_err mux_rx_next(struct mux_rx *rx, cs_bytes *ret);
 
 /* The same message once more, as a reference of your own, after CS_OK: for keeping it. */
@@ -52,7 +55,7 @@ size_t mux_rx_credit(struct mux_rx *rx);
 /* In the middle of a message?  At the end of a stream that is a truncation. */
 bool mux_rx_partial(const struct mux_rx *rx);
 
-/* Appends all that `from` has not taken; leaves `from` empty. */
+/* Appends all that `from` has not taken, of the same stream; leaves `from` empty. */
 void mux_rx_append(struct mux_rx *rx, struct mux_rx *from);
 
 /* Adds a view into `block`, which is counted once more.  CS_ENOMEM. */

@@ -19,7 +19,9 @@
     X(stalled, "streams ended because their window was never opened")                              \
     X(bad_requests, "requests that were not gRPC, or of no known method")                          \
     X(streams_no_place, "calls ended because the peer's limit of streams left no place")           \
-    X(windows_grown, "times a stream's window was made larger because it paid")
+    X(windows_grown, "times a stream's window was made larger because it paid")                    \
+    X(messages_gzipped, "messages sent compressed")                                                \
+    X(gzip_saved, "bytes that compressing them saved")
 
 struct mux_stats {
 #define X(name, help) uint64_t name;

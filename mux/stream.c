@@ -15,6 +15,7 @@ mux_stream *mux__stream_new(mux_conn *conn, const struct mux_stream_ops *ops, vo
         return NULL;
     stream->conn = conn;
     stream->is_server = conn->is_server;
+    stream->gzip_out = conn->opt.gzip && !conn->is_server; /* a server's: if the request lists it */
     cs_link_init(&stream->link_in);
     cs_task_init(&stream->call, call);
     stream->send_max = MUX__SEND_MAX;
@@ -357,8 +358,10 @@ void mux__stream_on_data(mux_stream *stream, const uint8_t *bytes, size_t len)
         mux__h2_credit(stream, len);
         return;
     }
-    if (!stream->rx && (stream->rx = cs_alloc(sizeof *stream->rx)))
+    if (!stream->rx && (stream->rx = cs_alloc(sizeof *stream->rx))) {
         mux_rx_init(stream->rx, conn->opt.message_max_bytes);
+        stream->rx->gzip = stream->gzip_in;
+    }
     if (!stream->rx || mux_rx_add(stream->rx, bytes, len, conn->block) != CS_OK) {
         mux_stream_cancel(stream, CS_ENOMEM);
         return;

@@ -71,6 +71,7 @@ test_mux_SOURCES = \
 	test/mux/failing.h \
 	test/mux/fair_test.c \
 	test/mux/front_test.c \
+	test/mux/gzip_test.c \
 	test/mux/link_test.c \
 	test/mux/message_test.c \
 	test/mux/meta_test.c \
@@ -120,6 +121,7 @@ test_story_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
 # files: test/story/*.c test/story/*.h
 test_story_SOURCES = \
 	test/story/frame_limit_test.c \
+	test/story/gzip_test.c \
 	test/story/malloc_test.c \
 	test/story/promise1_order_test.c \
 	test/story/promise2_silence_test.c \

@@ -10,6 +10,7 @@ enum { TIMEOUT = 512, WAIT, METADATA, NAME_SPACE, GZIP };
 static const struct option common[] = {{"timeout", required_argument, NULL, TIMEOUT},
                                        {"wait", required_argument, NULL, WAIT},
                                        {"metadata", required_argument, NULL, METADATA},
+                                       {"gzip", no_argument, NULL, GZIP},
                                        {"verbose", no_argument, NULL, 'v'},
                                        {"help", no_argument, NULL, 'h'},
                                        {NULL, 0, NULL, 0}};
@@ -22,6 +23,7 @@ const char connect_help[] =
     "      --timeout DURATION    end with DEADLINE_EXCEEDED after that: 5, 1.5s, 250ms, 2m, 1h\n"
     "      --wait DURATION       how long to wait for somebody to serve the name (not at all)\n"
     "      --metadata NAME=VALUE metadata for the service; may be repeated\n"
+    "      --gzip                compress what is sent, and ask for compressed answers\n"
     "  -v, --verbose             log lines on standard error (CHANSERV_LOG=error, warn, info or\n"
     "                            debug says how many without it)\n"
     "  -h, --help                this text\n"
@@ -60,6 +62,9 @@ static int set_common(struct connect *c, int option)
         return set_duration(c, "wait", &c->with.lookup_timeout_ms);
     case METADATA:
         return add_metadata(c, optarg);
+    case GZIP:
+        c->with.net.gzip = true;
+        return 0;
     case 'v':
         c->verbose = true;
         return 0;
