@@ -256,7 +256,7 @@ static void reap(cs_task *task)
     if (conn->state == MUX__DIALING || conn->state == MUX__UP)
         mux__conn_lost(conn, why, story);
     conn->state = MUX__OVER;
-    if (!cs_list_empty(&conn->streams) || (is_front && conn->front->siblings_len > 0))
+    if (!cs_list_empty(&conn->streams) || (is_front && !mux__front_is_empty(conn->front)))
         return;
     cs_task_drop(&conn->reap);
     cs_task_drop(&conn->flush);

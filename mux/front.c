@@ -39,6 +39,7 @@ cs_err mux__front_new(mux_conn *conn)
     front->full_ms = CS_OFF;
     cs_list_init(&front->siblings);
     cs_list_init(&front->waiting);
+    cs_list_init(&front->unaries);
     cs_task_init(&front->place, place);
     conn->front = front;
     return CS_OK;
@@ -154,22 +155,24 @@ static bool may_dial(const struct mux__front *front)
     return n < max && cs_loop_now_ms(front->main->loop) >= front->again_ms;
 }
 
-static int64_t pause_ms(unsigned failures)
+int mux__pause_ms(int first, int max, unsigned n)
 {
-    int64_t ms = failures < 8 ? (int64_t)AGAIN_MS << (failures - 1) : AGAIN_MAX_MS;
+    int ms = first;
     uint32_t random = UINT32_MAX / 2;
     (void)cs_random(&random, sizeof random); /* without it nothing but the spread is lost */
-    if (ms > AGAIN_MAX_MS)
-        ms = AGAIN_MAX_MS;
-    return ms - ms / 5 + (int64_t)(random % (uint32_t)(2 * ms / 5 + 1));
+    while (n-- > 0 && ms < max)
+        ms *= 2;
+    if (ms > max)
+        ms = max;
+    return ms - ms / 5 + (int)(random % (uint32_t)(2 * ms / 5 + 1));
 }
 
 /* Nobody was reached.  Who waits for a full connection to get a place goes on waiting, and so do calls that
  * wait for ready; the others are told. */
 static void failed(struct mux__front *front, cs_err why, const char *story)
 {
-    front->failures += front->failures < 100;
-    front->again_ms = cs_loop_now_ms(front->main->loop) + pause_ms(front->failures);
+    front->again_ms = cs_loop_now_ms(front->main->loop) +
+                      mux__pause_ms(AGAIN_MS, AGAIN_MAX_MS, front->failures++);
     struct cs_link *link, *next;
     for (link = mux__front_standing(front) ? NULL : cs_list_first(&front->waiting); link;
          link = next) {
@@ -356,6 +359,11 @@ void mux__front_lost(mux_conn *conn, bool settled, cs_err why, const char *story
     place_soon(front);
 }
 
+bool mux__front_is_empty(const struct mux__front *front)
+{
+    return front->siblings_len == 0 && cs_list_empty(&front->unaries);
+}
+
 void mux__front_end(struct mux__front *front, cs_err why, const char *story)
 {
     struct cs_link *link;
@@ -368,4 +376,5 @@ void mux__front_end(struct mux__front *front, cs_err why, const char *story)
         mux_conn_free(sibling);
     }
     cs_timer_set(front->timer, CS_OFF);
+    mux__unaries_end(front);
 }

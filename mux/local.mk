@@ -34,7 +34,9 @@ libmux_la_SOURCES = \
 	mux/sock.c \
 	mux/sock__in.h \
 	mux/stats.h \
-	mux/stream.c
+	mux/stream.c \
+	mux/unary.c \
+	mux/unary_serve.c
 MUX_LIBS = libmux.la $(PROTO_LIBS) $(NGHTTP2_LIBS) $(OPENSSL_LIBS) $(ZLIB_LIBS)
 
 muxincludedir = $(includedir)/chanserv/mux

@@ -54,9 +54,9 @@ struct mux_options {
     int ping_timeout_ms;       /* 0: 10 000 for its answer, then every stream ends CS_EPEER */
     int stall_timeout_ms;      /* 0: 30 000 with something to send and never a byte of window */
     int handshake_timeout_ms;  /* 0: 10 000 from accept to the end of TLS's handshake */
-    int connections_max; /* 0: 4; to one peer when it limits streams, but for those that are going
-                                  away.  CS_OFF: 1 */
-    bool gzip;           /* compress what gets smaller, for a peer that reads gzip; what comes
+    int connections_max;       /* 0: 4; to one peer when it limits streams.  CS_OFF: 1.  Those that
+                                  are going away do not count */
+    bool gzip;                 /* compress what gets smaller, for a peer that reads gzip; what comes
                                   compressed is always read */
     int64_t reserved[8];
 };
@@ -210,6 +210,27 @@ CS_API const char *mux_conn_errmsg(const mux_conn *conn); /* "dial 127.0.0.1:555
                                                              refused"; "" when one stands */
 CS_API const struct mux_peer *mux_conn_peer(const mux_conn *conn);
 
+/* ---- One message there, one back: the client's side ----------------------------------------- */
+
+typedef struct mux_call mux_call;
+
+/* The end of a unary call, once.  CS_OK: `reply` is its message, valid during this call.  Else `reply` is
+ * empty and `errmsg` one line: what the server said, or what happened.  CS_EPROTO too when the server said
+ * OK with no message, or several. */
+typedef void mux_reply_fn(cs_err err, cs_bytes reply, const char *errmsg, void *user);
+
+/* `method`, `request` and the options are copied; `*ret`, if `ret` is not NULL, is valid until `reply` has
+ * returned.  A call that certainly never ran (mux_stream_never_ran()) because the server refused it or went
+ * away is made again within its deadline, three times at most: at once after a GOAWAY, else after 50, 100 and
+ * 200 ms, a fifth more or less.  CS_EMISUSE for a malformed method or metadata, CS_ENOMEM, CS_ECANCELED the
+ * connection was freed: then `reply` is not called. */
+CS_API cs_err mux_unary(mux_conn *conn, const char *method, cs_bytes request,
+                        const struct mux_call_options *options, mux_reply_fn *reply, void *user,
+                        mux_call **ret);
+CS_API void mux_call_cancel(mux_call *call); /* reply(CS_ECANCELED) comes, soon; not in it */
+/* In `reply`: the stream, for its headers and trailers; NULL when there was none. */
+CS_API const mux_stream *mux_call_stream(const mux_call *call);
+
 /* ---- Ports -------------------------------------------------------------------------------- */
 
 /* A peer opened a stream.  Take it with mux_stream_accept() before returning, else it is refused
@@ -217,6 +238,29 @@ CS_API const struct mux_peer *mux_conn_peer(const mux_conn *conn);
  * nobody handles get UNIMPLEMENTED. */
 typedef void mux_accept_fn(mux_stream *stream, void *user);
 CS_API cs_err mux_stream_accept(mux_stream *stream, const struct mux_stream_ops *ops, void *state);
+
+/* One message there, one back, the server's side.  With
+ *
+ *     static const struct mux_method hello = {say_hello, NULL};
+ *     mux_handle(handlers, "/pkg.Greeter/Hello", mux_serve_unary, (void *)&hello);
+ *
+ * say_hello() gets each request when all of it is there, and answers once, then or later, each request.
+ * Another number of messages is answered UNIMPLEMENTED (doc/statuscodes.md of grpc/grpc). */
+typedef struct mux_request mux_request;
+typedef void mux_unary_fn(mux_request *request, cs_bytes message, void *user);
+struct mux_method { /* stays as long as the handlers */
+    mux_unary_fn *fn;
+    void *user;
+};
+CS_API void mux_serve_unary(mux_stream *stream, void *method); /* a mux_accept_fn */
+
+/* The answer, once: CS_OK and a message (copied), or a failure and a line for people (NULL:
+ * cs_strerror()).  `request` and its message are gone after it. */
+CS_API void mux_request_answer(mux_request *request, cs_err status, cs_bytes reply,
+                               const char *errmsg);
+/* Its stream, for metadata both ways, the peer and the time left; NULL: the client has left, or the
+ * deadline passed, or the server ends, and nobody waits for the answer any more. */
+CS_API mux_stream *mux_request_stream(const mux_request *request);
 
 /* What a server answers on all its ports: a table of methods, "/pkg.Service/Method". */
 typedef struct mux_handlers mux_handlers;

@@ -4,6 +4,7 @@
  *   conn_io.c  its reading and writing
  *   alive.c    keepalive and stalled streams
  *   front.c    what is dialed: connections to one address, and calls that wait for one
+ *   unary.c    calls of one message each way      unary_serve.c  the server's side of them
  *   reach.c    how they get their links: dialed, or made inside the process
  *   h2.c       all that is spoken with nghttp2
  *   stream.c   life of a stream, and its calls        message.c  its messages, both ways
@@ -103,6 +104,7 @@ struct mux__front {
     struct cs_list siblings; /* the others */
     size_t siblings_len;
     struct cs_list waiting; /* calls that no connection has taken yet */
+    struct cs_list unaries; /* every mux_unary() under way */
     cs_task place;          /* them */
     cs_timer *timer;        /* to dial again, or for calls whose patience is over */
     int64_t again_ms;       /* not dialed before */
@@ -177,7 +179,14 @@ void mux__front_settings(mux_conn *conn);                      /* they came */
 void mux__front_goaway(mux_conn *conn);
 void mux__front_closed(mux_conn *conn); /* a stream of it */
 void mux__front_lost(mux_conn *conn, bool settled, cs_err why, const char *story);
+bool mux__front_is_empty(const struct mux__front *front); /* but for the main connection */
 void mux__front_end(struct mux__front *front, cs_err why, const char *story);
+
+int mux__pause_ms(int first, int max,
+                  unsigned n); /* first x 2^n, at most max; a fifth more or less */
+
+void mux__unaries_end(
+    struct mux__front *front); /* CS_ECANCELED, also those that have no stream now */
 
 void mux__alive_start(mux_conn *conn);
 void mux__alive_heard(mux_conn *conn);

@@ -82,7 +82,8 @@ test_mux_SOURCES = \
 	test/mux/sendq_test.c \
 	test/mux/stream_test.c \
 	test/mux/talk.c \
-	test/mux/talk.h
+	test/mux/talk.h \
+	test/mux/unary_test.c
 
 test_chanserv_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_chanserv_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
