@@ -5,6 +5,7 @@
  * kept can still be closed when the client is long freed.
  */
 #include "chanserv/client__in.h"
+#include "mux/tls.h"
 
 enum {
     INLINE_BYTES = 4 * 1024,
@@ -29,6 +30,7 @@ static void client_destroy(chanserv_client *client)
 {
     chanserv__pairs_drop(client->bearer);
     cs_free(client->suffix);
+    cs_free(client->tls);
     cs_free(client);
 }
 
@@ -177,8 +179,10 @@ static cs_err copy_texts(chanserv_client *client)
     if ((o->name_space && !wire_service_name_ok(cs_str(o->name_space))) || !token_ok(o->token))
         return CS_EINVAL;
     client->suffix = o->name_space ? cs_printf(".%s", o->name_space) : cs_strdup("");
-    if (!client->suffix)
+    client->tls = o->net.tls ? mux_tls_dup(o->net.tls) : NULL;
+    if (!client->suffix || (o->net.tls && !client->tls))
         return CS_ENOMEM;
+    o->net.tls = client->tls;
     if (o->token.len > 0)
         err = chanserv__pairs_bearer(o->token, &client->bearer);
     o->name_space = NULL;

@@ -30,6 +30,7 @@
 struct chanserv_client {
     cs_loop *loop; /* NULL: freed, and the loop was the user's, which may be gone */
     struct chanserv_client_options options; /* with the defaults filled in */
+    struct mux_tls *tls;                    /* a copy, what options.net.tls points at; or NULL */
     struct chanserv__pairs *bearer;         /* what the token makes of every call; or NULL */
     char *suffix;                           /* ".a.b" of the name space, or "" */
     struct cs_list feeds, kept, sets;

@@ -9,6 +9,9 @@ void chanserv_server_counters(chanserv_server *server, struct chanserv_counters 
     ret->connections = mux->connections;
     ret->connections_total = mux->connections_total;
     ret->connections_refused = mux->connections_refused;
+    ret->tls_connections_total = mux->tls_connections_total;
+    ret->tls_handshakes = mux->tls_handshakes;
+    ret->tls_handshakes_failed = mux->tls_handshakes_failed;
     ret->bytes_in = mux->bytes_in;
     ret->bytes_out = mux->bytes_out;
     ret->streams = mux->streams;

@@ -11,6 +11,7 @@
 #include "chanserv/server__in.h"
 
 #include "mux/local.h"
+#include "mux/tls.h"
 
 #include <stdio.h>
 
@@ -93,6 +94,7 @@ static void server_fini(chanserv_server *server)
 
     cs_free(server->suffix);
     cs_free(server->node);
+    cs_free(server->tls);
     cs_free(server->ports);
     if (server->handlers)
         mux_handlers_free(server->handlers);
@@ -128,8 +130,11 @@ static cs_err copy_names(chanserv_server *server)
     server->suffix = o->name_space ? cs_printf(".%s", o->name_space) : NULL;
     server->suffix_len = server->suffix ? strlen(server->suffix) : 0;
     server->node = cs_strdup(o->node);
-    if ((o->name_space && !server->suffix) || (o->node && !server->node))
+    server->tls = o->net.tls ? mux_tls_dup(o->net.tls) : NULL;
+    if ((o->name_space && !server->suffix) || (o->node && !server->node) ||
+        (o->net.tls && !server->tls))
         return CS_ENOMEM;
+    o->net.tls = server->tls;
     o->name_space = o->node = NULL;
     return CS_OK;
 }
@@ -294,10 +299,10 @@ cs_err chanserv_listen(chanserv_server *server, const char *addr)
         snprintf(why, sizeof why, "%s: %s", addr, cs_strerror(err));
         return chanserv__stick(server, err, "listen ", why);
     }
-    if (!server->options.insecure && !mux_port_is_local(port)) {
+    if (!server->options.insecure && !server->options.net.tls && !mux_port_is_local(port)) {
         snprintf(why, sizeof why,
                  "%s: strangers could read and post in plain text: listen on localhost or a unix "
-                 "socket, or set options.insecure",
+                 "socket, give options.net.tls, or set options.insecure",
                  mux_port_addr(port));
         mux_port_free(port);
         return chanserv__stick(server, CS_EPERM, "listen ", why);

@@ -240,7 +240,7 @@ struct chanserv_server_options {
     chanserv_authorise_fn *authorise; /* NULL: everybody may do everything */
     void *authorise_user;
     bool signals;             /* run(): SIGTERM and SIGINT stop it */
-    bool insecure;            /* listen beyond loopback in plain text: CS_EPERM otherwise */
+    bool insecure;            /* listen beyond loopback without TLS: CS_EPERM otherwise */
     int serving_timeout_ms;   /* off: a post, and from their opening each of its sources */
     int sourcing_timeout_ms;  /* off: silence between two announcements */
     int accept_timeout_ms;    /* 30 000: an announced source that nobody opens */
@@ -276,8 +276,9 @@ CS_API cs_err chanserv_unserve(chanserv_server *server, const char *service); /*
 CS_API cs_err chanserv_handle(chanserv_server *server, const char *method, mux_accept_fn *accept,
                               void *user);
 
-/* "host:port", "[v6]:port", ":port", "unix:/path"; port 0 picks one.  CS_EINVAL, CS_ESYS, CS_EPERM:
- * see `insecure`; errmsg has the words. */
+/* "host:port", "[v6]:port", ":port", "unix:/path"; port 0 picks one.  "fd:3": a socket that listens
+ * already, see mux_listen().  With options.net.tls.  CS_EINVAL, CS_ESYS, CS_EPERM: see `insecure`;
+ * errmsg has the words. */
 CS_API cs_err chanserv_listen(chanserv_server *server, const char *addr);
 /* With the real port; NULL past the last. */
 CS_API const char *chanserv_server_addr(const chanserv_server *server, size_t i);
@@ -295,6 +296,9 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
     X(connections, "connections open now")                                                         \
     X(connections_total, "connections accepted")                                                   \
     X(connections_refused, "connections refused: connections_max")                                 \
+    X(tls_connections_total, "connections with TLS whose handshake went well")                     \
+    X(tls_handshakes, "TLS handshakes under way now")                                              \
+    X(tls_handshakes_failed, "TLS handshakes that failed or took too long")                        \
     X(posts, "posts running now")                                                                  \
     X(posts_total, "posts that reached their source function")                                     \
     X(posts_refused_no_service, "posts for a service that nobody serves")                          \

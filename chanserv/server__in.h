@@ -279,6 +279,7 @@ void chanserv__raws_free(chanserv_server *server);
 struct chanserv_server {
     cs_loop *loop;
     struct chanserv_server_options options; /* resolved: no zeros, no CS_OFF */
+    struct mux_tls *tls;                    /* a copy, what options.net.tls points at; or NULL */
     uint8_t instance[8];
     char instance_hex[17];
     char *suffix; /* ".a.b" of the name space, or NULL; suffix_len bytes */

@@ -18,6 +18,17 @@ static cs_err parse_unix(const char *path, struct mux__addr *addr)
     return CS_OK;
 }
 
+static cs_err parse_fd(const char *number, struct mux__addr *addr)
+{
+    size_t len = strlen(number);
+
+    if (len == 0 || len > 6 || strspn(number, "0123456789") != len)
+        return CS_EINVAL;
+    addr->is_fd = true;
+    addr->fd = atoi(number);
+    return CS_OK;
+}
+
 static cs_err parse_port(const char *text, uint16_t *ret)
 {
     unsigned port = 0;
@@ -84,6 +95,12 @@ cs_err mux__addr_parse(const char *text, struct mux__addr *ret)
         return CS_EINVAL;
     if (strncmp(text, "unix:", 5) == 0) {
         if (parse_unix(text + 5, &addr) != CS_OK)
+            return CS_EINVAL;
+        *ret = addr;
+        return CS_OK;
+    }
+    if (strncmp(text, "fd:", 3) == 0) {
+        if (parse_fd(text + 3, &addr) != CS_OK)
             return CS_EINVAL;
         *ret = addr;
         return CS_OK;

@@ -7,7 +7,7 @@
     }
 
 static const cs_bytes METHOD = LITERAL(":method"), POST = LITERAL("POST");
-static const cs_bytes SCHEME = LITERAL(":scheme"), HTTP = LITERAL("http");
+static const cs_bytes SCHEME = LITERAL(":scheme"), HTTP = LITERAL("http"), HTTPS = LITERAL("https");
 static const cs_bytes PATH = LITERAL(":path"), AUTHORITY = LITERAL(":authority");
 static const cs_bytes TE = LITERAL("te"), TRAILERS = LITERAL("trailers");
 static const cs_bytes TYPE = LITERAL("content-type"), GRPC = LITERAL("application/grpc");
@@ -51,7 +51,7 @@ cs_err mux__call_request(mux_stream *stream)
     cs_bytes authority = cs_str(stream->conn->authority);
     mux__fields_init(&f);
     mux__fields_add(&f, METHOD, POST, true);
-    mux__fields_add(&f, SCHEME, HTTP, true);
+    mux__fields_add(&f, SCHEME, stream->conn->front->tls ? HTTPS : HTTP, true);
     mux__fields_add(&f, PATH, cs_str(stream->what.method), true);
     mux__fields_add(&f, AUTHORITY, authority, true);
     mux__fields_add(&f, TE, TRAILERS, true);

@@ -32,6 +32,7 @@ void mux__options_fill(struct mux_options *to, const struct mux_options *from)
     to->ping_interval_ms = (int)pick(from->ping_interval_ms, 30000);
     to->ping_timeout_ms = (int)pick(from->ping_timeout_ms, 10000);
     to->stall_timeout_ms = (int)pick(from->stall_timeout_ms, 30000);
+    to->handshake_timeout_ms = (int)pick(from->handshake_timeout_ms, 10000);
     to->connections_max = (int)pick(from->connections_max, 4);
     if (to->connections_max == CS_OFF)
         to->connections_max = 1;
@@ -154,6 +155,8 @@ void mux__conn_lost(mux_conn *conn, cs_err why, const char *story)
         cs_story(told, "%s: %s", conn->addr ? conn->addr : "connection", story);
     } else
         cs_story(told, "%s", story);
+    if (!was_up && conn->link)
+        conn->stats->tls_handshakes--;
     mux__link_free(conn->link);
     conn->link = NULL;
     mux__dial_free(conn->dial);
@@ -172,8 +175,9 @@ void mux__conn_lost(mux_conn *conn, cs_err why, const char *story)
         mux__conn_stream_gone(conn);
 }
 
-cs_err mux__conn_accept(cs_loop *loop, mux__link *link, const struct mux_options *options,
-                        mux_handlers *handlers, struct cs_list *conns, mux_conn **ret)
+cs_err mux__conn_accept_tls(cs_loop *loop, mux__link *link, mux__tls *tls,
+                            const struct mux_options *options, mux_handlers *handlers,
+                            struct cs_list *conns, mux_conn **ret)
 {
     mux_conn *conn;
     cs_err err = mux__conn_new(loop, options, true, &conn);
@@ -184,16 +188,23 @@ cs_err mux__conn_accept(cs_loop *loop, mux__link *link, const struct mux_options
     conn->stats = &handlers->stats;
     conn->gzip = &handlers->gzip;
     err = mux__h2_new(conn);
+    if (err == CS_OK)
+        err = mux__conn_begin(conn, link, tls);
     if (err != CS_OK) {
         mux_conn_free(conn);
         return err;
     }
     if (conns)
         cs_list_push(conns, &conn->link_in);
-    mux__conn_up(conn, link);
     if (ret)
         *ret = conn;
     return CS_OK;
+}
+
+cs_err mux__conn_accept(cs_loop *loop, mux__link *link, const struct mux_options *options,
+                        mux_handlers *handlers, struct cs_list *conns, mux_conn **ret)
+{
+    return mux__conn_accept_tls(loop, link, NULL, options, handlers, conns, ret);
 }
 
 /* ---- The end -------------------------------------------------------------------------------- */

@@ -6,6 +6,8 @@
 
 #include "base/ref.h"
 
+#include <stdio.h>
+
 static void want(mux_conn *conn)
 {
     if (conn->link)
@@ -27,6 +29,18 @@ static void broke_rules(mux_conn *conn, cs_err err)
                    err == CS_ENOMEM ? "no memory" : "the peer does not speak HTTP/2");
 }
 
+static void link_ended(mux_conn *conn, cs_err err)
+{
+    bool drained = err == CS_DONE && conn->goaway;
+    char story[MUX__TLS_WORDS]; /* what the link says goes with it */
+    snprintf(story, sizeof story, "%s",
+             drained           ? "the server is going away"
+             : err == CS_DONE  ? "the peer closed the connection"
+             : conn->link->why ? conn->link->why
+                               : "the connection was reset");
+    mux__conn_lost(conn, drained ? CS_EDRAIN : err == CS_EREFUSED ? err : CS_EPEER, story);
+}
+
 static void read_some(mux_conn *conn)
 {
     for (int i = 0; i < MUX__READS && conn->state == MUX__UP; i++) {
@@ -39,11 +53,7 @@ static void read_some(mux_conn *conn)
         if (err == CS_AGAIN)
             break;
         if (err != CS_OK) {
-            bool drained = err == CS_DONE && conn->goaway;
-            mux__conn_lost(conn, drained ? CS_EDRAIN : CS_EPEER,
-                           drained          ? "the server is going away"
-                           : err == CS_DONE ? "the peer closed the connection"
-                                            : "the connection was reset");
+            link_ended(conn, err);
             return;
         }
         conn->stats->bytes_in += n;

@@ -33,6 +33,7 @@ struct mux__dial {
     struct mux__addrs addrs;
     size_t begun, live; /* attempts: at [0 .. begun), and how many are under way */
     struct attempt attempts[MUX__ADDRS_MAX];
+    char *refusal;   /* what to say instead of dialing, or NULL */
     char why[STORY]; /* it begins with "dial ADDRESS: " from the first moment on */
     size_t why_head;
 };
@@ -261,7 +262,9 @@ static void start(cs_task *task)
     mux__dial *dial = CS_CONTAINER(task, mux__dial, task);
     cs_err err;
 
-    if (cs_loop_is_virtual(dial->loop)) {
+    if (dial->refusal) {
+        fail(dial, dial->refusal);
+    } else if (cs_loop_is_virtual(dial->loop)) {
         fail(dial, "a virtual loop has no sockets");
     } else if (mux__addr_expand(&dial->addr, dial->addrs.at, &dial->addrs.len) == CS_OK) {
         attempts_next(dial);
@@ -281,7 +284,7 @@ cs_err mux__dial_new(cs_loop *loop, const char *addr, int timeout_ms, size_t low
 
     if (mux__addr_parse(addr, &parsed) != CS_OK)
         return CS_EINVAL;
-    if (!parsed.is_unix && (parsed.host[0] == '\0' || parsed.port == 0))
+    if (parsed.is_fd || (!parsed.is_unix && (parsed.host[0] == '\0' || parsed.port == 0)))
         return CS_EINVAL; /* good for listening only */
     dial = cs_zalloc(sizeof *dial);
     if (!dial)
@@ -309,6 +312,11 @@ cs_err mux__dial_new(cs_loop *loop, const char *addr, int timeout_ms, size_t low
     return CS_OK;
 }
 
+void mux__dial_refuse(mux__dial *dial, const char *words)
+{
+    cs_story(&dial->refusal, "%s", words);
+}
+
 static void reap(cs_task *task)
 {
     mux__dial *dial = CS_CONTAINER(task, mux__dial, task);
@@ -316,6 +324,7 @@ static void reap(cs_task *task)
     settle(dial);
     cs_timer_free(dial->limit);
     cs_timer_free(dial->step);
+    cs_free(dial->refusal);
     cs_free(dial);
 }
 

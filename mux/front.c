@@ -50,6 +50,9 @@ void mux__front_free(struct mux__front *front)
     cs_task_drop(&front->place);
     cs_timer_free(front->timer);
     mux__handlers_drop(front->local);
+    mux__tls_drop(front->local_tls);
+    mux__tls_drop(front->tls);
+    cs_free(front->tls_words);
     cs_free(front);
 }
 

@@ -64,8 +64,9 @@ void mux_handlers_set_max(mux_handlers *handlers, int64_t connections)
 
 bool mux__handlers_are_full(mux_handlers *handlers)
 {
+    const struct mux_stats *stats = &handlers->stats;
     if (handlers->connections_max <= 0 ||
-        handlers->stats.connections < (uint64_t)handlers->connections_max)
+        stats->connections + stats->tls_handshakes < (uint64_t)handlers->connections_max)
         return false;
     handlers->stats.connections_refused++;
     return true;

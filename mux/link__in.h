@@ -23,7 +23,8 @@ typedef struct mux__link mux__link;
 
 struct mux__link_ops {
     /* CS_OK: *ret > 0 bytes read; CS_AGAIN nothing now; CS_DONE the peer closed in good order;
-     * CS_EPEER or CS_ESYS: broken, final. */
+     * CS_EPEER or CS_ESYS: broken, final.  CS_EREFUSED: final too, and the peer read nothing of what
+     * was written. */
     cs_err (*read)(mux__link *link, void *to, size_t room, size_t *ret);
     /* CS_OK: *ret > 0 bytes taken; CS_AGAIN none now; a failure as above. */
     cs_err (*write)(mux__link *link, const struct iovec *iov, int iov_len, size_t *ret);
@@ -40,7 +41,8 @@ struct mux__link {
     mux__ready_fn *ready;
     void *user;
     struct mux_peer peer;
-    char addr[136]; /* what peer.addr is a view of */
+    char addr[136];  /* what peer.addr is a view of */
+    const char *why; /* what broke it, where the link knows more than its answer says; or NULL */
 };
 
 static inline cs_err mux__link_read(mux__link *l, void *to, size_t room, size_t *ret)
@@ -79,9 +81,11 @@ void mux__link_pair_swallow(mux__link *end); /* both ways: taken, never delivere
 void mux__link_pair_break(mux__link *end);   /* both ends: CS_EPEER from now on */
 
 /* ---- Addresses ------------------------------------------------------------------------------
- * "host:port", "[v6]:port", ":port" (listening), "unix:/path" ("unix:@name" is abstract). */
+ * "host:port", "[v6]:port", ":port" (listening), "unix:/path" ("unix:@name" is abstract), "fd:3"
+ * (listening: a socket that was handed to us). */
 struct mux__addr {
-    bool is_unix;
+    bool is_unix, is_fd;
+    int fd;
     char host[256]; /* "" : all addresses */
     uint16_t port;
     char path[sizeof((struct sockaddr_un *)0)->sun_path];
@@ -113,6 +117,8 @@ typedef struct mux__dial mux__dial;
 typedef void mux__dialed_fn(mux__link *link, const char *why, void *user);
 cs_err mux__dial_new(cs_loop *loop, const char *addr, int timeout_ms, size_t lowat_max,
                      mux__dialed_fn *done, void *user, mux__dial **ret);
+/* Instead of dialing it ends with these words, in the turn in which it would begin. */
+void mux__dial_refuse(mux__dial *dial, const char *words);
 void mux__dial_free(mux__dial *dial);
 
 /* ---- Listening: mux/port.c hands each link to the connection room -------------------------- */
@@ -121,6 +127,11 @@ void mux__dial_free(mux__dial *dial);
  * itself from `conns` when it goes. */
 cs_err mux__conn_accept(cs_loop *loop, mux__link *link, const struct mux_options *options,
                         mux_handlers *handlers, struct cs_list *conns, mux_conn **ret);
+/* The same, once the handshake is over; `tls` NULL: at once. */
+struct mux__tls;
+cs_err mux__conn_accept_tls(cs_loop *loop, mux__link *link, struct mux__tls *tls,
+                            const struct mux_options *options, mux_handlers *handlers,
+                            struct cs_list *conns, mux_conn **ret);
 
 /* As many connections as mux_handlers_set_max() allows?  Counts the refusal. */
 bool mux__handlers_are_full(mux_handlers *handlers);

@@ -31,10 +31,18 @@ libmux_la_SOURCES = \
 	mux/rx.h \
 	mux/sendq.c \
 	mux/sendq__in.h \
+	mux/shake.c \
 	mux/sock.c \
 	mux/sock__in.h \
 	mux/stats.h \
 	mux/stream.c \
+	mux/tls.c \
+	mux/tls.h \
+	mux/tls__in.h \
+	mux/tls__ssl.h \
+	mux/tls_link.c \
+	mux/tls_peer.c \
+	mux/tls_words.c \
 	mux/unary.c \
 	mux/unary_serve.c
 MUX_LIBS = libmux.la $(PROTO_LIBS) $(NGHTTP2_LIBS) $(OPENSSL_LIBS) $(ZLIB_LIBS)

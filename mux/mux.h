@@ -28,13 +28,15 @@ typedef struct mux_conn mux_conn;
 typedef struct mux_stream mux_stream;
 
 /* Transport security: TLS 1.2 (ECDHE, AEAD) and 1.3, by ALPN "h2".  Files are PEM and are read when
- * the port or the connection is made; what is wrong with them is said then. */
+ * the port or the connection is made, and not again; what is wrong with them is said then (see
+ * mux_listen(), mux_dial(), mux_tls_check()). */
 struct mux_tls {
     const char *cert_file;   /* ours, then its chain; a server needs one, a client if it is asked */
-    const char *key_file;    /* NULL: it is in cert_file */
+    const char *key_file;    /* not encrypted; NULL: it is in cert_file */
     const char *ca_file;     /* whom to believe.  Client, NULL: the system's.  Server, NULL: clients
                                 are not asked for a certificate; else they must show one of these */
-    const char *server_name; /* client: the name to verify and to send; NULL: the host dialed */
+    const char *server_name; /* client: the name to verify and to send; NULL: the host dialed, or
+                                "localhost" for a unix socket */
     bool no_verify;          /* client: believe anybody.  For tests */
     void *reserved[4];
 };
@@ -48,12 +50,13 @@ struct mux_options {
     int64_t message_max_bytes; /* 0: 4 MiB; judged by the prefix, before anything is allocated */
     int64_t streams_max;       /* 0: 1 048 576 open at once that the peer may have */
     int64_t header_max_bytes;  /* 0: 64 KiB of header fields a request or answer may carry */
-    int dial_timeout_ms;       /* 0: 5 000, for all addresses of a name together; and so long a call
-                                  waits for a place when the peer's limit of streams is reached */
+    int dial_timeout_ms;       /* 0: 5 000, for all addresses of a name and the handshake of TLS
+                                  together; and so long a call waits for a place when the peer's limit of streams is reached */
     int ping_interval_ms;      /* 0: 30 000 without a sign of life, then PING */
     int ping_timeout_ms;       /* 0: 10 000 for its answer, then every stream ends CS_EPEER */
     int stall_timeout_ms;      /* 0: 30 000 with something to send and never a byte of window */
-    int handshake_timeout_ms;  /* 0: 10 000 from accept to the end of TLS's handshake */
+    int handshake_timeout_ms;  /* 0: 10 000 from accept to the end of TLS's handshake; then it is
+                                  closed, and counted */
     int connections_max;       /* 0: 4; to one peer when it limits streams.  CS_OFF: 1.  Those that
                                   are going away do not count */
     bool gzip;                 /* compress what gets smaller, for a peer that reads gzip; what comes
@@ -72,6 +75,11 @@ struct mux_peer {
     size_t tls_sans_len;
     void *reserved[4];
 };
+
+/* Are these options good, now?  Reads the files and lets them go again.  CS_EINVAL, CS_ESYS, CS_EMISUSE
+ * or CS_ENOMEM as of mux_listen(); `why`, of `why_len` bytes, gets the words:
+ * "tls: ca.pem: no such file or directory".  Any thread. */
+CS_API cs_err mux_tls_check(const struct mux_tls *tls, bool server, char *why, size_t why_len);
 
 /* ---- Streams ------------------------------------------------------------------------------ */
 
@@ -195,14 +203,17 @@ CS_API void mux_stream_send_headers(mux_stream *stream); /* now, without waiting
 
 /* "host:port", "[v6]:port", "unix:/path".  Returns at once and dials in the background, all
  * addresses of a name in turn.  Calls that are opened meanwhile wait for it; when it fails they end
- * CS_EREFUSED.  After a failure or a loss the next mux_stream_open() dials again.
+ * CS_EREFUSED, with a line that says why: "dial a.example:443: tls: certificate expired on ...".  So
+ * they do when a file of options->tls is missing or wrong (mux_tls_check() tells at once), and when a
+ * server refuses our certificate, which with TLS 1.3 it does after the connection stands.  After a
+ * failure or a loss the next mux_stream_open() dials again.
  *
  * It may come to be several connections to the same address, and you need not know: further ones are
  * dialed, one at a time, when the peer's limit of streams is reached, up to connections_max; when all are
  * full, calls wait for a place, dial_timeout_ms at most, and end CS_ELIMIT.  One that the peer ends by
  * GOAWAY takes no new calls, which go to a fresh one, and stands until its last call has ended; calls that
  * the GOAWAY leaves out end CS_EDRAIN.  All that ends so never ran: mux_stream_never_ran().
- * CS_EINVAL: the address makes no sense; CS_ENOMEM. */
+ * CS_EINVAL: the address makes no sense; CS_EMISUSE: options->tls was never initialised; CS_ENOMEM. */
 CS_API cs_err mux_dial(cs_loop *loop, const char *addr, const struct mux_options *options,
                        mux_conn **ret);
 CS_API void mux_conn_free(mux_conn *conn);                /* every stream ends with CS_ECANCELED */
@@ -272,9 +283,13 @@ CS_API void mux_handlers_set_max(mux_handlers *handlers,
 CS_API cs_err mux_handle(mux_handlers *handlers, const char *method, mux_accept_fn *accept,
                          void *user);
 
-/* "host:port", "[v6]:port", ":port" (all addresses), "unix:/path".  Port 0 picks one.  CS_EINVAL:
- * the address makes no sense; CS_ESYS: the system said no.  `why`, of `why_len` bytes, gets the
- * words for it: "listen 127.0.0.1:80: permission denied". */
+/* "host:port", "[v6]:port", ":port" (all addresses), "unix:/path".  Port 0 picks one.  "fd:3": a
+ * stream socket that listens already, from a supervisor (systemd passes 3 and on); it is taken over
+ * on CS_OK, made non-blocking and closed on exec, and closed with the port.
+ * CS_EINVAL: the address, or what stands in a file of options->tls, makes no sense; CS_ESYS: the
+ * system said no; CS_EMISUSE: the loop is virtual or shared, or options->tls was never initialised;
+ * CS_ENOMEM.  `why`, of `why_len` bytes, gets the words for it:
+ * "listen 127.0.0.1:80: permission denied", "listen :443: tls: key.pem does not belong to cert.pem". */
 CS_API cs_err mux_listen(cs_loop *loop, const char *addr, const struct mux_options *options,
                          mux_handlers *handlers, mux_port **ret, char *why, size_t why_len);
 CS_API const char *mux_port_addr(const mux_port *port); /* with the real port number */

@@ -2,6 +2,7 @@
  *
  *   conn.c     life of a connection: dialed, up, lost, freed
  *   conn_io.c  its reading and writing
+ *   shake.c    the handshake of TLS, between the two
  *   alive.c    keepalive and stalled streams
  *   front.c    what is dialed: connections to one address, and calls that wait for one
  *   unary.c    calls of one message each way      unary_serve.c  the server's side of them
@@ -29,6 +30,7 @@
 #include "mux/rx.h"
 #include "mux/sendq__in.h"
 #include "mux/stats.h"
+#include "mux/tls__in.h"
 #include "proto/status.h"
 
 enum {
@@ -115,6 +117,9 @@ struct mux__front {
     cs_err (*dial)(mux_conn *conn);
     mux_handlers *local; /* mux_dial_local() */
     struct mux_options local_options;
+    mux__tls *local_tls; /* the other end's */
+    mux__tls *tls;       /* NULL: plain text, or: */
+    char *tls_words;     /* what is wrong with the files it was to be made of */
     void *dial_user;
 };
 
@@ -133,7 +138,8 @@ struct mux_conn {
     char *addr; /* what is dialed, or NULL */
     char *authority;
     mux__dial *dial;
-    mux__link *link;
+    int64_t dialed_ms;          /* when it began */
+    mux__link *link;            /* DIALING: with TLS, while hands are shaken */
     struct mux_peer no_peer;    /* while there is no link */
     void *h2;                   /* nghttp2's session */
     void *h2_freed[MUX__FREED]; /* what it freed while it starved: see h2.c */
@@ -158,6 +164,8 @@ struct mux_conn {
 cs_err mux__conn_new(cs_loop *loop, const struct mux_options *options, bool is_server,
                      mux_conn **ret);
 void mux__conn_up(mux_conn *conn, mux__link *link);
+/* Up at once, or with TLS when hands are shaken (shake.c).  Takes the link on CS_OK only. */
+cs_err mux__conn_begin(mux_conn *conn, mux__link *link, mux__tls *tls);
 void mux__conn_lost(mux_conn *conn, cs_err why, const char *story);
 void mux__conn_listen(mux_conn *conn); /* to its link */
 void mux__conn_flush_soon(mux_conn *conn);

@@ -1,6 +1,8 @@
 #include "mux/sock__in.h"
+#include "mux/tls__in.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,11 +20,13 @@ struct mux_port {
     struct mux_options options;
     mux_handlers *handlers;
     struct cs_list conns;
+    mux__tls *tls; /* NULL: plain text */
     int fd;
     cs_io *io;
     cs_timer *pause;
     bool has_complained; /* of the episode that goes on */
     bool is_local;
+    bool was_given; /* the socket */
     char addr[136];
     struct mux__sockaddr sa;
     struct stat file; /* the socket file we made; st_ino 0: none */
@@ -54,8 +58,8 @@ static void take(mux_port *port, int fd)
         close(fd);
         return;
     }
-    if (mux__conn_accept(port->loop, link, &port->options, port->handlers, &port->conns, &conn) !=
-        CS_OK)
+    if (mux__conn_accept_tls(port->loop, link, port->tls, &port->options, port->handlers,
+                             &port->conns, &conn) != CS_OK)
         mux__link_free(link);
 }
 
@@ -202,6 +206,34 @@ static cs_err listen_on(mux_port *port, const struct mux__addr *addr, char *word
     return error == 0 ? CS_OK : CS_ESYS;
 }
 
+/* A socket that a supervisor listens on for us, as systemd does.  It stays the supervisor's until
+ * all is well; its file is not ours to remove. */
+static cs_err adopt(mux_port *port, int fd, char *words, size_t len)
+{
+    int listens = 0, type = 0;
+    socklen_t size = sizeof listens;
+
+    port->sa.len = sizeof port->sa.u;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
+        getsockname(fd, &port->sa.u.any, &port->sa.len) != 0) {
+        mux__sock_words(errno, words, len);
+        return CS_ESYS;
+    }
+    if (!listens || type != SOCK_STREAM) {
+        snprintf(words, len, "not a listening stream socket");
+        return CS_EINVAL;
+    }
+    if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+        mux__sock_words(errno, words, len);
+        return CS_ESYS;
+    }
+    port->fd = fd;
+    port->was_given = true;
+    return CS_OK;
+}
+
 static void port_gone(mux_port *port)
 {
     struct stat st;
@@ -218,6 +250,7 @@ static void port_gone(mux_port *port)
         unlink(path);
     if (port->fd >= 0)
         close(port->fd);
+    mux__tls_drop(port->tls);
     cs_free(port);
 }
 
@@ -238,7 +271,13 @@ static cs_err port_open(mux_port *port, const char *addr, char *words, size_t le
         snprintf(words, len, "a port belongs on a loop of yours"); /* descriptors: see turn.h */
         return CS_EMISUSE;
     }
-    err = listen_on(port, &parsed, words, len);
+    if (port->options.tls) {
+        err = mux__tls_new(port->options.tls, true, NULL, &port->tls, words, len);
+        port->options.tls = NULL; /* it may be gone soon */
+        if (err != CS_OK)
+            return err;
+    }
+    err = parsed.is_fd ? adopt(port, parsed.fd, words, len) : listen_on(port, &parsed, words, len);
     if (err != CS_OK)
         return err;
     port->is_local = mux__sockaddr_is_local(&port->sa);
@@ -256,7 +295,7 @@ cs_err mux_listen(cs_loop *loop, const char *addr, const struct mux_options *opt
                   mux_handlers *handlers, mux_port **ret, char *why, size_t why_len)
 {
     mux_port *port = cs_zalloc(sizeof *port);
-    char words[MUX__WORDS] = "no memory";
+    char words[MUX__TLS_WORDS] = "no memory";
     cs_err err = CS_ENOMEM;
 
     if (port) {
@@ -274,6 +313,8 @@ cs_err mux_listen(cs_loop *loop, const char *addr, const struct mux_options *opt
     }
     if (why && why_len > 0)
         snprintf(why, why_len, "listen %s: %s", addr ? addr : "(null)", words);
+    if (port && port->was_given)
+        port->fd = -1;
     if (port)
         port_gone(port);
     return err;

@@ -10,6 +10,7 @@ cs_err mux__conn_dial(mux_conn *conn)
     if (err != CS_OK)
         return err;
     conn->state = MUX__DIALING;
+    conn->dialed_ms = cs_loop_now_ms(conn->loop);
     err = conn->front->dial(conn);
     if (err != CS_OK) {
         conn->state = MUX__IDLE;
@@ -22,10 +23,28 @@ void mux__conn_dialed(mux_conn *conn, mux__link *link, const char *why)
 {
     mux__dial_free(conn->dial);
     conn->dial = NULL;
-    if (link)
-        mux__conn_up(conn, link);
-    else
+    if (!link)
         mux__conn_lost(conn, CS_EREFUSED, why);
+    else if (mux__conn_begin(conn, link, conn->front->tls) != CS_OK) {
+        mux__link_free(link);
+        mux__conn_lost(conn, CS_ENOMEM, "no memory for a connection");
+    }
+}
+
+/* What is wrong with the files is told to each call: mux_dial() has no words. */
+static cs_err load_tls(mux_conn *conn, const char *host)
+{
+    struct mux__front *front = conn->front;
+    const struct mux_tls *options = conn->opt.tls;
+    char words[MUX__TLS_WORDS];
+    conn->opt.tls = NULL; /* it may be gone soon */
+    if (!options)
+        return CS_OK;
+    cs_err err = mux__tls_new(options, false, host, &front->tls, words, sizeof words);
+    if (err != CS_EINVAL && err != CS_ESYS)
+        return err;
+    front->tls_words = cs_strdup(words);
+    return front->tls_words ? CS_OK : CS_ENOMEM;
 }
 
 /* ---- An address ----------------------------------------------------------------------------- */
@@ -45,8 +64,11 @@ static size_t lowat(const mux_conn *conn)
 
 static cs_err dial_addr(mux_conn *conn)
 {
-    return mux__dial_new(conn->loop, conn->addr, conn->opt.dial_timeout_ms, lowat(conn), on_dialed,
-                         conn, &conn->dial);
+    cs_err err = mux__dial_new(conn->loop, conn->addr, conn->opt.dial_timeout_ms, lowat(conn),
+                               on_dialed, conn, &conn->dial);
+    if (err == CS_OK && conn->front->tls_words)
+        mux__dial_refuse(conn->dial, conn->front->tls_words);
+    return err;
 }
 
 cs_err mux_dial(cs_loop *loop, const char *addr, const struct mux_options *options, mux_conn **ret)
@@ -64,6 +86,8 @@ cs_err mux_dial(cs_loop *loop, const char *addr, const struct mux_options *optio
     if (!conn->addr || !conn->authority)
         err = CS_ENOMEM;
     else
+        err = load_tls(conn, parsed.is_unix ? "localhost" : parsed.host);
+    if (err == CS_OK)
         err = mux__conn_dial(conn);
     if (err == CS_OK)
         *ret = conn;
@@ -83,14 +107,28 @@ static cs_err dial_local(mux_conn *conn)
     cs_err err = mux__link_pair(conn->loop, ends);
     if (err != CS_OK)
         return err;
-    err = mux__conn_accept(conn->loop, ends[1], &front->local_options, front->local,
-                           &front->local->local_conns, NULL);
+    err = mux__conn_accept_tls(conn->loop, ends[1], front->local_tls, &front->local_options,
+                               front->local, &front->local->local_conns, NULL);
     if (err == CS_OK)
         mux__conn_dialed(conn, ends[0], NULL);
     else
         for (int i = 0; i < 2; i++)
             mux__link_free(ends[i]);
     return err;
+}
+
+/* Where nobody listens in: TLS only if both sides ask for it. */
+static cs_err load_local_tls(mux_conn *conn)
+{
+    struct mux__front *front = conn->front;
+    const struct mux_tls *server = front->local_options.tls;
+    front->local_options.tls = NULL;
+    if (!server)
+        conn->opt.tls = NULL;
+    cs_err err = load_tls(conn, "localhost");
+    if (err != CS_OK || (!front->tls && !front->tls_words))
+        return err;
+    return front->tls ? mux__tls_new(server, true, NULL, &front->local_tls, NULL, 0) : CS_EINVAL;
 }
 
 cs_err mux_dial_local(cs_loop *loop, const struct mux_options *client_options,
@@ -107,7 +145,9 @@ cs_err mux_dial_local(cs_loop *loop, const struct mux_options *client_options,
     if (server_options)
         conn->front->local_options = *server_options;
     conn->authority = cs_strdup("local");
-    err = conn->authority ? mux__conn_dial(conn) : CS_ENOMEM;
+    err = conn->authority ? load_local_tls(conn) : CS_ENOMEM;
+    if (err == CS_OK)
+        err = mux__conn_dial(conn);
     if (err == CS_OK)
         *ret = conn;
     else
@@ -119,7 +159,7 @@ static void each_link(mux_conn *conn, void (*fn)(mux__link *end))
 {
     for (; conn; conn = mux__front_next(conn->front, conn))
         if (conn->link)
-            fn(conn->link);
+            fn(conn->front->tls ? mux__tls_inner(conn->link) : conn->link);
 }
 
 void mux_conn_swallow(mux_conn *conn)

@@ -25,6 +25,8 @@ AM_TESTS_ENVIRONMENT = \
 check_LIBRARIES += libsupport.a
 # files: test/support/*.c test/support/*.h
 libsupport_a_SOURCES = \
+	test/support/certs.c \
+	test/support/certs.h \
 	test/support/failing.c \
 	test/support/failing.h \
 	test/support/fake_peer.c \
@@ -79,10 +81,13 @@ test_mux_SOURCES = \
 	test/mux/pair_test.c \
 	test/mux/port_test.c \
 	test/mux/rx_test.c \
+	test/mux/secure.c \
+	test/mux/secure.h \
 	test/mux/sendq_test.c \
 	test/mux/stream_test.c \
 	test/mux/talk.c \
 	test/mux/talk.h \
+	test/mux/tls_test.c \
 	test/mux/unary_test.c
 
 test_chanserv_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)

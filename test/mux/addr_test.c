@@ -37,6 +37,10 @@ Test(addr, takes_a_host_and_a_port_apart)
     addr = parsed("unix:/run/a:b.sock");
     cr_assert(addr.is_unix);
     cr_assert_str_eq(addr.path, "/run/a:b.sock");
+    cr_assert_not(addr.is_fd);
+    addr = parsed("fd:31");
+    cr_assert(addr.is_fd);
+    cr_assert_eq(addr.fd, 31);
 }
 
 Test(addr, refuses_what_makes_no_sense)
@@ -47,6 +51,7 @@ Test(addr, refuses_what_makes_no_sense)
         "[::1]",      "[::1]80",   "[::1:80",    "[localhost]:80", "[]:80",
         "[::1%]:80",  "a b:80",    "a/b:80",     "a\n:80",         "[::1%nosuchif]:80",
         "http://a:1", "unix:",     "unix:@",     "[127.0.0.1]:80", "[::1%1x]:80",
+        "fd:",        "fd:-1",     "fd:3x",      "fd:1234567",     "fd: 3",
     };
     struct mux__addr addr;
 

@@ -210,7 +210,7 @@ Test(dial, says_why_a_path_does_not_answer)
 
 Test(dial, refuses_what_can_only_be_listened_on)
 {
-    static const char *const bad[] = {":80", "127.0.0.1:0", "localhost", "", "unix:"};
+    static const char *const bad[] = {":80", "127.0.0.1:0", "fd:3", "localhost", "", "unix:"};
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         cr_expect_eq(mux__dial_new(t.loop, bad[i], 1, 0, on_dialed, NULL, &t.dial), CS_EINVAL);
