@@ -129,6 +129,7 @@ test_story_SOURCES = \
 	test/story/frame_limit_test.c \
 	test/story/gzip_test.c \
 	test/story/malloc_test.c \
+	test/story/options_test.c \
 	test/story/promise1_order_test.c \
 	test/story/promise2_silence_test.c \
 	test/story/promise3_stalled_test.c \
@@ -153,6 +154,7 @@ test_docs_SOURCES = \
 	test/docs/doc.c \
 	test/docs/doc.h \
 	test/docs/operations_test.c \
+	test/docs/options_test.c \
 	test/docs/tap.c \
 	test/docs/tap.h \
 	test/docs/wire_test.c
