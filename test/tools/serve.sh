@@ -162,6 +162,19 @@ verdict $? err "--posts-max is kept"
 kill $first
 stop
 
+# In the manual: all that --help has.
+chanserv serve --help
+grep -oE -- '--[a-z][a-z-]+' out | sort -u | sed 's/^--//' > names
+while read -r name; do
+    case $name in
+        config | check-config | help) page=chanserv.1.scd words="\\*--$name\\*" ;;
+        *) page=chanserv.conf.5.scd words="\\*$name\\*" ;;
+    esac
+    [ "$name" = help ] || grep -q -- "$words" "$here/../docs/man/$page" || echo "$page has no $name"
+done < names > diff
+[ "$(wc -l < names)" -gt 35 ] && [ ! -s diff ]
+verdict $? diff "every option of --help is in the manual"
+
 # ---- systemd ----------------------------------------------------------------------------------------
 
 # Passes a socket as systemd does, plays its notify socket, and tells what was said there.
