@@ -53,7 +53,8 @@ CS_API cs_err chanserv_relay_feed(chanserv_post *post, chanserv_feed *feed);
 
 /* A ring of the last frames, each kept once.  A reader is a place in the ring: it costs no queue,
  * however slow it is.  Frames are numbered from 0 by the fan-out, for all readers alike, so one that
- * lost its connection opens another source from where it was. */
+ * lost its connection opens another source from where it was.  (A frame that travels in parts has a
+ * number for each, as everywhere, and so has the gap that it leaves.) */
 typedef struct chanserv_fanout chanserv_fanout;
 
 /* What becomes of a reader that wants a frame which is not kept any more.  It is told when it next
@@ -70,7 +71,9 @@ struct chanserv_fanout_options {
                        is, however large.  CS_OFF: only `frames` counts */
     int64_t frames; /* off: how many are kept */
     enum chanserv_slow slow;
-    int64_t history; /* 0: a newcomer begins with the next frame; n: up to n frames back */
+    int64_t history;    /* 0: a newcomer begins with the next frame; n: up to n frames back */
+    int64_t part_bytes; /* 1 MiB: as its servers', who end the readers with CS_EMISUSE when a frame
+                           was cut otherwise */
     /* publish() said CS_AGAIN, and a reader has moved: try again.  From the loop, in another turn. */
     void (*writable)(chanserv_fanout *fanout, void *user);
     void *user;
@@ -93,15 +96,15 @@ CS_API CS_MUST_USE cs_err chanserv_fanout_publish(chanserv_fanout *fanout, cs_re
 /* One more reader: announces a source on `post`.  It has its place from the moment it is opened:
  *   from 0      a newcomer: see `history`.  What was published before is a CHANSERV_GAP_EXPIRED, so
  *               that frames and gaps together always are all that was published
- *   from n > 0  somebody who has seen n frames: goes on there.  CS_ERANGE when frame n is not kept
- *               any more, or was never published and is not the next
+ *   from n > 0  somebody who has seen what is before n: goes on there.  CS_ERANGE when frame n is not
+ *               kept any more, or was never published and is not the next
  * Answers as chanserv_announce(); CS_EMISUSE also when the post is of another loop. */
 CS_API cs_err chanserv_fanout_announce(chanserv_fanout *fanout, chanserv_post *post,
                                        cs_bytes header);
 
-/* How many have it open now, and how many frames were published: the number of the next. */
-CS_API size_t chanserv_fanout_readers(const chanserv_fanout *fanout);
-CS_API uint64_t chanserv_fanout_published(const chanserv_fanout *fanout);
+CS_API size_t chanserv_fanout_readers(const chanserv_fanout *fanout); /* that have it open now */
+CS_API uint64_t
+chanserv_fanout_next_number(const chanserv_fanout *fanout); /* the next frame's number */
 
 /* The last word: each reader, newcomers included, gets what is kept for it, then `status` (CS_OK is
  * CS_DONE).  The first call counts. */

@@ -1,6 +1,6 @@
 /* fanout -- a ring of frames that any number of readers read, each at its own place.
  *
- *        tail                                head: the number of the next frame
+ *        tail                                head: the place of the next frame
  *         ▼                                   ▼
  *     ───┤ 17 │ 18 │ 19 │ 20 │ 21 │ 22 │ 23 │┄┄┄
  *          ▲              ▲                   ▲
@@ -10,27 +10,30 @@
  * them whether its oldest frame may go.  A reader whose slot is gone notices when it is asked, which
  * is when it has room: publishing costs nothing for those that are behind.
  *
- * Those that wait are woken by the first frame and leave `idle`, where they come again only when they
+ * A place counts frames, a number counts what the server does: messages, of which a long frame is
+ * several.  Those that wait are woken by the first frame and leave `idle`, where they come again only when they
  * were asked and had all: so it is once a turn, without a timer. */
 #include "base/list.h"
 #include "base/mem.h"
 #include "chanserv/adapters.h"
 
-enum { RING_BYTES = 1 << 20, PLACE_BYTES = 64, FIRST_SLOTS = 16 };
+enum { RING_BYTES = 1 << 20, PART_BYTES = 1 << 20, PLACE_BYTES = 64, FIRST_SLOTS = 16 };
 
 struct slot {
     cs_ref frame;
-    size_t readers; /* whose next frame this is */
+    uint64_t number; /* of its first part */
+    size_t readers;  /* whose next frame this is */
 };
 
 struct chanserv_fanout {
     cs_loop *loop;
     struct chanserv_fanout_options options; /* with the defaults filled in */
-    struct slot *slots;                     /* frame n is in slot n & (cap - 1); NULL: none yet */
+    struct slot *slots;                     /* place n is slot n & (cap - 1); NULL: none yet */
     size_t cap;                             /* a power of two */
-    uint64_t tail, head;
-    int64_t bytes;    /* kept, as options.bytes counts them */
-    size_t caught_up; /* readers whose next frame is `head` */
+    uint64_t tail, head;                    /* places: frames, counted from the first */
+    uint64_t number;                        /* of the next frame */
+    int64_t bytes;                          /* kept, as options.bytes counts them */
+    size_t caught_up;                       /* readers whose next frame is `head` */
     size_t open;
     struct cs_list all;  /* readers, from their announcement on */
     struct cs_list idle; /* those that wait for `head` */
@@ -46,15 +49,45 @@ struct reader {
     chanserv_fanout *fanout; /* NULL: freed */
     chanserv_outlet *outlet;
     struct cs_link link, idle;
-    uint64_t place; /* the number of its next frame, once `open` */
+    uint64_t place, number; /* of its next frame, once `open` */
     bool open;
 };
 
 /* ---- The ring ------------------------------------------------------------------------------ */
 
-static struct slot *slot_of(const chanserv_fanout *f, uint64_t number)
+static struct slot *slot_of(const chanserv_fanout *f, uint64_t place)
 {
-    return &f->slots[number & (f->cap - 1)];
+    return &f->slots[place & (f->cap - 1)];
+}
+
+/* The number of the frame at this place; of the next one at `head`. */
+static uint64_t number_at(const chanserv_fanout *f, uint64_t place)
+{
+    return place == f->head ? f->number : slot_of(f, place)->number;
+}
+
+/* The first place from `tail` on with this number or a higher one; beyond `head`: none. */
+static uint64_t place_of(const chanserv_fanout *f, uint64_t number)
+{
+    uint64_t low = f->tail, high = f->head + 1;
+
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+
+        if (number_at(f, middle) < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* How many numbers it takes: the server gives one to each part. */
+static uint64_t parts(const chanserv_fanout *f, cs_bytes frame)
+{
+    uint64_t part = (uint64_t)f->options.part_bytes;
+
+    return frame.len <= part ? 1 : (frame.len + part - 1) / part;
 }
 
 static int64_t cost(cs_bytes frame)
@@ -118,14 +151,17 @@ static void evict(chanserv_fanout *f, uint64_t tail)
 static void push(chanserv_fanout *f, cs_ref *frame)
 {
     f->bytes += cost(frame->bytes);
-    *slot_of(f, f->head++) = (struct slot){.frame = *frame, .readers = f->caught_up};
+    *slot_of(f, f->head) =
+        (struct slot){.frame = *frame, .number = f->number, .readers = f->caught_up};
+    f->number += parts(f, frame->bytes);
+    f->head++;
     f->caught_up = 0;
     *frame = (cs_ref){{NULL, 0}, NULL};
 }
 
 /* ---- Places -------------------------------------------------------------------------------- */
 
-/* Who stands at this number?  NULL: its frame is gone, and nobody counts those that want it. */
+/* Who stands at this place?  NULL: its frame is gone, and nobody counts those that want it. */
 static size_t *count_at(chanserv_fanout *f, uint64_t place)
 {
     if (place == f->head)
@@ -136,6 +172,7 @@ static size_t *count_at(chanserv_fanout *f, uint64_t place)
 static void stand(struct reader *r, uint64_t place)
 {
     r->place = place;
+    r->number = number_at(r->fanout, place);
     ++*count_at(r->fanout, place);
 }
 
@@ -165,18 +202,19 @@ static cs_err reader_open(chanserv_outlet *o, uint64_t from, void *state)
 {
     struct reader *r = state;
     chanserv_fanout *f = r->fanout;
-    uint64_t kept = f->head - f->tail, place = from;
+    uint64_t kept = f->head - f->tail, place = place_of(f, from);
     cs_err err = CS_OK;
 
     if (from == 0) {
         uint64_t back = f->options.history > 0 ? (uint64_t)f->options.history : 0;
 
         place = f->head - (back < kept ? back : kept);
-        err = chanserv_outlet_number(o, place);
-    } else if (from < f->tail || from > f->head) {
+        err = chanserv_outlet_number(o, number_at(f, place));
+    } else if (place > f->head || number_at(f, place) != from) {
         err = chanserv_outlet_fail(o, CS_ERANGE, "frame %llu is not kept: there are %llu to %llu",
-                                   (unsigned long long)from, (unsigned long long)f->tail,
-                                   (unsigned long long)f->head);
+                                   (unsigned long long)from,
+                                   (unsigned long long)number_at(f, f->tail),
+                                   (unsigned long long)f->number);
     }
     if (err != CS_OK)
         return err;
@@ -196,8 +234,8 @@ static cs_err catch_up(struct reader *r)
     if (f->options.slow == CHANSERV_SLOW_CUT)
         return chanserv_outlet_fail(r->outlet, CS_ERANGE,
                                     "too slow: frame %llu is not kept any more",
-                                    (unsigned long long)r->place);
-    chanserv_outlet_skip(r->outlet, to - r->place,
+                                    (unsigned long long)r->number);
+    chanserv_outlet_skip(r->outlet, number_at(f, to) - r->number,
                          latest ? CHANSERV_GAP_REPLACED : CHANSERV_GAP_OVERFLOW);
     stand(r, to);
     return CS_OK;
@@ -209,7 +247,9 @@ static cs_err reader_next(chanserv_outlet *o, cs_ref *frame, void *state)
     chanserv_fanout *f = r->fanout;
     cs_err err;
 
-    (void)o;
+    if (chanserv_outlet_next_number(o) != r->number)
+        return chanserv_outlet_fail(o, CS_EMISUSE,
+                                    "the server cuts frames into other parts than its fan-out");
     if (r->place == f->head) {
         if (f->finished)
             return f->status;
@@ -263,6 +303,7 @@ static bool fill_options(struct chanserv_fanout_options *o)
             return false;
     o->bytes = o->bytes == 0 ? RING_BYTES : o->bytes < 0 ? INT64_MAX : o->bytes;
     o->frames = o->frames > 0 ? o->frames : INT64_MAX;
+    o->part_bytes = o->part_bytes > 0 ? o->part_bytes : PART_BYTES;
     return is_bounded && (int)o->slow >= CHANSERV_SLOW_SKIP && o->slow <= CHANSERV_SLOW_WAIT;
 }
 
@@ -333,9 +374,9 @@ size_t chanserv_fanout_readers(const chanserv_fanout *f)
     return f->open;
 }
 
-uint64_t chanserv_fanout_published(const chanserv_fanout *f)
+uint64_t chanserv_fanout_next_number(const chanserv_fanout *f)
 {
-    return f->head;
+    return f->number;
 }
 
 void chanserv_fanout_finish(chanserv_fanout *f, cs_err status)

@@ -270,6 +270,18 @@ cs_err chanserv_outlet_number(chanserv_outlet *o, uint64_t seq)
     return CS_OK;
 }
 
+uint64_t chanserv_outlet_next_number(const chanserv_outlet *o)
+{
+    const uint64_t part = (uint64_t)o->post->server->options.part_bytes;
+    uint64_t next = o->next;
+
+    if (o->flags & CHANSERV__HELD)
+        next += o->held.bytes.len <= part ? 1 : (o->held.bytes.len + part - 1) / part;
+    if (o->flags & CHANSERV__GAP)
+        next += o->gap;
+    return next;
+}
+
 void chanserv_outlet_skip(chanserv_outlet *o, uint64_t count, enum chanserv_gap why)
 {
     if (count == 0 || o->life == CHANSERV__OVER || o->flags & (CHANSERV__LAST | CHANSERV__CUT))

@@ -84,6 +84,9 @@ CS_API void chanserv_outlet_wake(chanserv_outlet *outlet);
  * CS_EMISUSE when frames have been given already, or it is above 2^63 - 1. */
 CS_API cs_err chanserv_outlet_number(chanserv_outlet *outlet, uint64_t seq);
 
+/* The number that the next frame given will have; of one in parts: its first. */
+CS_API uint64_t chanserv_outlet_next_number(const chanserv_outlet *outlet);
+
 /* Before the next frame, `count` frames were left out on purpose: the reader sees the gap in
  * band, also when the next answer is CS_AGAIN or CS_DONE.  Gaps that follow each other are one.
  * The source ends CS_EMISUSE when the number of its next frame would be above 2^63 - 1. */

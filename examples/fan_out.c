@@ -157,7 +157,7 @@ int main(void)
     for (int s = 0; s < n_slow; s++)
         chanserv_source_resume(slow[s]);
     cs_loop_settle(loop);
-    printf("%llu frames published\n", (unsigned long long)chanserv_fanout_published(prices));
+    printf("%llu frames published\n", (unsigned long long)chanserv_fanout_next_number(prices));
     printf("%d ended well, %d saw everything in order, and for %d\n", well, in_order, exact);
     printf("received + missed = published; %d missed nothing\n", whole);
     chanserv_client_free(client);

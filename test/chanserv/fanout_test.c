@@ -19,6 +19,7 @@ static struct {
     char said[4000]; /* what a reader saw */
     unsigned writable;
     size_t alive; /* frames whose memory is there */
+    size_t part;  /* the server's part_bytes */
 } t;
 
 static cs_err subscribe(chanserv_post *post, cs_bytes body, void *user)
@@ -29,15 +30,23 @@ static cs_err subscribe(chanserv_post *post, cs_bytes body, void *user)
     return err == CS_OK ? CS_DONE : err;
 }
 
-static void up(const struct chanserv_fanout_options *options)
+static void up_parts(const struct chanserv_fanout_options *options, size_t part)
 {
+    struct chanserv_server_options server = {.part_bytes = (int64_t)part};
+
     memset(&t, 0, sizeof t);
+    t.part = part;
     cr_assert_eq(cs_loop_new_virtual(&t.loop), CS_OK);
-    cr_assert_eq(chanserv_server_new(t.loop, NULL, &t.server), CS_OK);
+    cr_assert_eq(chanserv_server_new(t.loop, &server, &t.server), CS_OK);
     cr_assert_eq(chanserv_serve(t.server, "prices", subscribe, NULL), CS_OK);
     cr_assert_eq(chanserv_client_new(t.loop, NULL, &t.client), CS_OK);
     cr_assert_eq(chanserv_join_local(t.client, t.server), CS_OK);
     cr_assert_eq(chanserv_fanout_new(t.loop, options, &t.fanout), CS_OK);
+}
+
+static void up(const struct chanserv_fanout_options *options)
+{
+    up_parts(options, 1 << 20);
 }
 
 static void down(void)
@@ -63,7 +72,7 @@ static cs_ref frame_of(size_t len)
     char *text = calloc(1, len);
     cs_ref ref;
 
-    snprintf(text, len, "%llu", (unsigned long long)chanserv_fanout_published(t.fanout));
+    snprintf(text, len, "%llu", (unsigned long long)chanserv_fanout_next_number(t.fanout));
     cr_assert_eq(cs_ref_wrap(cs_bytes_of(text, len), released, text, &ref), CS_OK);
     t.alive++;
     return ref;
@@ -135,7 +144,8 @@ static const char *read_all(chanserv_source *from)
         if (chanserv_source_gap(from))
             say("<%llu>", (unsigned long long)chanserv_source_gap(from));
         say("%s ", (const char *)frame.base);
-        cr_assert_eq(chanserv_source_seq(from), strtoull(frame.base, NULL, 10));
+        cr_assert_eq(chanserv_source_seq(from),
+                     strtoull(frame.base, NULL, 10) + (frame.len - 1) / t.part);
         cs_loop_settle(t.loop);
     }
     if (err == CS_AGAIN)
@@ -232,6 +242,37 @@ Test(fanout, what_is_not_kept_or_not_there_yet_is_refused)
               chanserv_source_errmsg(old));
     reads(future, "(out of range)");
     cr_assert_eq(chanserv_fanout_readers(t.fanout), 0);
+    down();
+}
+
+Test(fanout, a_frame_in_parts_has_a_number_for_each)
+{
+    up_parts(&(struct chanserv_fanout_options){.frames = 4, .part_bytes = 1000}, 1000);
+    publish_many(1, 2500); /* 0 1 2 */
+    publish_many(1, 8);
+    publish_many(1, 1000);
+    publish_many(1, 1001); /* 5 6 */
+    cr_assert_eq(chanserv_fanout_next_number(t.fanout), 7);
+    reads(reader_from(3), "3 4 5 ");
+    reads(reader_from(5), "5 ");
+    reads(reader_from(7), "");
+    reads(reader_from(1), "(out of range)");
+    reads(reader_from(6), "(out of range)");
+    reads(reader_from(8), "(out of range)");
+    chanserv_source *slow = reader();
+    publish_many(6, 2500); /* in one turn: two of them fall out */
+    reads(slow, "<13>13 16 19 22 ");
+    down();
+}
+
+Test(fanout, a_server_that_cuts_otherwise_ends_its_readers_before_their_numbers_are_wrong)
+{
+    up_parts(NULL, 1000);
+    chanserv_source *a = reader();
+    publish_many(1, 1000);
+    publish_many(1, 1001);
+    reads(a, "0 1 (internal error)");
+    cr_assert(strstr(chanserv_source_errmsg(a), "other parts"), "%s", chanserv_source_errmsg(a));
     down();
 }
 
@@ -428,9 +469,9 @@ Test(fanout, the_ring_is_bounded_in_bytes_and_empty_frames_count_too)
     for (int i = 0; i < 1000; i++)
         cr_assert_eq(chanserv_fanout_publish(t.fanout, &(cs_ref){{NULL, 0}, NULL}), CS_OK);
     cr_assert_eq(t.alive, 0);
-    chanserv_source *a = reader_from(chanserv_fanout_published(t.fanout) - 156);
+    chanserv_source *a = reader_from(chanserv_fanout_next_number(t.fanout) - 156);
     cr_assert_eq(chanserv_source_status(a), CS_AGAIN);
-    chanserv_source *b = reader_from(chanserv_fanout_published(t.fanout) - 157);
+    chanserv_source *b = reader_from(chanserv_fanout_next_number(t.fanout) - 157);
     reads(b, "(out of range)");
     down();
 }

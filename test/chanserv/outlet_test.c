@@ -444,6 +444,37 @@ Test(parts, a_gap_goes_before_the_first_part)
     raw_heard(run("3L"), "<3:1>" X40 "+" X40 "+" X20 "|");
 }
 
+Test(parts, the_next_number_counts_what_is_held_and_left_out)
+{
+    static char many[2000];
+    uint64_t given = 0, asked = 0, held = 0;
+
+    memset(many, 'L', sizeof many - 1);
+    for (int i = 0; i < 4; i++) { /* one of them stops in the middle of a frame */
+        struct raw_call *post, *c;
+        struct wire_open open = {.from = 0};
+        const struct script *s;
+
+        memset(many, 'a', (size_t)i);
+        the_script = many;
+        post = raw_post("run", "h");
+        cr_assert_eq(chanserv_outlet_next_number(the_outlet), 0);
+        open.ticket = cs_bytes_of(post->tickets[0], 32);
+        c = raw_open_with(&open, 0);
+        raw_pause(c);
+        cs_loop_settle(raw.loop);
+        s = chanserv_outlet_state(the_outlet);
+        asked = (uint64_t)(s->at - many);
+        held += asked - (raw_counters().frames_out - given);
+        cr_assert_eq(chanserv_outlet_next_number(the_outlet), 3 * asked - 2 * (uint64_t)i);
+        chanserv_outlet_skip(the_outlet, 5, CHANSERV_GAP_OVERFLOW);
+        cr_assert_eq(chanserv_outlet_next_number(the_outlet), 3 * asked - 2 * (uint64_t)i + 5);
+        raw_leave(c);
+        given = raw_counters().frames_out;
+    }
+    cr_assert_gt(held, 0);
+}
+
 static void up_tiny(void)
 {
     struct chanserv_server_options o = {.frame_max_bytes = 99};

@@ -676,6 +676,44 @@ Test(relay, a_gap_in_what_is_sent_up_ends_it)
     up();
 }
 
+/* Says back what it hears. */
+static cs_err echo(chanserv_outlet *o, cs_ref *frame, void *state)
+{
+    (void)state;
+    return chanserv_outlet_recv_ref(o, frame);
+}
+
+static void wake_echo(chanserv_outlet *o, void *state)
+{
+    (void)state;
+    chanserv_outlet_wake(o);
+}
+
+static const struct chanserv_outlet_ops echo_ops = {
+    .next_ref = echo, .readable = wake_echo, .uplink = true};
+
+Test(relay, frames_in_parts_pass_both_ways_with_their_numbers)
+{
+    enum { HUGE_FRAME = (5 << 20) / 2 };
+    char *huge = malloc(HUGE_FRAME);
+    chanserv_source *source;
+    cs_bytes frame;
+
+    serve_there("echo", &echo_ops);
+    for (size_t i = 0; i < HUGE_FRAME; i++)
+        huge[i] = (char)(i * 7 + i / 1000);
+    source = first(t.client, "echo");
+    cr_assert_eq(chanserv_source_send(source, cs_bytes_of(huge, HUGE_FRAME), CS_FOREVER), CS_OK);
+    cr_assert_eq(chanserv_source_send(source, cs_str("x"), CS_FOREVER), CS_OK);
+    chanserv_source_finish(source);
+    cr_assert(chanserv_range_frame(source, &frame));
+    cr_assert(cs_same(frame, cs_bytes_of(huge, HUGE_FRAME)));
+    cr_assert_eq(chanserv_source_seq(source), 2);
+    read_some(source);
+    said("x3 (ended in good order) ");
+    free(huge);
+}
+
 /* ---- Without memory ------------------------------------------------------------------------- */
 
 static void converse(void)
