@@ -42,7 +42,7 @@ CS_API cs_err chanserv_relay_source(chanserv_post *post, cs_bytes header, chanse
  *     return err;
  *
  * Each source is relayed under its own header; the post ends as
- * the feed does, with its words.  The feed is the relay's, which closes it when the post is over;
+ * the feed does, with its words; metadata are not passed on.  The feed is the relay's, which closes it when the post is over;
  * sources that were announced by then go on.
  * CS_EMISUSE: the post was kept, the feed was started, or its client has a thread of its own;
  * CS_ENOMEM.  When it is not CS_OK the feed is still yours, and the post can only end: answer the
@@ -86,8 +86,9 @@ struct chanserv_fanout_options {
 CS_API cs_err chanserv_fanout_new(cs_loop *loop, const struct chanserv_fanout_options *options,
                                   chanserv_fanout **ret);
 
-/* One more frame for everybody.  Moves the reference ({0} when taken), and never copies.  Readers
- * that wait are woken once a turn, however many frames are published in it; those that are behind
+/* One more frame for everybody.  Moves the reference ({0} when taken) and does not copy (one without
+ * a block is copied).  Its last reference goes in the middle of this call or of the server: a release
+ * of yours must not call the fan-out.  Readers that wait are woken once a turn, however many frames are published in it; those that are behind
  * cost nothing here.
  *   CS_AGAIN    CHANSERV_SLOW_WAIT only: not taken, writable() tells
  *   CS_EMISUSE  after finish();  CS_ENOMEM;  both: not taken */

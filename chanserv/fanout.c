@@ -148,15 +148,14 @@ static void evict(chanserv_fanout *f, uint64_t tail)
     }
 }
 
-static void push(chanserv_fanout *f, cs_ref *frame)
+static void push(chanserv_fanout *f, cs_ref frame)
 {
-    f->bytes += cost(frame->bytes);
+    f->bytes += cost(frame.bytes);
     *slot_of(f, f->head) =
-        (struct slot){.frame = *frame, .number = f->number, .readers = f->caught_up};
-    f->number += parts(f, frame->bytes);
+        (struct slot){.frame = frame, .number = f->number, .readers = f->caught_up};
+    f->number += parts(f, frame.bytes);
     f->head++;
     f->caught_up = 0;
-    *frame = (cs_ref){{NULL, 0}, NULL};
 }
 
 /* ---- Places -------------------------------------------------------------------------------- */
@@ -334,6 +333,7 @@ cs_err chanserv_fanout_new(cs_loop *loop, const struct chanserv_fanout_options *
 cs_err chanserv_fanout_publish(chanserv_fanout *f, cs_ref *frame)
 {
     uint64_t tail = new_tail(f, cost(frame->bytes));
+    cs_ref kept = *frame;
     cs_err err;
 
     if (f->finished)
@@ -344,8 +344,11 @@ cs_err chanserv_fanout_publish(chanserv_fanout *f, cs_ref *frame)
     }
     if (f->head - tail == f->cap && (err = grow(f)) != CS_OK)
         return err;
+    if (!kept.block && (err = cs_ref_copy(frame->bytes, &kept)) != CS_OK)
+        return err;
+    *frame = (cs_ref){{NULL, 0}, NULL};
     evict(f, tail);
-    push(f, frame);
+    push(f, kept);
     wake_idle(f);
     return CS_OK;
 }

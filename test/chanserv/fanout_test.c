@@ -476,6 +476,31 @@ Test(fanout, the_ring_is_bounded_in_bytes_and_empty_frames_count_too)
     down();
 }
 
+Test(fanout, without_options_a_mebibyte_is_kept_and_parts_are_as_long)
+{
+    up(NULL);
+    publish_many(2000, 936);
+    cr_assert_eq(t.alive, (1 << 20) / 1000);
+    publish_many(1, 1 << 20);
+    cr_assert_eq(chanserv_fanout_next_number(t.fanout), 2001);
+    publish_many(1, (1 << 20) + 1);
+    cr_assert_eq(chanserv_fanout_next_number(t.fanout), 2003);
+    down();
+}
+
+Test(fanout, bytes_that_belong_to_somebody_else_are_copied)
+{
+    char text[] = "0";
+    cs_ref frame = {cs_bytes_of(text, sizeof text), NULL};
+
+    up(&(struct chanserv_fanout_options){.history = 1});
+    cr_assert_eq(chanserv_fanout_publish(t.fanout, &frame), CS_OK);
+    cr_assert_null(frame.bytes.base);
+    text[0] = 'x';
+    reads(reader(), "0 ");
+    down();
+}
+
 Test(fanout, the_newest_frame_is_kept_however_large_it_is)
 {
     up(&(struct chanserv_fanout_options){.bytes = 100, .history = 1});
