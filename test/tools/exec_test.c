@@ -1,6 +1,7 @@
 /* The kinds "exec" and "exec-uplink", with real processes: server and client share one loop and no
  * socket. */
 #include "tools/kind.h"
+#include "test/support/failing.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -664,4 +665,82 @@ Test(exec_uplink, a_reader_that_leaves_is_end_of_file_and_a_broken_pipe)
     run_only(&s, NULL);
     cr_assert_str_eq(s.text[ERR], "0\n");
     shell_free(&s);
+}
+
+/* ---- Without memory ------------------------------------------------------------------------- */
+
+/* Whatever fails, the story ends, and no process is left.  A reader that could not open stdio must
+ * be given up before the command sees an end of file. */
+static bool tell(struct shell *s, const struct tool_kind *kind)
+{
+    const struct chanserv_server_options options = {.accept_timeout_ms = 10};
+    struct chanserv_event ev;
+    char why[256] = "";
+    cs_err err;
+
+    s->kind = kind;
+    if (cs_loop_new(NULL, &s->loop) != CS_OK ||
+        kind->open(s->loop, "read -r line; exit 3", &s->service, why, sizeof why) != CS_OK ||
+        chanserv_server_new(s->loop, &options, &s->server) != CS_OK ||
+        chanserv_serve(s->server, "shell", kind->post, s->service) != CS_OK ||
+        chanserv_client_new(s->loop, NULL, &s->client) != CS_OK ||
+        chanserv_join_local(s->client, s->server) != CS_OK ||
+        chanserv_lookup_and_post(s->client, "shell", cs_str("body"), NULL, &s->feed) != CS_OK ||
+        chanserv_set_new(s->client, &s->set) != CS_OK ||
+        chanserv_set_add_feed(s->set, s->feed) != CS_OK)
+        return false;
+    while ((err = chanserv_select(s->set, PATIENCE_MS, &ev)) == CS_OK) {
+        if (ev.kind == CHANSERV_FEED_END)
+            s->feed_why = ev.why;
+        if (ev.kind != CHANSERV_SOURCE)
+            continue;
+        chanserv_source_finish(ev.source);
+        if (chanserv_set_add_source(s->set, ev.source) != CS_OK)
+            return false;
+    }
+    cr_assert_neq(err, CS_AGAIN, "it waits for ever");
+    return err == CS_DONE;
+}
+
+static void story_of(const struct tool_kind *kind)
+{
+    struct shell s = {.loop = NULL};
+
+    if (!tell(&s, kind))
+        cr_assert(failing_failed());
+    else
+        cr_assert(s.feed_why == CS_EUNKNOWN || failing_failed());
+    if (s.set)
+        chanserv_set_free(s.set);
+    if (s.client)
+        chanserv_client_free(s.client);
+    if (s.server)
+        chanserv_server_free(s.server);
+    if (s.service)
+        kind->close(s.service);
+    if (s.loop)
+        cs_loop_free(s.loop);
+    no_child_is_left();
+}
+
+static void exec_story(void)
+{
+    story_of(&tool_kind_exec);
+}
+
+static void uplink_story(void)
+{
+    story_of(&tool_kind_exec_uplink);
+}
+
+Test(exec, survives_every_failed_allocation)
+{
+    signal(SIGPIPE, SIG_IGN);
+    cr_assert_geq(failing_story(exec_story), 50);
+}
+
+Test(exec_uplink, survives_every_failed_allocation)
+{
+    signal(SIGPIPE, SIG_IGN);
+    cr_assert_geq(failing_story(uplink_story), 50);
 }
