@@ -18,10 +18,13 @@
 #include <time.h>
 #include <unistd.h>
 
+/* From SIGKILL to looking whether there are dead to bury. */
+enum { BURIAL_MS = 100 };
+
 struct process {
     pid_t pid; /* also its group */
     int pidfd;
-    bool ending, reaped;
+    bool ending, killed, reaped;
     struct tool_watch *watch; /* of the pidfd */
     cs_timer *grace;
     void (*exited)(int status, void *user); /* NULL: forgotten */
@@ -42,8 +45,12 @@ static void process_free(struct process *p)
 
 /* ---- Its end -------------------------------------------------------------------------------- */
 
+/* Of one that is reaped.  The first process of a container is whom orphans come to: then it is ours
+ * to bury them, and otherwise init's. */
 static bool group_lives(const struct process *p)
 {
+    while (waitpid(-p->pid, NULL, WNOHANG) > 0)
+        continue;
     return kill(-p->pid, 0) == 0;
 }
 
@@ -68,8 +75,14 @@ static void grace_is_over(void *user)
     struct process *p = user;
 
     (void)kill(-p->pid, SIGKILL);
-    if (p->reaped)
+    if (!p->reaped) /* on_exit_of() comes */
+        return;
+    if (p->killed || !group_lives(p)) {
         process_free(p);
+        return;
+    }
+    p->killed = true;
+    cs_timer_set(p->grace, BURIAL_MS);
 }
 
 void process_forget(struct process *p)
