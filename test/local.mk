@@ -172,6 +172,7 @@ test_tools_SOURCES = \
 	test/tools/lines_test.c \
 	test/tools/options_test.c \
 	test/tools/serve_config_test.c \
+	test/tools/stdin_test.c \
 	test/tools/tail_test.c
 
 criterion_programs = test_base test_proto test_mux test_chanserv test_story test_docs test_tools

@@ -17,7 +17,7 @@ struct tool_kind {
     void (*close)(void *service);
 };
 extern const struct tool_kind tool_kind_gen, tool_kind_echo, tool_kind_tail, tool_kind_exec,
-    tool_kind_exec_uplink;
+    tool_kind_exec_uplink, tool_kind_stdin;
 
 /* For kinds that take no arguments and need no memory. */
 cs_err tool_kind_no_args(cs_loop *loop, const char *args, void **ret, char *why, size_t why_len);

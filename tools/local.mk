@@ -31,6 +31,7 @@ libtools_a_SOURCES = \
 	tools/kind_echo.c \
 	tools/kind_exec.c \
 	tools/kind_gen.c \
+	tools/kind_stdin.c \
 	tools/kind_tail.c \
 	tools/latency.c \
 	tools/latency.h \

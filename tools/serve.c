@@ -5,8 +5,9 @@
 #include <signal.h>
 #include <stdlib.h>
 
-static const struct tool_kind *const kinds[] = {&tool_kind_tail, &tool_kind_gen, &tool_kind_echo,
-                                                &tool_kind_exec, &tool_kind_exec_uplink};
+static const struct tool_kind *const kinds[] = {&tool_kind_tail,        &tool_kind_gen,
+                                                &tool_kind_echo,        &tool_kind_exec,
+                                                &tool_kind_exec_uplink, &tool_kind_stdin};
 
 static const char help[] =
     "Usage: chanserv serve [OPTION]... --service NAME=KIND[:ARGS]...\n"
@@ -54,7 +55,9 @@ static const char help[] =
     "             /bin/sh -c COMMAND for each post: the body is its standard input, stdout and\n"
     "             stderr are sources, and its exit status is the post's\n"
     "  exec-uplink:COMMAND\n"
-    "             the same, but one source, stdio, goes both ways; stderr is the other\n";
+    "             the same, but one source, stdio, goes both ways; stderr is the other\n"
+    "  stdin:[history=N]\n"
+    "             the lines of our standard input, for every reader: from now on, or N back\n";
 
 /* ---- Setting up ----------------------------------------------------------------------------- */
 
