@@ -98,11 +98,54 @@ static int needs(const struct serve_config *config, struct config_text option, c
                         config_dashes(option.line), name, config_dashes(option.line), other_name);
 }
 
+/* The rules of server.h, by name. */
+static int check_names(const struct serve_config *config)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    struct config_text space = config->name_space, node = config->node;
+    int code = 0;
+
+    if (space.text) {
+        size_t len = strlen(space.text);
+
+        for (size_t i = 0; i < len; i++)
+            len = strchr(letters, space.text[i]) || strchr("._/-", space.text[i]) ? len : 0;
+        if (len == 0 || len > 255)
+            code = config_wrong(config, space.line,
+                                "%sname-space is 1 to 255 letters, digits and ._/-, not '%s'",
+                                config_dashes(space.line), space.text);
+    }
+    if (node.text) {
+        size_t len = strlen(node.text);
+
+        for (size_t i = 0; i < len; i++)
+            len = node.text[i] > ' ' && node.text[i] < 127 ? len : 0;
+        if (len == 0 || len > 255)
+            code = config_wrong(config, node.line,
+                                "%snode is 1 to 255 characters of ASCII without blanks, not '%s'",
+                                config_dashes(node.line), node.text);
+    }
+    return code;
+}
+
+/* The files, before anybody depends on them. */
+static int check_tls(const struct serve_config *config)
+{
+    const struct mux_tls tls = {.cert_file = config->cert.text,
+                                .key_file = config->key.text,
+                                .ca_file = config->client_ca.text};
+    char why[512] = "";
+
+    if (!config->cert.text || mux_tls_check(&tls, true, why, sizeof why) == CS_OK)
+        return 0;
+    return config_wrong(config, config->cert.line, "%s", why);
+}
+
 int config_check(const struct serve_config *config)
 {
     const struct config_text none = {NULL, 0};
     struct config_text san = config->client_san.len ? config->client_san.items[0] : none;
-    int code = check_addrs(config);
+    int code = check_addrs(config) | check_names(config) | check_tls(config);
 
     if (config->service.len == 0) {
         if (config->file)

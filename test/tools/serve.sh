@@ -182,7 +182,7 @@ cat > systemd.py << 'END'
 import os, signal, socket, subprocess, sys
 tool, use = sys.argv[1], sys.argv[2]
 notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-notify.bind("\0chanserv-test-%d" % os.getpid() if use == "abstract" else "notify")
+notify.bind("\0chanserv-test-%d" % os.getpid() if use == "abstract" else os.path.abspath("notify"))
 notify.settimeout(30)
 name = notify.getsockname()
 env = dict(os.environ, NOTIFY_SOCKET=name if isinstance(name, str) else "@" + name[1:].decode())
@@ -222,6 +222,16 @@ while said == "WATCHDOG=1":
 print(said)
 print("EXIT", server.wait())
 END
+timeout 60 python3 systemd.py "$tool" pass > out 2> err
+diff - out > diff << 'END'
+READY READY=1 STATUS=2 services at 127.0.0.1:PORT
+SAME
+echo: hi
+CHILD []
+STOPPING=1
+EXIT 0
+END
+verdict $? diff "a socket of systemd is served, told as ready and as stopping, and its variables end here"
 timeout 60 python3 systemd.py "$tool" abstract > out 2> err
 diff - out > diff << 'END'
 READY READY=1 STATUS=2 services at 127.0.0.1:PORT
