@@ -48,7 +48,7 @@ static cs_err send_packed(mux_stream *stream, cs_bytes head, cs_bytes tail)
     mux_conn *conn = stream->conn;
     uint8_t prefix[WIRE_PREFIX];
     size_t len;
-    cs_block *block = stream->gzip_out ? mux__gzip_pack(conn->gzip, head, tail, &len) : NULL;
+    cs_block *block = mux__gzip_pack(conn->gzip, head, tail, &len);
     if (!block)
         return CS_AGAIN;
     wire_prefix_put(prefix, true, (uint32_t)len);
@@ -72,7 +72,7 @@ cs_err mux_stream_send(mux_stream *stream, cs_bytes head, cs_bytes tail)
         return err;
     if (head.len + tail.len > INT32_MAX)
         return CS_ETOOBIG;
-    if ((err = send_packed(stream, head, tail)) != CS_AGAIN)
+    if (stream->gzip_out && (err = send_packed(stream, head, tail)) != CS_AGAIN)
         return err;
     uint8_t *to = mux__sendq_claim(&stream->out, WIRE_PREFIX + head.len + tail.len);
     if (to) {
@@ -105,7 +105,7 @@ cs_err mux_stream_send_ref(mux_stream *stream, cs_bytes head, cs_ref *tail)
         return err;
     if (head.len + tail->bytes.len > INT32_MAX)
         return CS_ETOOBIG;
-    if ((err = send_packed(stream, head, tail->bytes)) != CS_AGAIN) {
+    if (stream->gzip_out && (err = send_packed(stream, head, tail->bytes)) != CS_AGAIN) {
         if (err == CS_OK)
             cs_ref_drop(tail);
         return err;

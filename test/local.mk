@@ -196,6 +196,7 @@ thread_programs = \
 
 # programs: test/fuzz/*_fuzz.c
 fuzz_programs = \
+	test/fuzz/gzip_fuzz \
 	test/fuzz/wire_fuzz
 
 check_PROGRAMS += $(thread_programs) $(fuzz_programs)
@@ -206,6 +207,7 @@ libreplay_a_SOURCES = test/fuzz/replay_main.c
 
 test_tsan_chan_tsan_LDADD = $(BASE_LIBS)
 test_tsan_loop_tsan_LDADD = $(BASE_LIBS)
+test_fuzz_gzip_fuzz_LDADD = libreplay.a $(MUX_LIBS)
 test_fuzz_wire_fuzz_LDADD = libreplay.a $(PROTO_LIBS)
 $(test_fuzz_wire_fuzz_OBJECTS): proto/chanserv.pb-c.h
 
