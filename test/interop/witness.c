@@ -1,5 +1,5 @@
 /* witness -- a server for the tests with other people's clients: it does what `chanserv serve`
- * has no service for, and tells what it saw of the reader's doings.
+ * has no service for, and tells what it saw of the reader's doings.  `witness gzip` compresses.
  *
  *   mirror   the metadata that came, sent back as headers and as trailers, names turned from
  *            "x-" to "y-"; one source, whose header is the body's length
@@ -301,9 +301,10 @@ static cs_err seen(chanserv_post *post, cs_bytes body, void *user)
     return CS_DONE;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    struct chanserv_server_options options = {.signals = true};
+    struct chanserv_server_options options = {
+        .signals = true, .net.gzip = argc == 2 && strcmp(argv[1], "gzip") == 0};
     cs_err err = chanserv_server_new(NULL, &options, &server);
     if (err != CS_OK) {
         fprintf(stderr, "witness: %s\n", cs_strerror(err));

@@ -2,7 +2,8 @@
  *
  * Eight threads share out a hundred sources of one post and read them to their end, while another
  * cancels some of them, whenever it happens to come by.  Everything that was not cancelled must
- * arrive whole and in order.  Two rounds: over TCP, and over a unix socket.
+ * arrive whole and in order.  Three rounds: over TCP, over a unix socket, and compressed (each reader
+ * unpacks on its own thread).
  */
 #include "chanserv/chanserv.h"
 
@@ -139,25 +140,29 @@ static bool read_all(chanserv_client *client)
            atomic_load(&r.whole) >= SOURCES - 20;
 }
 
-static bool round_over(const char *addr)
+static bool round_over(const char *addr, bool gzip)
 {
+    const struct chanserv_server_options serve_so = {.net.gzip = gzip};
+    const struct chanserv_client_options read_so = {.net.gzip = gzip};
+    struct chanserv_counters seen;
     chanserv_server *server;
     chanserv_client *client;
     pthread_t thread;
     bool good;
 
-    if (chanserv_server_new(NULL, NULL, &server) != CS_OK ||
+    if (chanserv_server_new(NULL, &serve_so, &server) != CS_OK ||
         chanserv_serve(server, "hundred", hundred, NULL) != CS_OK ||
         chanserv_listen(server, addr) != CS_OK ||
-        chanserv_client_new(NULL, NULL, &client) != CS_OK ||
+        chanserv_client_new(NULL, &read_so, &client) != CS_OK ||
         chanserv_join(client, chanserv_server_addr(server, 0)) != CS_OK)
         return false;
     pthread_create(&thread, NULL, run, server);
     good = read_all(client);
     chanserv_server_stop(server);
     pthread_join(thread, NULL);
+    chanserv_server_counters(server, &seen);
     chanserv_server_free(server);
-    return good;
+    return good && (seen.messages_gzipped > 0) == gzip;
 }
 
 int main(void)
@@ -166,7 +171,7 @@ int main(void)
     bool good;
 
     snprintf(path, sizeof path, "unix:@client_tsan.%ld", (long)getpid());
-    good = round_over("127.0.0.1:0") && round_over(path);
-    puts(good ? "client_tsan: 8 threads read 100 sources, twice" : "client_tsan: FAILED");
+    good = round_over("127.0.0.1:0", false) && round_over(path, false) && round_over(path, true);
+    puts(good ? "client_tsan: 8 threads read 100 sources, three times" : "client_tsan: FAILED");
     return good ? 0 : 1;
 }

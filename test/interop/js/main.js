@@ -2,9 +2,11 @@
 //   CHANSERV_PROTO     the .proto file
 //   CHANSERV_GEN       HOST:PORT of `chanserv serve` with gen, echo and tail
 //   CHANSERV_WITNESS   HOST:PORT of witness.c
+//   CHANSERV_PACKED    HOST:PORT of witness.c that compresses
 'use strict';
 require('./read');
 require('./leave');
 require('./raw');
 require('./talk');
+require('./gzip');
 require('./kit').run();

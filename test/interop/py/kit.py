@@ -14,6 +14,7 @@ import grpc
 
 GEN = os.environ["CHANSERV_GEN"]
 WITNESS = os.environ["CHANSERV_WITNESS"]
+PACKED = os.environ["CHANSERV_PACKED"]
 CODES = list(grpc.StatusCode)
 
 

@@ -1,5 +1,6 @@
 """Stock grpcio against a running server.  Environment: CHANSERV_GEN is HOST:PORT of `chanserv serve`
-with gen, echo and tail; CHANSERV_WITNESS that of witness.c.  PYTHONPATH has the stubs."""
+with gen, echo and tail; CHANSERV_WITNESS that of witness.c, CHANSERV_PACKED that of one
+that compresses.  PYTHONPATH has the stubs."""
 import asyncio
 import queue
 import random
@@ -8,7 +9,7 @@ import threading
 import chanserv_pb2 as pb
 import chanserv_pb2_grpc
 import grpc
-from kit import (CODES, GEN, WITNESS, announced, case, channel, ended, ends, frames, gen_frame,
+from kit import (CODES, GEN, PACKED, WITNESS, announced, case, channel, ended, ends, frames, gen_frame,
                  open_source, post, run_all, same, seen, stub, together, until)
 
 gen = stub(GEN)
@@ -331,5 +332,39 @@ def _():
     said = iter([pb.Up(open=pb.OpenRequest(ticket=source.ticket))])
     ends(witness.Talk(said), "INVALID_ARGUMENT", "bad-request")
 
+
+def packed_cases(which, addr, packs):
+    client = stub(addr, default_compression_algorithm=int(grpc.Compression.Gzip))
+
+    @case(f"a compressed request is understood by a server {which}")
+    def _():
+        before = seen(client)
+        (source,) = announced(client, "mirror", "x" * 1000000)
+        same(source.header, b"1000000")
+        grown = seen(client)["bytes_in"] - before["bytes_in"]
+        assert grown < 20000, f"{grown} bytes"
+
+    @case(f"frames of a server {which} come as they were")
+    def _():
+        before = seen(client)
+        (well,) = announced(client, "well", "1 20000")
+        call = open_source(client, well)
+        for k in range(50):
+            same(next(call).payload, (b"%d:" % k).ljust(20000, b"."))
+        call.cancel()
+        now = seen(client)
+        if packs:
+            assert now["messages_gzipped"] >= before["messages_gzipped"] + 50, now
+        else:
+            same(now["messages_gzipped"], 0)
+
+    @case(f"a bomb is too large for a server {which}, and it serves on")
+    def _():
+        ends(post(client, "mirror", bytes(5 << 20)), "RESOURCE_EXHAUSTED", "too-large")
+        same(len(announced(client, "mirror", "x")), 1)
+
+
+packed_cases("that compresses", PACKED, True)
+packed_cases("that does not", WITNESS, False)
 
 run_all()
