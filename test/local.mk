@@ -238,6 +238,7 @@ EXTRA_DIST += test/fuzz/corpus test/mutants
 EXTRA_DIST += \
 	test/interop/curl.sh \
 	test/interop/js/gen.js \
+	test/interop/js/gzip.js \
 	test/interop/js/kit.js \
 	test/interop/js/leave.js \
 	test/interop/js/main.js \
