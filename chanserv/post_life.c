@@ -18,19 +18,41 @@ static cs_bytes put(char **at, cs_bytes bytes)
     return cs_bytes_of(to, bytes.len);
 }
 
+/* It lives as long as its connection, which a post may outlive. */
+static void copy_peer(struct mux_peer *to, const struct mux_peer *from, cs_bytes *sans, char **at)
+{
+    *to = *from;
+    to->addr = put(at, from->addr);
+    to->tls_subject = put(at, from->tls_subject);
+    for (size_t i = 0; i < from->tls_sans_len; i++)
+        sans[i] = put(at, from->tls_sans[i]);
+    to->tls_sans = sans;
+}
+
+static size_t peer_size(const struct mux_peer *peer)
+{
+    size_t size = peer->addr.len + peer->tls_subject.len;
+
+    for (size_t i = 0; i < peer->tls_sans_len; i++)
+        size += sizeof *peer->tls_sans + peer->tls_sans[i].len;
+    return size;
+}
+
 static void copy_asked(chanserv_post *post, mux_stream *stream, const struct wire_post *asked)
 {
     const cs_pair *pairs = mux_stream_headers(stream, &post->metadata_len);
+    const struct mux_peer *peer = mux_stream_peer(stream);
+    cs_bytes *sans;
     char *at;
 
     post->metadata = cs_extra(post, sizeof *post);
-    at = (char *)(post->metadata + post->metadata_len);
+    sans = (cs_bytes *)(post->metadata + post->metadata_len);
+    at = (char *)(sans + peer->tls_sans_len);
     for (size_t i = 0; i < post->metadata_len; i++) {
         post->metadata[i].name = put(&at, pairs[i].name);
         post->metadata[i].value = put(&at, pairs[i].value);
     }
-    post->peer = *mux_stream_peer(stream);
-    post->peer.addr = put(&at, post->peer.addr);
+    copy_peer(&post->peer, peer, sans, &at);
     post->service = put(&at, asked->service);
     post->bucket = put(&at, asked->bucket);
 }
@@ -38,7 +60,7 @@ static void copy_asked(chanserv_post *post, mux_stream *stream, const struct wir
 chanserv_post *chanserv__post_new(chanserv_server *server, mux_stream *stream,
                                   const struct wire_post *asked)
 {
-    size_t n, size = asked->service.len + asked->bucket.len + mux_stream_peer(stream)->addr.len;
+    size_t n, size = asked->service.len + asked->bucket.len + peer_size(mux_stream_peer(stream));
     const cs_pair *pairs = mux_stream_headers(stream, &n);
     chanserv_post *post;
 

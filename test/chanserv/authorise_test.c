@@ -251,6 +251,65 @@ Test(authorise, a_list_of_nothing_is_nobodys_secret)
     raw_heard(list(), "()");
 }
 
+/* ---- The peer of a post ---------------------------------------------------------------------- */
+
+static struct mux_peer *of_conn;
+static char *subject, *san;
+static chanserv_post *kept;
+
+static cs_err lend_names(const struct chanserv_request *request, void *user)
+{
+    static cs_bytes sans[2];
+
+    (void)user;
+    of_conn = (struct mux_peer *)(uintptr_t)request->peer;
+    subject = cs_strdup("CN=alice");
+    san = cs_strdup("DNS:a.example");
+    sans[0] = sans[1] = cs_str(san);
+    of_conn->tls_subject = cs_str(subject);
+    of_conn->tls_sans = sans;
+    of_conn->tls_sans_len = 2;
+    return CS_OK;
+}
+
+/* As if the connection had gone. */
+static void take_names_back(void)
+{
+    of_conn->tls_subject = cs_bytes_of(NULL, 0);
+    of_conn->tls_sans = NULL;
+    of_conn->tls_sans_len = 0;
+    cs_free(subject);
+    cs_free(san);
+}
+
+static cs_err keeps(chanserv_post *post, cs_bytes body, void *user)
+{
+    static const struct chanserv_post_ops none = {.state_bytes = 0};
+
+    (void)body, (void)user;
+    kept = post;
+    cr_assert_eq(chanserv_post_keep(post, &none, NULL), CS_OK);
+    take_names_back();
+    return CS_AGAIN;
+}
+
+Test(authorise_peer, a_post_knows_who_asked_also_without_the_connection)
+{
+    struct chanserv_server_options o = {.authorise = lend_names};
+    const struct mux_peer *peer;
+
+    raw_up(&o);
+    cr_assert_eq(chanserv_serve(raw.server, "keeps", keeps, NULL), CS_OK);
+    raw_runs(raw_post("keeps", ""));
+    peer = chanserv_post_peer(kept);
+    cr_assert(cs_same(peer->tls_subject, cs_str("CN=alice")));
+    cr_assert_eq(peer->tls_sans_len, 2);
+    cr_assert(cs_same(peer->tls_sans[0], cs_str("DNS:a.example")));
+    cr_assert(cs_same(peer->tls_sans[1], cs_str("DNS:a.example")));
+    cr_assert(cs_same(peer->addr, cs_str("local")));
+    raw_down();
+}
+
 /* ---- Memory --------------------------------------------------------------------------------- */
 
 static void set_up_a_method(void)

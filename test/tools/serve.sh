@@ -62,7 +62,7 @@ serve --service echo=echo --service gen-a=gen --service secret=echo --token-file
 [ ! -s server ]
 verdict $? server "a file of tokens that only its owner can read is nothing to talk about"
 runs 0 "a right token" post --metadata "$(as red)" "$tcp" echo hi
-runs 0 "its glob" post --metadata "$(as red)" "$tcp" gen-a eager=1
+runs 0 "its glob" post --metadata "$(as red)" "$tcp" gen-a
 runs 23 "the token is of other services" post --metadata "$(as red)" "$tcp" secret x
 has err "PERMISSION_DENIED: you are known, but not allowed to use secret" "and it says so"
 runs 0 "another token for all" post --metadata "$(as blue)" "$tcp" secret x

@@ -214,7 +214,8 @@ Test(serve_config, client_san_wants_certificates_of_clients)
 {
     cr_assert_eq(parse_file("service = a=echo\nclient-san = DNS:x\ncert = c\n"), 0);
     cr_assert_eq(config_check(config), TOOL_USAGE);
-    said("chanserv serve: FILE:2: client-san is given, but no client-ca\n");
+    said("chanserv serve: FILE:3: tls: c: no such file or directory\n"
+         "chanserv serve: FILE:2: client-san is given, but no client-ca\n");
 }
 
 Test(serve_config, a_check_knows_what_is_beyond_this_machine)
@@ -226,10 +227,12 @@ Test(serve_config, a_check_knows_what_is_beyond_this_machine)
     config->insecure = true;
     cr_assert_eq(config_check(config), 0);
     config->insecure = false;
-    config->cert.text = "c";
-    cr_assert_eq(config_check(config), 0);
+    config->cert.text = "c"; /* then it is TLS, but for the file */
+    cr_assert_eq(config_check(config), TOOL_USAGE);
     said("chanserv serve: FILE:2: listen 10.0.0.1:1 is beyond this machine: it wants cert and key "
-         "for TLS, or insecure for plain text\n");
+         "for TLS, or insecure for plain text\n"
+         "chanserv serve: tls: c: no such file or directory\n"
+         "Try 'chanserv serve --help'.\n");
 }
 
 Test(serve_config, addresses)
