@@ -33,6 +33,8 @@ libcs_la_SOURCES = \
 	chanserv/raw.c \
 	chanserv/relay.c \
 	chanserv/request.c \
+	chanserv/ring.c \
+	chanserv/ring__in.h \
 	chanserv/say.c \
 	chanserv/server.c \
 	chanserv/server.h \
