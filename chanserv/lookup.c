@@ -126,13 +126,9 @@ static cs_err found_next(chanserv_outlet *outlet, cs_bytes *frame, void *state)
     (void)outlet;
     if (found->search->lookup->client)
         err = write_nodes(found->search->lookup->client, found, &text);
-    if (err == CS_OK && text.len == 0) {
-        found->over = true;
-        err = CS_DONE;
-    } else if (err == CS_OK && cs_same(cs_bytes_of(text.base, text.len),
-                                       cs_bytes_of(found->text.base, found->text.len))) {
-        err = CS_AGAIN;
-    }
+    if (err == CS_OK && (text.len == 0 || cs_same(cs_bytes_of(text.base, text.len),
+                                                  cs_bytes_of(found->text.base, found->text.len))))
+        err = CS_AGAIN; /* search_next() sees to its end */
     if (err != CS_OK) {
         cs_buf_fini(&text);
         return err;
@@ -216,8 +212,8 @@ static cs_err search_node(struct search *search, const struct chanserv__node *no
     return err;
 }
 
-/* Of those that nobody serves, the ones that are still asked end themselves in next(). */
-static void forget_unseen(struct search *search)
+/* Those that nobody serves end; of the others the set of nodes may have changed. */
+static void end_unseen(struct search *search)
 {
     struct cs_link *link = cs_list_first(&search->found), *next;
 
@@ -225,10 +221,14 @@ static void forget_unseen(struct search *search)
         struct found *found = CS_CONTAINER(link, struct found, link);
 
         next = cs_list_next(&search->found, link);
-        if (found->outlet)
+        if (found->outlet && found->seen) {
             chanserv_outlet_wake(found->outlet);
-        else if (!found->seen)
+        } else if (found->outlet) {
+            found->over = true;
+            chanserv_outlet_finish(found->outlet, CS_DONE);
+        } else if (!found->seen) {
             found_free(found);
+        }
     }
 }
 
@@ -250,7 +250,7 @@ static cs_err search_next(chanserv_post *post, void *state)
             err = search_node(search, node);
     if (err != CS_OK)
         return err;
-    forget_unseen(search);
+    end_unseen(search);
     return CS_AGAIN;
 }
 

@@ -103,6 +103,10 @@ test_chanserv_SOURCES = \
 	test/chanserv/fanout_test.c \
 	test/chanserv/feed_test.c \
 	test/chanserv/frames_test.c \
+	test/chanserv/identity_test.c \
+	test/chanserv/lookup_test.c \
+	test/chanserv/many.c \
+	test/chanserv/many.h \
 	test/chanserv/nodes_test.c \
 	test/chanserv/open_test.c \
 	test/chanserv/outlet_test.c \
