@@ -133,16 +133,20 @@ static cs_err tried(struct chanserv__request *r, uint64_t node, int times)
     return CS_OK;
 }
 
-/* Somebody would take it, and has refused this one. */
+/* Somebody would take it, or cannot be asked, and has refused this one. */
 static bool is_refused(const chanserv_client *client, const struct chanserv__request *r)
 {
     const struct chanserv__node *node = chanserv__nodes_first(client);
+    const bool one = chanserv__nodes_one(client);
 
-    for (; node; node = chanserv__nodes_next(node))
-        if (chanserv__request_tried(r, node->id) &&
-            (chanserv__nodes_one(client) || node->standing == CHANSERV__NODE_BLIND ||
-             chanserv__node_can_take(node, r)))
+    for (; node; node = chanserv__nodes_next(node)) {
+        const bool blind = node->standing == CHANSERV__NODE_BLIND;
+
+        if (one ? blind
+                : chanserv__request_tried(r, node->id) &&
+                      (blind || chanserv__node_can_take(node, r)))
             return true;
+    }
     return false;
 }
 

@@ -103,11 +103,6 @@ test_chanserv_SOURCES = \
 	test/chanserv/fanout_test.c \
 	test/chanserv/feed_test.c \
 	test/chanserv/frames_test.c \
-	test/chanserv/identity_test.c \
-	test/chanserv/lookup_test.c \
-	test/chanserv/many.c \
-	test/chanserv/many.h \
-	test/chanserv/nodes_test.c \
 	test/chanserv/open_test.c \
 	test/chanserv/outlet_test.c \
 	test/chanserv/post_test.c \
@@ -130,9 +125,17 @@ test_story_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_story_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
 # files: test/story/*.c test/story/*.h
 test_story_SOURCES = \
+	test/story/failover_test.c \
+	test/story/flapping_test.c \
 	test/story/frame_limit_test.c \
 	test/story/gzip_test.c \
+	test/story/identity_test.c \
+	test/story/lookup_test.c \
 	test/story/malloc_test.c \
+	test/story/many.c \
+	test/story/many.h \
+	test/story/nodes_memory_test.c \
+	test/story/nodes_test.c \
 	test/story/options_test.c \
 	test/story/promise1_order_test.c \
 	test/story/promise2_silence_test.c \

@@ -1,4 +1,4 @@
-#include "test/chanserv/many.h"
+#include "test/story/many.h"
 
 #include <stdio.h>
 

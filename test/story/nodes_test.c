@@ -1,5 +1,5 @@
 /* Several nodes: whose turn it is, what is waited for, and what may be sent again. */
-#include "test/chanserv/many.h"
+#include "test/story/many.h"
 
 #include "mux/local.h"
 

@@ -1,5 +1,5 @@
 /* chanserv_lookup(): a source for each name, a frame for each change, an end when nobody is left. */
-#include "test/chanserv/many.h"
+#include "test/story/many.h"
 
 #include "mux/local.h"
 

@@ -1,6 +1,6 @@
 /* Who a call says it is: the token of a client on everything, the metadata of a post on the opening
  * of its sources; and tickets that came by other hands. */
-#include "test/chanserv/many.h"
+#include "test/story/many.h"
 
 #include "mux/local.h"
 

@@ -1,7 +1,7 @@
 /* many -- several servers of ours and a client that joins them, on one virtual loop.  They serve a
  * name by saying who they are. */
-#ifndef TEST_CHANSERV_MANY_H
-#define TEST_CHANSERV_MANY_H
+#ifndef TEST_STORY_MANY_H
+#define TEST_STORY_MANY_H
 
 #include "chanserv/client__in.h"
 
