@@ -22,6 +22,10 @@ root=$scratch/root
 env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL "$make" install DESTDIR="$root" > "$scratch/said" 2>&1
 verdict $? "$scratch/said" "make install DESTDIR=... works"
 
+completions=$(find "$root" -path '*/bash-completion/completions/chanserv')
+cmp -s "$source/tools/completion.bash" "$completions"
+verdict $? /dev/null "bash finds the completion of chanserv"
+
 pc=$(find "$root" -name chanserv.pc | head -n 1)
 lib=$(dirname "$(find "$root" -name 'libchanserv.a' -o -name 'libchanserv.so' | head -n 1)")
 export PKG_CONFIG_PATH=${pc%/*} PKG_CONFIG_SYSROOT_DIR=$root

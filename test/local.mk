@@ -179,6 +179,7 @@ test_tools_SOURCES = \
 	test/tools/lines_test.c \
 	test/tools/options_test.c \
 	test/tools/serve_config_test.c \
+	test/tools/service_list_test.c \
 	test/tools/stdin_test.c \
 	test/tools/tail_test.c
 
@@ -226,7 +227,8 @@ noinst_PROGRAMS += \
 # ---- Scripts ----------------------------------------------------------------------------------
 
 test_scripts = test/lists.sh test/rooms.sh test/format.sh test/headers.sh test/install.sh \
-	test/threads.sh test/replay.sh test/examples.sh test/tools/cli.sh test/tools/serve.sh test/docs/readme.sh test/docs/curl.sh
+	test/threads.sh test/replay.sh test/examples.sh test/tools/cli.sh test/tools/serve.sh \
+	test/tools/completion.sh test/tools/connect.sh test/docs/readme.sh test/docs/curl.sh
 TESTS += $(test_scripts)
 
 EXTRA_DIST += $(test_scripts) test/criterion.sh test/tap.sh test/rooms.awk test/run test/deps test/chroot .ci/run

@@ -31,7 +31,8 @@ struct connect {
     /* Its own. */
     struct mux_tls tls;
     bool tls_asked;
-    char *token;
+    const char *token_file;
+    char *token, *bearer;
     struct option table[CONNECT_OPTIONS_MAX];
 };
 
@@ -47,8 +48,14 @@ int connect_option(struct connect *c, int argc, char **argv, int *code);
  * name of a service has one. */
 int connect_operands(struct connect *c, int argc, char **argv, int *first);
 
-/* The log, and a client that has joined every address.  Answers an exit code. */
+/* The log, the files that were named, and a client that has joined every address.  Answers an exit
+ * code.  Below it the same in parts, for who dials himself: what comes before the client, what a
+ * CS_EINVAL of an address is, and the token as metadata, as the client sends it. */
 int connect_client(struct connect *c, cs_loop *loop, chanserv_client **ret);
+
+int connect_prepare(struct connect *c);
+int connect_bad_addr(const struct connect *c, const char *addr);
+cs_err connect_add_bearer(struct connect *c); /* CS_ENOMEM; CS_ELIMIT: too many metadata */
 
 /* chanserv_lookup_and_post() with the options.  Answers an exit code.  Below it the same in parts:
  * the options, and what a failure of the call is. */

@@ -47,6 +47,7 @@ libtools_a_SOURCES = \
 	tools/print.h \
 	tools/process.c \
 	tools/process.h \
+	tools/rtt.c \
 	tools/serve.c \
 	tools/serve__in.h \
 	tools/serve_check.c \
@@ -55,9 +56,21 @@ libtools_a_SOURCES = \
 	tools/serve_config__in.h \
 	tools/serve_file.c \
 	tools/serve_parts.c \
+	tools/service_list.c \
+	tools/service_list.h \
+	tools/services.c \
 	tools/status.c \
 	tools/tail.h \
 	tools/tail_dir.c \
 	tools/tail_file.c \
 	tools/talk.c \
 	tools/tool.h
+
+# Completion, under the name that bash looks for.
+bashcompdir = $(datadir)/bash-completion/completions
+bashcomp_DATA = tools/completions/chanserv
+EXTRA_DIST += tools/completion.bash
+CLEANFILES += tools/completions/chanserv
+tools/completions/chanserv: tools/completion.bash
+	$(AM_V_GEN)$(MKDIR_P) tools/completions && cat $(srcdir)/tools/completion.bash > $@.tmp && \
+		mv $@.tmp $@

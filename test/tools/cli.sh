@@ -63,7 +63,7 @@ stop() {
 runs 0 "--version" --version
 has out "chanserv " "--version names the program"
 for words in --help help 'help post' 'help serve' 'help exit' 'help --help' 'post --help' \
-    'serve --help' 'bench --help' 'talk --help' 'post -h' 'serve -h'; do
+    'serve --help' 'bench --help' 'talk --help' 'rtt --help' 'services --help' 'post -h' 'serve -h'; do
     # shellcheck disable=SC2086
     runs 0 "chanserv $words" $words
     [ -s "$scratch/out" ] && [ ! -s "$scratch/err" ]
@@ -73,7 +73,9 @@ for words in '' nonsense --nonsense 'help nonsense' 'help a b' serve 'serve --no
     'serve surplus' 'serve --service nonsense' 'serve --service =echo' 'serve --service a=nonsense' \
     'serve --service a=echo:x' 'serve --service a=tail' 'serve --service a=echo --service a=gen' \
     'serve --service a!b=echo' 'serve --service a=echo --listen nonsense' \
-    post 'post a:1' 'post a:1 b c d' 'post b c' 'post a:1, b' 'post a:1,a:1 b' 'post --wait x a:1 b' bench 'bench a:1 b' talk 'talk a:1' 'talk a:1 b c d' \
+    post 'post a:1' 'post a:1 b c d' 'post b c' 'post a:1, b' 'post a:1,a:1 b' 'post --wait x a:1 b' bench 'bench a:1 b' services 'services a:1 b' 'services --nonsense' rtt 'rtt a:1 b' 'rtt a:1,b:1' \
+    'rtt --count 0 a:1' 'rtt --interval x a:1' 'post --token x --token-file y a:1 b' 'post --key x a:1 b' \
+    'post --token-file /dev/null a:1 b' 'post --token schön a:1 b' talk 'talk a:1' 'talk a:1 b c d' \
     'talk --raw --no-newline a:1 b' \
     'bench --sources x a:1' 'bench --posts 0 a:1' 'bench --duration 0 a:1' 'bench --service a!b a:1' 'post --json --raw a:1 b' 'post --count 0 a:1 b' \
     'post --count x a:1 b' 'post --timeout 0 a:1 b' 'post --metadata x a:1 b' 'post nonsense b' \
@@ -99,6 +101,17 @@ CHANSERV_LOG=loud runs 64 "CHANSERV_LOG is looked at" post a:1 b
 has err "CHANSERV_LOG is error, warn, info or debug, not 'loud'" "and it is said what it may be"
 runs 64 "a service without an address" post ticker
 has err "an address is wanted" "is a usage error that says so"
+
+# In the manual: all that --help of the clients has.
+for words in post talk services rtt bench; do
+    chanserv $words --help
+    for option in $(grep -oE -- '--[a-z][a-z-]+' "$scratch/out" | sort -u); do
+        [ "$option" = --help ] || grep -q -- "\*$option\*" "$here/../docs/man/chanserv.1.scd" ||
+            echo "$words $option"
+    done
+done > "$scratch/diff"
+[ ! -s "$scratch/diff" ]
+verdict $? "$scratch/diff" "every option of the clients is in the manual"
 
 # ---- echo, gen ---------------------------------------------------------------------------------
 
@@ -205,6 +218,37 @@ env --default-signal=INT timeout --foreground -s INT 1 "$tool" bench --json "$tc
 got=$?
 [ $got -eq 124 ] && [ ! -s "$scratch/err" ] && grep -q '"code":"CANCELLED".*"wrong":0,' "$scratch/out"
 verdict $? "$scratch/out" "bench ends on SIGINT, and says what it has ($got)"
+
+# ---- rtt ---------------------------------------------------------------------------------------
+
+runs 0 "rtt" rtt --count 3 --interval 1ms "$tcp"
+[ "$(sed 's/[0-9]*\.[0-9]\{3\}/N/g' "$scratch/out")" = "$tcp: connected, time=N ms
+$tcp: seq=0 time=N ms
+$tcp: seq=1 time=N ms
+$tcp: seq=2 time=N ms
+3 asked, 3 answered; min/avg/p50/p90/p99/max N/N/N/N/N/N ms" ]
+verdict $? "$scratch/out" "says how long each took, and all"
+CHANSERV_ADDR=$unix runs 0 "rtt --json" rtt --json --count 2 --interval 1ms
+python3 - "$scratch/out" > "$scratch/diff" 2>&1 << 'END'
+import json, sys
+connected, one, two, end = [json.loads(line) for line in open(sys.argv[1])]
+ms = end["summary"]["ms"]
+assert connected["connected"]["ms"] > 0 and one["rtt"]["seq"] == 0 and two["rtt"]["seq"] == 1
+assert end["summary"]["code"] == "OK" and end["summary"]["asked"] == end["summary"]["answered"] == 2
+assert 0 < ms["min"] == min(one["rtt"]["ms"], two["rtt"]["ms"]) <= ms["avg"] <= ms["max"]
+END
+verdict $? "$scratch/diff" "is an object a line"
+runs 30 "rtt to nobody" rtt "unix:$scratch/none"
+has err "chanserv rtt: dial unix:" "says what is wrong"
+: > "$scratch/lines.rtt"
+env --default-signal=INT "$tool" rtt --interval 10ms "$tcp" > "$scratch/lines.rtt" 2> "$scratch/err" &
+asker=$!
+until grep -q seq=3 "$scratch/lines.rtt"; do kill -0 $asker || break; done
+kill -INT $asker
+wait $asker
+got=$?
+[ $got -eq 0 ] && tail -n 1 "$scratch/lines.rtt" | grep -q ' asked, .* answered; min'
+verdict $? "$scratch/lines.rtt" "rtt ends with 0 on SIGINT, and sums up ($got)"
 
 # ---- talk, and what goes into the environment of exec ------------------------------------------
 
