@@ -87,6 +87,9 @@ test_mux_SOURCES = \
 	test/mux/stream_test.c \
 	test/mux/talk.c \
 	test/mux/talk.h \
+	test/mux/tls_files_test.c \
+	test/mux/tls_link_test.c \
+	test/mux/tls_port_test.c \
 	test/mux/tls_test.c \
 	test/mux/unary_test.c
 

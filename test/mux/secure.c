@@ -89,6 +89,7 @@ void secure_refused(const char *story)
     cr_assert_eq(c->ends, 1);
     cr_assert_str_eq(c->errmsg, story);
     cr_assert_eq(c->why, CS_EREFUSED, "%s", cs_strerror(c->why));
+    cr_assert(c->never_ran);
 }
 
 static void echo(struct side *s)
@@ -135,13 +136,15 @@ SSL_CTX *foreign_ctx(bool is_server, const char *name)
 void foreign_pump(struct foreign *f)
 {
     char bytes[4096];
+    cs_err err;
     size_t n;
     int len;
 
     if (!f->link)
         return;
-    while (mux__link_read(f->link, bytes, sizeof bytes, &n) == CS_OK)
+    while ((err = mux__link_read(f->link, bytes, sizeof bytes, &n)) == CS_OK)
         BIO_write(SSL_get_rbio(f->ssl), bytes, (int)n);
+    f->is_over = f->is_over || err != CS_AGAIN;
     while ((len = SSL_read(f->ssl, bytes, sizeof bytes)) > 0) {
         if (f->got_len + (size_t)len < sizeof f->got)
             memcpy(f->got + f->got_len, bytes, (size_t)len);

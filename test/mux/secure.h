@@ -33,8 +33,8 @@ void secure_answers(void); /* a call, there and back */
 struct foreign {
     mux__link *link;
     SSL *ssl;
-    bool is_over; /* OpenSSL said that something failed */
-    char got[64];
+    bool is_over;  /* OpenSSL said that something failed */
+    char got[256]; /* the first of what came */
     size_t got_len;
 };
 /* A context to be tuned; with a certificate of certs.h or NULL. */

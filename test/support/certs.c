@@ -34,6 +34,20 @@ void certs_write(const char *file, const char *text)
     fclose(to);
 }
 
+void certs_encrypt(const char *key, const char *to)
+{
+    FILE *f = fopen(certs_path(key), "r");
+    EVP_PKEY *pkey = PEM_read_PrivateKey(f, NULL, NULL, NULL);
+
+    fclose(f);
+    cr_assert_not_null(f = fopen(certs_path(to), "w"));
+    cr_assert_eq(PEM_write_PrivateKey(f, pkey, EVP_aes_128_cbc(), (const unsigned char *)"secret",
+                                      6, NULL, NULL),
+                 1);
+    fclose(f);
+    EVP_PKEY_free(pkey);
+}
+
 /* "NAME.pem", or another ending. */
 static FILE *open_file(const char *name, const char *ending, const char *mode)
 {

@@ -29,5 +29,6 @@ void certs_make(const char *name, const struct certs_about *about);
 /* The path of a file there, whether it exists or not; of the last eight asked for. */
 const char *certs_path(const char *file);
 void certs_write(const char *file, const char *text);
+void certs_encrypt(const char *key, const char *to); /* with a passphrase that nobody is told */
 
 #endif
