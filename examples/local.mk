@@ -1,6 +1,7 @@
 # examples: the tutorial.
 # programs: examples/*.c
 noinst_PROGRAMS += \
+	examples/etcd \
 	examples/exec \
 	examples/fan_out \
 	examples/quick_check \

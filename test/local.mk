@@ -225,6 +225,8 @@ $(test_fuzz_wire_fuzz_OBJECTS): proto/chanserv.pb-c.h
 # Servers and clients that the interop stage starts; built by plain make.
 # programs: test/interop/*.c
 noinst_PROGRAMS += \
+	test/interop/calls \
+	test/interop/etcd \
 	test/interop/witness
 
 # ---- Scripts ----------------------------------------------------------------------------------
@@ -257,7 +259,10 @@ EXTRA_DIST += \
 	test/interop/js/package.json \
 	test/interop/js/raw.js \
 	test/interop/js/read.js \
+	test/interop/js/server.js \
 	test/interop/js/talk.js \
+	test/interop/js/unary.js \
+	test/interop/kit.h \
 	test/interop/py/kit.py \
 	test/interop/py/main.py \
 	test/interop/run

@@ -11,6 +11,13 @@
  *            its length; "enough" ends it well; the reader's last word is answered with "bye"
  *   seen     body "ID": one source, a frame a line: "NAME VALUE" of every counter, "end.REASON
  *            COUNT" of the ends that sources were told, "pulled FRAMES" of the well with this ID
+ *
+ * and unary methods, /interop.Calls/...:
+ *
+ *   Echo     the message back, and the metadata as mirror does
+ *   Fail     FAILED_PRECONDITION, with a message in UTF-8
+ *   Slow     answers no one
+ *   Late     answers those of Slow after all: "ANSWERED LEFT", all of them and how many had left
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -301,6 +308,76 @@ static cs_err seen(chanserv_post *post, cs_bytes body, void *user)
     return CS_DONE;
 }
 
+/* ---- Unary methods ------------------------------------------------------------------------ */
+
+enum { SLOW_MAX = 16 };
+
+static mux_request *slow_ones[SLOW_MAX];
+static unsigned slow_len;
+
+static void echo_one(mux_request *request, cs_bytes message, void *user)
+{
+    static const char *const names[][2] = {{"x-word", "y-word"}, {"x-raw-bin", "y-raw-bin"}};
+    mux_stream *stream = mux_request_stream(request);
+    cs_err err = CS_OK;
+    (void)user;
+    for (size_t i = 0; i < 2 && err == CS_OK; i++) {
+        cs_bytes value;
+        if (mux_stream_header(stream, names[i][0], &value) != CS_OK)
+            continue;
+        err = mux_stream_set_header(stream, names[i][1], value);
+        if (err == CS_OK)
+            err = mux_stream_set_trailer(stream, names[i][1], value);
+    }
+    mux_request_answer(request, err, message, NULL);
+}
+
+static void fail_one(mux_request *request, cs_bytes message, void *user)
+{
+    (void)message;
+    (void)user;
+    mux_request_answer(request, CS_EPRECOND, cs_str(""),
+                       "Gr\xc3\xb6\xc3\x9f"
+                       "e: 5 % \xe2\x9c\x93");
+}
+
+static void slow_one(mux_request *request, cs_bytes message, void *user)
+{
+    (void)message;
+    (void)user;
+    if (slow_len == SLOW_MAX)
+        mux_request_answer(request, CS_ELIMIT, cs_str(""), "too many slow ones");
+    else
+        slow_ones[slow_len++] = request;
+}
+
+static void answer_late(mux_request *request, cs_bytes message, void *user)
+{
+    unsigned left = 0, all = slow_len;
+    char text[64];
+    (void)message;
+    (void)user;
+    while (slow_len > 0) {
+        left += !mux_request_stream(slow_ones[--slow_len]);
+        mux_request_answer(slow_ones[slow_len], CS_OK, cs_str("late"), NULL);
+    }
+    snprintf(text, sizeof text, "%u %u", all, left);
+    mux_request_answer(request, CS_OK, cs_str(text), NULL);
+}
+
+static void handle_calls(void)
+{
+    static struct {
+        const char *path;
+        struct mux_method method;
+    } calls[] = {{"/interop.Calls/Echo", {echo_one, NULL}},
+                 {"/interop.Calls/Fail", {fail_one, NULL}},
+                 {"/interop.Calls/Slow", {slow_one, NULL}},
+                 {"/interop.Calls/Late", {answer_late, NULL}}};
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
+        chanserv_handle(server, calls[i].path, mux_serve_unary, &calls[i].method);
+}
+
 int main(int argc, char **argv)
 {
     struct chanserv_server_options options = {
@@ -317,6 +394,7 @@ int main(int argc, char **argv)
     chanserv_serve(server, "eager", eager, NULL);
     chanserv_serve(server, "talk", talk, NULL);
     chanserv_serve(server, "seen", seen, NULL);
+    handle_calls();
     if (chanserv_listen(server, "127.0.0.1:0") == CS_OK) {
         printf("listening %s\n", chanserv_server_addr(server, 0));
         fflush(stdout);

@@ -9,4 +9,5 @@ require('./leave');
 require('./raw');
 require('./talk');
 require('./gzip');
+require('./unary');
 require('./kit').run();
