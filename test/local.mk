@@ -203,6 +203,7 @@ thread_programs = \
 	test/tsan/chan_tsan \
 	test/tsan/client_tsan \
 	test/tsan/loop_tsan \
+	test/tsan/nodes_tsan \
 	test/tsan/talk_tsan
 
 # programs: test/fuzz/*_fuzz.c
