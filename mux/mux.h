@@ -47,7 +47,7 @@ struct mux_options {
                                   at least 16 KiB */
     int64_t window_max_bytes;  /* to which it may grow while it pays; 0: 4 MiB; CS_OFF: never */
     int64_t window_grow_bytes; /* all such growth of a connection together; 0: 64 MiB */
-    int64_t message_max_bytes; /* 0: 4 MiB; judged by the prefix, before anything is allocated */
+    int64_t message_max_bytes; /* 0: 4 MiB, unpacked too; judged before anything is allocated */
     int64_t streams_max;       /* 0: 1 048 576 open at once that the peer may have */
     int64_t header_max_bytes;  /* 0: 64 KiB of header fields a request or answer may carry */
     int dial_timeout_ms;       /* 0: 5 000, for all addresses of a name and the handshake of TLS
@@ -59,8 +59,8 @@ struct mux_options {
                                   closed, and counted */
     int connections_max;       /* 0: 4; to one peer when it limits streams.  CS_OFF: 1.  Those that
                                   are going away do not count */
-    bool gzip;                 /* compress what gets smaller, for a peer that reads gzip; what comes
-                                  compressed is always read */
+    bool gzip; /* compress what gets smaller, for a peer that reads gzip (a server is
+                                  believed to); what comes compressed is always read */
     int64_t reserved[8];
 };
 

@@ -185,10 +185,13 @@ Test(seeds, names_of_eleven_characters_are_names)
     story_free(s);
 }
 
-/* The original's second life: frames that do not compress arrive as 12 bytes, and no error. */
+/* The original's second life: compression is on, frames that do not compress arrive as 12 bytes, and no
+ * error. */
 Test(seeds, random_frames_of_64_kib_survive)
 {
-    struct story *s = story_new(NULL, NULL);
+    const struct chanserv_server_options server = {.net.gzip = true};
+    const struct chanserv_client_options client = {.net.gzip = true};
+    struct story *s = story_new(&server, &client);
     chanserv_feed *feed;
     chanserv_source *source =
         story_source(s, (struct plan){.frames = 200, .bytes = 64 * 1024}, &feed);
@@ -196,6 +199,7 @@ Test(seeds, random_frames_of_64_kib_survive)
 
     cr_expect_eq(story_read(s, source, STORY_ENDLESS, &err), 200);
     story_wants(err, CS_DONE);
+    cr_expect_eq(story_counters(s).messages_gzipped, 0, "none got smaller");
     story_free(s);
 }
 

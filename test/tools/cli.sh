@@ -117,7 +117,7 @@ verdict $? "$scratch/diff" "every option of the clients is in the manual"
 
 mkdir "$scratch/logs"
 printf 'one\ntwo\n' > "$scratch/logs/syslog"
-serve --listen 127.0.0.1:0 --listen "unix:$scratch/socket" --service echo=echo --service gen=gen \
+serve --gzip --listen 127.0.0.1:0 --listen "unix:$scratch/socket" --service echo=echo --service gen=gen \
     --service "logs=tail:$scratch/logs" --service 'trace=exec:printf "($TRACEPARENT)"' \
     --service cat=exec-uplink:cat --service 'newlines=exec-uplink:wc -l' \
     --service 'fails=exec-uplink:read x; echo heard $x; exit 3' \
@@ -139,6 +139,9 @@ says out "with --verbose announcements and ends are told" << 'END'
 echo: hi
 - echo
 END
+runs 0 "--gzip" post --gzip --raw "$tcp" echo "$(printf '%2000s' long)"
+[ "$(cat "$scratch/out")" = "$(printf '%2000s' long)" ]
+verdict $? "$scratch/out" "what was compressed comes back as it was"
 printf 'from\nstdin\n' > "$scratch/in"
 input=$scratch/in runs 0 "the body from standard input" post --raw "$unix" echo -
 printf 'fromstdin' > "$scratch/want"
