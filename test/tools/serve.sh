@@ -66,6 +66,10 @@ runs 0 "its glob" post --metadata "$(as red)" "$tcp" gen-a
 runs 23 "the token is of other services" post --metadata "$(as red)" "$tcp" secret x
 has err "PERMISSION_DENIED: you are known, but not allowed to use secret" "and it says so"
 runs 0 "another token for all" post --metadata "$(as blue)" "$tcp" secret x
+runs 0 "a list of services" services --token red "$tcp"
+printf 'echo\ngen-a\n' | diff - out > diff
+verdict $? diff "shows what the caller may use, and nothing else"
+runs 32 "a list of services without a token" services "$tcp"
 runs 32 "a wrong token" post --metadata "$(as green)" "$tcp" echo hi
 has err "UNAUTHENTICATED: the token is not known here" "and it says so"
 runs 32 "no token" post "$tcp" echo hi
@@ -89,6 +93,9 @@ has server "tokens:1: a line is TOKEN GLOB[,GLOB...]; * is every service; the to
 runs 0 "and what was there stays" post --metadata "$(as green)" "$tcp" echo hi
 stop
 printf 'red *\n' > tokens
+runs 23 "tokens in plain text beyond this machine are refused" serve --service e=echo --token-file tokens \
+    --listen 0.0.0.0:0
+has err "Give --cert and --key for TLS" "and it is said what to do"
 chmod 644 tokens
 serve --service echo=echo --token-file tokens
 has server "tokens: others than its owner may read it (mode 0644): chmod 600 tokens" "a file for all is told"
@@ -106,6 +113,39 @@ stop
 serve --service echo=echo --allow-uid 4294967294
 runs 23 "another user" post "$unix" echo hi
 has err "user $me is not allowed here" "who he is"
+stop
+
+# ---- TLS ----------------------------------------------------------------------------------------
+
+bash "$here/support/certs.sh" certs > diff 2>&1
+verdict $? diff "certificates for these tests"
+serve --service echo=echo --cert certs/server.pem --key certs/server.key --listen 0.0.0.0:0
+runs 0 "TLS" post --ca certs/ca.pem "$tcp" echo hi
+has out "echo: hi" "and what was asked is answered"
+runs 30 "a client that does not believe the authority" post --ca certs/other-ca.pem "$tcp" echo hi
+runs 30 "a client in plain text" post "$tcp" echo hi
+read -r -t 30 _ far <&3
+case $far in 0.0.0.0:*) ok "with TLS it listens beyond this machine: $far" ;; *) not_ok "$far" ;; esac
+stop
+printf 'red echo\n' > tokens
+chmod 600 tokens
+serve --service echo=echo --service secret=echo --cert certs/server.pem --key certs/server.key \
+    --client-ca certs/ca.pem --client-san 'URI:spiffe://example/*=echo' --client-san DNS:web.example
+mutual=(--ca certs/ca.pem --cert certs/client.pem --key certs/client.key)
+runs 0 "a name of the client's certificate" post "${mutual[@]}" "$tcp" echo hi
+runs 23 "for its services" post "${mutual[@]}" "$tcp" secret hi
+has err "you are known, but not allowed to use secret" "and it says so"
+runs 30 "a client without a certificate" post --ca certs/ca.pem "$tcp" echo hi
+stop
+serve --service echo=echo --cert certs/server.pem --key certs/server.key --client-ca certs/ca.pem \
+    --client-san DNS:web.example
+runs 23 "another name" post "${mutual[@]}" "$tcp" echo hi
+has err "no name of your certificate is allowed here" "and it says so"
+stop
+serve --service echo=echo --service secret=echo --cert certs/server.pem --key certs/server.key --token-file tokens
+runs 0 "a token over TLS" post --ca certs/ca.pem --token red "$tcp" echo hi
+runs 23 "is of its services" post --ca certs/ca.pem --token red "$tcp" secret hi
+runs 32 "no token over TLS" post --ca certs/ca.pem "$tcp" echo hi
 stop
 
 # ---- The configuration ----------------------------------------------------------------------------
