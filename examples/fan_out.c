@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SUBSCRIBERS = 10000, ONE_IN = 10, FRAMES = 60, FRAME = 4000, SIP = 12 };
+enum { SUBSCRIBERS = 10000, ONE_IN = 10, FRAMES = 40, FRAME = 4000, SIP = 8 };
 
 /* ---- The server ------------------------------------------------------------------------------ */
 
