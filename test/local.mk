@@ -233,7 +233,7 @@ noinst_PROGRAMS += \
 # ---- Scripts ----------------------------------------------------------------------------------
 
 test_scripts = test/lists.sh test/rooms.sh test/format.sh test/headers.sh test/install.sh \
-	test/threads.sh test/replay.sh test/examples.sh test/tools/cli.sh test/tools/serve.sh \
+	test/threads.sh test/replay.sh test/examples.sh test/tools/cli.sh test/tools/serve.sh test/tools/kinds.sh \
 	test/tools/completion.sh test/tools/connect.sh test/docs/readme.sh test/docs/curl.sh
 TESTS += $(test_scripts)
 
