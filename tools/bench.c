@@ -249,10 +249,8 @@ static int start(struct run *r)
         err = cs_timer_new(r->loop, tell_progress, r, &r->progress);
     if (err == CS_OK)
         err = cs_timer_new(r->loop, enough, r, &r->enough);
-    if (err != CS_OK) {
-        tool_complain("bench", "%s", cs_strerror(err));
-        return tool_exit_of(err);
-    }
+    if (err != CS_OK)
+        return tool_failed("bench", err);
     code = connect_client(&r->connect, r->loop, &r->client);
     return code != 0 ? code : measure(r);
 }

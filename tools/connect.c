@@ -5,179 +5,6 @@
 #include <stdlib.h>
 
 enum { TOKEN_MAX = 4096, WHY = 512 };
-enum {
-    TIMEOUT = 512,
-    WAIT,
-    METADATA,
-    NAME_SPACE,
-    GZIP,
-    TOKEN,
-    TOKEN_FILE,
-    TLS,
-    CA,
-    CERT,
-    KEY,
-    SERVER_NAME,
-    NO_VERIFY
-};
-
-static const struct option common[] = {{"timeout", required_argument, NULL, TIMEOUT},
-                                       {"wait", required_argument, NULL, WAIT},
-                                       {"metadata", required_argument, NULL, METADATA},
-                                       {"gzip", no_argument, NULL, GZIP},
-                                       {"name-space", required_argument, NULL, NAME_SPACE},
-                                       {"token", required_argument, NULL, TOKEN},
-                                       {"token-file", required_argument, NULL, TOKEN_FILE},
-                                       {"tls", no_argument, NULL, TLS},
-                                       {"ca", required_argument, NULL, CA},
-                                       {"cert", required_argument, NULL, CERT},
-                                       {"key", required_argument, NULL, KEY},
-                                       {"server-name", required_argument, NULL, SERVER_NAME},
-                                       {"no-verify", no_argument, NULL, NO_VERIFY},
-                                       {"verbose", no_argument, NULL, 'v'},
-                                       {"help", no_argument, NULL, 'h'},
-                                       {NULL, 0, NULL, 0}};
-
-const char connect_help[] =
-    "\n"
-    "ADDR is host:port, [v6]:port or unix:/path; several nodes with a comma between.  Without it\n"
-    "the environment's CHANSERV_ADDR is meant.\n"
-    "\n"
-    "      --timeout DURATION    end with DEADLINE_EXCEEDED after that: 5, 1.5s, 250ms, 2m, 1h\n"
-    "      --wait DURATION       how long to wait for somebody to serve the name (not at all)\n"
-    "      --metadata NAME=VALUE metadata for the service; may be repeated\n"
-    "      --gzip                compress what is sent, and ask for compressed answers\n"
-    "      --name-space NS       every name NAME means NAME.NS\n"
-    "      --token TOKEN         who we are: CHANSERV_TOKEN, or better --token-file FILE, for\n"
-    "                            others see our command line\n"
-    "      --tls                 TLS; so do the following\n"
-    "      --ca FILE             whom to believe, PEM (without: whom the system believes)\n"
-    "      --cert FILE --key FILE  our certificate, PEM, if the server asks for one\n"
-    "      --server-name NAME    the name that the server's certificate must have (without: "
-    "ADDR's)\n"
-    "      --no-verify           believe anybody: for tests\n"
-    "  -v, --verbose             log lines on standard error (CHANSERV_LOG=error, warn, info or\n"
-    "                            debug says how many without it)\n"
-    "  -h, --help                this text\n"
-    "\n"
-    "Errors go to standard error; exit codes: see 'chanserv help exit'.\n";
-
-/* ---- The command line ----------------------------------------------------------------------- */
-
-static int complain(const struct connect *c, cs_err err)
-{
-    tool_complain(c->command->name, "%s", cs_strerror(err));
-    return tool_exit_of(err);
-}
-
-static int add_metadata(struct connect *c, const char *text)
-{
-    const char *equals = strchr(text, '=');
-
-    if (!equals || equals == text)
-        return tool_usage(c->command->name, "--metadata wants NAME=VALUE, not '%s'", text);
-    if (c->metadata_len == CONNECT_METADATA_MAX)
-        return tool_usage(c->command->name, "more than %d of --metadata", CONNECT_METADATA_MAX);
-    c->metadata[c->metadata_len].name = cs_bytes_of(text, (size_t)(equals - text));
-    c->metadata[c->metadata_len++].value = cs_str(equals + 1);
-    return 0;
-}
-
-static int set_duration(struct connect *c, const char *name, int *ret)
-{
-    if (tool_duration_ms(optarg, ret))
-        return 0;
-    return tool_usage(c->command->name, "--%s wants a time like 5s or 250ms, not '%s'", name,
-                      optarg);
-}
-
-/* Copied, and wiped where others see it. */
-static int set_token(struct connect *c)
-{
-    free(c->token);
-    c->token = strdup(optarg);
-    memset(optarg, '*', strlen(optarg));
-    if (c->token)
-        return 0;
-    return complain(c, CS_ENOMEM);
-}
-
-static int set_tls(struct connect *c, int option)
-{
-    c->tls_asked = true;
-    if (option == CA)
-        c->tls.ca_file = optarg;
-    else if (option == CERT)
-        c->tls.cert_file = optarg;
-    else if (option == KEY)
-        c->tls.key_file = optarg;
-    else if (option == SERVER_NAME)
-        c->tls.server_name = optarg;
-    else if (option == NO_VERIFY)
-        c->tls.no_verify = true;
-    return 0;
-}
-
-static int set_common(struct connect *c, int option)
-{
-    if (option >= TLS)
-        return set_tls(c, option);
-    switch (option) {
-    case TIMEOUT:
-        return set_duration(c, "timeout", &c->timeout_ms);
-    case WAIT:
-        return set_duration(c, "wait", &c->with.lookup_timeout_ms);
-    case METADATA:
-        return add_metadata(c, optarg);
-    case GZIP:
-        c->with.net.gzip = true;
-        return 0;
-    case NAME_SPACE:
-        c->with.name_space = optarg;
-        return 0;
-    case TOKEN:
-        return set_token(c);
-    case TOKEN_FILE:
-        c->token_file = optarg;
-        return 0;
-    case 'v':
-        c->verbose = true;
-        return 0;
-    default: /* getopt has said what is wrong */
-        fprintf(stderr, "Try 'chanserv %s --help'.\n", c->command->name);
-        return TOOL_USAGE;
-    }
-}
-
-static void make_table(struct connect *c)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; c->own[i].name && n < CONNECT_OPTIONS_MAX - 1; i++)
-        c->table[n++] = c->own[i];
-    for (size_t i = 0; common[i].name && n < CONNECT_OPTIONS_MAX - 1; i++)
-        c->table[n++] = common[i];
-}
-
-int connect_option(struct connect *c, int argc, char **argv, int *code)
-{
-    static char name[32];
-    int option;
-
-    if (!c->table[0].name) {
-        snprintf(name, sizeof name, "chanserv %s", c->command->name);
-        argv[0] = name; /* what getopt calls us */
-        make_table(c);
-    }
-    while ((option = getopt_long(argc, argv, "hv", c->table, NULL)) != -1) {
-        if (option >= 256 && option < TIMEOUT)
-            return option;
-        *code = option == 'h' ? tool_help(c->command) : set_common(c, option);
-        if (option == 'h' || *code != 0)
-            return CONNECT_OVER;
-    }
-    return CONNECT_END;
-}
 
 /* ---- Where the server is -------------------------------------------------------------------- */
 
@@ -203,7 +30,7 @@ static int take_addr(struct connect *c, int argc, char **argv)
     }
     c->addrs = strdup(addr);
     if (!c->addrs)
-        return complain(c, CS_ENOMEM);
+        return tool_failed(c->command->name, CS_ENOMEM);
     c->addrs_len = strlen(addr) + 1;
     for (char *p = c->addrs; (p = strchr(p, ',')); p++)
         *p = '\0';
@@ -242,7 +69,7 @@ static int take_token(struct connect *c)
     if (!c->token && !c->token_file)
         given = getenv("CHANSERV_TOKEN");
     if (given && given[0] && !(c->token = strdup(given)))
-        return complain(c, CS_ENOMEM);
+        return tool_failed(c->command->name, CS_ENOMEM);
     if (given && given[0])
         name = "CHANSERV_TOKEN";
     if (c->token_file && (code = read_token(c)) != 0)
@@ -344,7 +171,7 @@ int connect_client(struct connect *c, cs_loop *loop, chanserv_client **ret)
     if (err == CS_EINVAL)
         return tool_usage(c->command->name, "--name-space: '%s' is no name", c->with.name_space);
     if (err != CS_OK)
-        return complain(c, err);
+        return tool_failed(c->command->name, err);
     for (const char *a = NULL; err == CS_OK && (a = connect_addr(c, a));) {
         err = chanserv_join(client, a);
         if (err == CS_EINVAL)
@@ -352,7 +179,7 @@ int connect_client(struct connect *c, cs_loop *loop, chanserv_client **ret)
         else if (err == CS_EEXIST)
             code = tool_usage(c->command->name, "'%s' is there twice", a);
         else if (err != CS_OK)
-            code = complain(c, err);
+            code = tool_failed(c->command->name, err);
     }
     if (code == 0)
         *ret = client;
@@ -373,7 +200,7 @@ int connect_post_failed(const struct connect *c, const char *service, cs_err err
         return tool_usage(c->command->name,
                           "'%s' is no name of a service, or a --metadata has a bad name or value",
                           service);
-    return complain(c, err);
+    return tool_failed(c->command->name, err);
 }
 
 int connect_post(const struct connect *c, chanserv_client *client, const char *service,

@@ -17,6 +17,7 @@ libtools_a_SOURCES = \
 	tools/bench_run.c \
 	tools/connect.c \
 	tools/connect.h \
+	tools/connect_options.c \
 	tools/environment.c \
 	tools/environment.h \
 	tools/exec.h \
@@ -59,6 +60,8 @@ libtools_a_SOURCES = \
 	tools/service_list.c \
 	tools/service_list.h \
 	tools/services.c \
+	tools/services.h \
+	tools/services_say.c \
 	tools/status.c \
 	tools/tail.h \
 	tools/tail_dir.c \

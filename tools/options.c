@@ -135,6 +135,12 @@ int tool_usage(const char *command, const char *format, ...)
     return TOOL_USAGE;
 }
 
+int tool_failed(const char *command, cs_err err)
+{
+    tool_complain(command, "%s", cs_strerror(err));
+    return tool_exit_of(err);
+}
+
 int tool_help(const struct tool_command *command)
 {
     fputs(command->help, stdout);

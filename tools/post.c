@@ -255,8 +255,7 @@ static int start(struct post *p)
         err = chanserv_set_add_feed(p->set, p->feed);
     if (err == CS_OK)
         return run_feed(p);
-    tool_complain("post", "%s", cs_strerror(err));
-    return tool_exit_of(err);
+    return tool_failed("post", err);
 }
 
 static int run(int argc, char **argv)

@@ -280,8 +280,7 @@ static int start(struct rtt *r)
         return connect_bad_addr(&r->connect, r->addr);
     if (err == CS_OK)
         return ask_all(r);
-    tool_complain("rtt", "%s", cs_strerror(err));
-    return tool_exit_of(err);
+    return tool_failed("rtt", err);
 }
 
 static int run(int argc, char **argv)

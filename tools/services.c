@@ -3,38 +3,11 @@
  * Each address is asked by itself, by the method Services, which answers with the whole list at
  * once and again whenever it has changed.  What one of them does not answer is told, and does not
  * keep the others' answers back. */
-#include "tools/connect.h"
-#include "tools/interrupt.h"
-#include "tools/json.h"
-#include "tools/print.h"
-#include "tools/service_list.h"
+#include "tools/services.h"
 
 #include <stdlib.h>
 
 enum { TIMEOUT_MS = 5000, AGAIN_MS = 1000 };
-
-struct services;
-struct node {
-    struct services *services;
-    const char *addr;
-    mux_conn *conn;
-    mux_stream *stream; /* NULL: it is not asked now */
-    cs_timer *again;    /* --watch: when to ask it again */
-    struct service_list list;
-    bool told; /* that it cannot be asked */
-};
-
-struct services {
-    struct connect connect;
-    const char *only;
-    bool json, watch;
-    struct node *nodes;
-    size_t len, waiting; /* those that neither answered nor failed yet */
-    cs_loop *loop;
-    struct interrupt interrupt;
-    bool over;  /* what ends now is our doing */
-    cs_err why; /* the first failure */
-};
 
 static const char help[] =
     "Usage: chanserv services [OPTION]... [ADDR]\n"
@@ -77,136 +50,9 @@ static int parse(struct services *s, int argc, char **argv, bool *done)
     return 0;
 }
 
-/* ---- What is said --------------------------------------------------------------------------- */
-
-/* The name as we would post to it; false: it is not meant. */
-static bool is_meant(const struct services *s, cs_bytes *name)
-{
-    cs_bytes space = cs_str(s->connect.with.name_space ? s->connect.with.name_space : "");
-    const char *end = (const char *)name->base + name->len;
-
-    if (space.len > 0) {
-        if (name->len < space.len + 2 || end[-(ptrdiff_t)space.len - 1] != '.' ||
-            memcmp(end - space.len, space.base, space.len) != 0)
-            return false;
-        name->len -= space.len + 1;
-    }
-    return !s->only || cs_glob(cs_str(s->only), *name);
-}
-
-static cs_bytes name_of(const struct node *node)
-{
-    return node->list.node.len > 0 ? node->list.node : cs_str(node->addr);
-}
-
-static void put_change(const struct node *node, bool come, cs_bytes name)
-{
-    const struct services *s = node->services;
-
-    if (!is_meant(s, &name))
-        return;
-    if (s->json) {
-        fputs(come ? "{\"come\":{" : "{\"gone\":{", stdout);
-        json_put_member(stdout, "name", name);
-        putchar(',');
-        json_put_member(stdout, "node", name_of(node));
-        fputs("}}\n", stdout);
-        return;
-    }
-    fputs(come ? "+ " : "- ", stdout);
-    print_line(stdout, name);
-    if (s->len > 1) {
-        putchar(' ');
-        print_line(stdout, name_of(node));
-    }
-    putchar('\n');
-}
-
-static void put_changes(const struct node *node, const struct service_list *before)
-{
-    for (size_t i = 0; i < before->len; i++) {
-        if (!service_list_has(&node->list, before->names[i]))
-            put_change(node, false, before->names[i]);
-    }
-    for (size_t i = 0; i < node->list.len; i++) {
-        if (!service_list_has(before, node->list.names[i]))
-            put_change(node, true, node->list.names[i]);
-    }
-}
-
-static void put_json_name(const struct services *s, cs_bytes full, cs_bytes name)
-{
-    const char *comma = "";
-
-    fputs("{\"service\":{", stdout);
-    json_put_member(stdout, "name", name);
-    fputs(",\"nodes\":[", stdout);
-    for (size_t i = 0; i < s->len; i++) {
-        if (!service_list_has(&s->nodes[i].list, full))
-            continue;
-        fputs(comma, stdout);
-        json_put_string(stdout, name_of(&s->nodes[i]));
-        comma = ",";
-    }
-    fputs("]}}\n", stdout);
-}
-
-static void put_name(const struct services *s, cs_bytes full)
-{
-    cs_bytes name = full;
-
-    if (!is_meant(s, &name))
-        return;
-    if (s->json) {
-        put_json_name(s, full, name);
-        return;
-    }
-    print_line(stdout, name);
-    for (size_t i = 0; s->len > 1 && i < s->len; i++) {
-        if (!service_list_has(&s->nodes[i].list, full))
-            continue;
-        putchar(' ');
-        print_line(stdout, name_of(&s->nodes[i]));
-    }
-    putchar('\n');
-}
-
-static bool is_before(cs_bytes a, cs_bytes b)
-{
-    int order = memcmp(a.base, b.base, a.len < b.len ? a.len : b.len);
-
-    return order ? order < 0 : a.len < b.len;
-}
-
-/* The nodes' lists are sorted: each time the first name of those that are left. */
-static cs_err put_all(const struct services *s)
-{
-    size_t *at = calloc(s->len, sizeof *at);
-    const cs_bytes *first;
-
-    if (!at)
-        return CS_ENOMEM;
-    do {
-        first = NULL;
-        for (size_t i = 0; i < s->len; i++) {
-            const struct service_list *list = &s->nodes[i].list;
-            if (at[i] < list->len && (!first || is_before(list->names[at[i]], *first)))
-                first = &list->names[at[i]];
-        }
-        for (size_t i = 0; first && i < s->len; i++) {
-            const struct service_list *list = &s->nodes[i].list;
-            at[i] += at[i] < list->len && cs_same(list->names[at[i]], *first);
-        }
-        if (first)
-            put_name(s, *first);
-    } while (first);
-    free(at);
-    return CS_OK;
-}
-
 /* ---- A node --------------------------------------------------------------------------------- */
 
-static void answered(struct node *node)
+static void answered(struct services_node *node)
 {
     struct services *s = node->services;
 
@@ -217,7 +63,7 @@ static void answered(struct node *node)
 }
 
 /* A node that drains takes no posts: it serves nothing. */
-static cs_err take_list(struct node *node, cs_bytes message)
+static cs_err take_list(struct services_node *node, cs_bytes message)
 {
     struct service_list list, before = node->list;
     cs_err err = service_list_parse(message, &list);
@@ -232,14 +78,14 @@ static cs_err take_list(struct node *node, cs_bytes message)
     node->list = list;
     node->told = false;
     if (node->services->watch)
-        put_changes(node, &before);
+        services_put_changes(node, &before);
     service_list_free(&before);
     return CS_OK;
 }
 
 static void on_readable(mux_stream *stream, void *state)
 {
-    struct node *node = state;
+    struct services_node *node = state;
     bool some = false;
     cs_bytes message;
     cs_err err;
@@ -263,7 +109,7 @@ static void on_readable(mux_stream *stream, void *state)
 }
 
 /* Without --watch whoever failed has answered.  With it he may come back. */
-static void failed(struct node *node, cs_err why, const char *words)
+static void failed(struct services_node *node, cs_err why, const char *words)
 {
     struct services *s = node->services;
     struct service_list before = node->list;
@@ -275,7 +121,7 @@ static void failed(struct node *node, cs_err why, const char *words)
     node->told = true;
     if (s->watch) {
         node->list = (struct service_list){.node = before.node};
-        put_changes(node, &before);
+        services_put_changes(node, &before);
         node->list.node = cs_bytes_of(NULL, 0);
         service_list_free(&before);
         cs_timer_set(node->again, AGAIN_MS);
@@ -285,7 +131,7 @@ static void failed(struct node *node, cs_err why, const char *words)
 
 static void on_end(mux_stream *stream, cs_err why, void *state)
 {
-    struct node *node = state;
+    struct services_node *node = state;
 
     if (node->services->over || node->stream != stream)
         return;
@@ -301,7 +147,7 @@ static void on_end(mux_stream *stream, cs_err why, void *state)
 static void ask(void *user)
 {
     static const struct mux_stream_ops ops = {.readable = on_readable, .end = on_end};
-    struct node *node = user;
+    struct services_node *node = user;
     const struct connect *c = &node->services->connect;
     struct mux_call_options call = {
         .timeout_ms = c->timeout_ms, .metadata = c->metadata, .metadata_len = c->metadata_len};
@@ -349,14 +195,14 @@ static int ask_all(struct services *s)
     if (interrupt_which(&s->interrupt))
         return TOOL_SIGNAL + interrupt_which(&s->interrupt);
     if (err == CS_OK && !s->watch)
-        err = put_all(s);
+        err = services_put(s);
     return tool_exit_of(err == CS_OK ? s->why : err);
 }
 
 /* Answers an exit code. */
 static int new_node(struct services *s, const char *addr)
 {
-    struct node *node = &s->nodes[s->len];
+    struct services_node *node = &s->nodes[s->len];
     cs_err err = cs_timer_new(s->loop, ask, node, &node->again);
 
     node->services = s;
@@ -371,8 +217,7 @@ static int new_node(struct services *s, const char *addr)
         cs_timer_set(node->again, 0);
         return 0;
     }
-    tool_complain("services", "%s", cs_strerror(err));
-    return tool_exit_of(err);
+    return tool_failed("services", err);
 }
 
 static int start(struct services *s)
@@ -390,10 +235,8 @@ static int start(struct services *s)
         err = CS_ENOMEM;
     if (err == CS_OK)
         err = connect_add_bearer(&s->connect);
-    if (err != CS_OK) {
-        tool_complain("services", "%s", cs_strerror(err));
-        return tool_exit_of(err);
-    }
+    if (err != CS_OK)
+        return tool_failed("services", err);
     for (const char *a = NULL; code == 0 && (a = connect_addr(&s->connect, a));)
         code = new_node(s, a);
     return code != 0 ? code : ask_all(s);

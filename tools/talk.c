@@ -349,8 +349,7 @@ static int start(struct talk *t)
         err = chanserv_set_add_feed(t->set, t->feed);
     if (err == CS_OK)
         return run_feed(t);
-    tool_complain("talk", "%s", cs_strerror(err));
-    return tool_exit_of(err);
+    return tool_failed("talk", err);
 }
 
 static int run(int argc, char **argv)

@@ -35,6 +35,7 @@ const char *tool_code_name(cs_err err); /* "OK", "NOT_FOUND" */
 /* "chanserv post: WHAT"; the second adds where help is and answers TOOL_USAGE. */
 void tool_complain(const char *command, const char *format, ...) CS_PRINTF(2, 3);
 int tool_usage(const char *command, const char *format, ...) CS_PRINTF(2, 3);
+int tool_failed(const char *command, cs_err err);  /* the same of a failure: its exit code */
 int tool_help(const struct tool_command *command); /* answers 0, or TOOL_IO */
 void tool_log_to_stderr(cs_level up_to);
 
