@@ -31,7 +31,7 @@ static cs_err give(chanserv_outlet *outlet, cs_bytes *frame, void *state)
     (void)outlet;
     if (*given == 3)
         return CS_DONE;
-    *frame = cs_bytes_of("abc" + (*given)++, 1);
+    *frame = cs_bytes_of(&"abc"[(*given)++], 1);
     return CS_OK;
 }
 

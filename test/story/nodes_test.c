@@ -127,6 +127,63 @@ Test(nodes, what_runs_on_a_node_that_is_left_runs_on)
     cr_expect(cs_list_empty(&many.client->left), "nothing holds it any more");
 }
 
+static cs_err one_frame(chanserv_outlet *outlet, cs_bytes *frame, void *state)
+{
+    (void)outlet;
+    *frame = cs_str("frame");
+    return (*(int *)state)++ ? CS_DONE : CS_OK;
+}
+
+static cs_err announce_two(chanserv_post *post, cs_bytes body, void *user)
+{
+    static const struct chanserv_outlet_ops ops = {.state_bytes = sizeof(int), .next = one_frame};
+
+    (void)body, (void)user;
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(chanserv_announce(post, cs_str("h"), &ops, NULL, NULL), CS_OK);
+    return CS_DONE;
+}
+
+Test(nodes, what_was_announced_by_a_node_that_is_left_can_still_be_opened)
+{
+    chanserv_source *source, *kept;
+    chanserv_feed *feed;
+    cs_bytes frame;
+
+    many_server(0);
+    cr_assert_eq(chanserv_serve(many.servers[0], "two", announce_two, NULL), CS_OK);
+    many_join(0);
+    feed = many_post("two");
+    cr_assert(chanserv_range_source(feed, &source));
+    cr_assert(chanserv_range_source(feed, &kept));
+    chanserv__node_leave(many_node(0));
+    chanserv_source_keep(kept);
+    cr_expect(chanserv_range_frame(source, &frame), "%s", chanserv_source_errmsg(source));
+    cr_expect_eq(chanserv_feed_close(feed), CS_OK);
+    cs_loop_settle(many.loop);
+    cr_expect_not(cs_list_empty(&many.client->left));
+    chanserv_client_free(many.client); /* with what was kept of it */
+    many.client = NULL;
+    cr_expect_not(chanserv_range_frame(kept, &frame));
+    cr_expect_eq(chanserv_source_status(kept), CS_ECANCELED);
+    chanserv_source_close(kept);
+}
+
+Test(nodes, when_all_were_left_posts_wait_for_another)
+{
+    many_servers(1);
+    many_server(1);
+    many_serve(1, "y");
+    chanserv_feed *feed = many_post("y");
+    cs_loop_advance(many.loop, 100);
+    chanserv__node_leave(many_node(0));
+    cs_loop_advance(many.loop, 100);
+    cr_expect_eq(chanserv_feed_status(feed), CS_AGAIN);
+    many_join(1);
+    many_ends(feed, CS_OK, "");
+    cr_expect_eq(many.runs[1], 1);
+}
+
 /* ---- Waiting for somebody to serve it -------------------------------------------------------- */
 
 Test(nodes, one_that_is_served_late_is_waited_for)
@@ -191,6 +248,26 @@ Test(nodes, the_deadline_of_a_post_counts_while_it_waits)
     const int64_t began = cs_loop_now_ms(many.loop);
     many_ends(many_post_with("x", "", 300), CS_ETIMEOUT, "deadline");
     cr_expect_eq(cs_loop_now_ms(many.loop) - began, 300);
+}
+
+static void up_attentive(void)
+{
+    const struct chanserv_client_options options = {.announce_timeout_ms = 100};
+
+    many_client(&options);
+}
+
+TestSuite(nodes_attentive, .init = up_attentive, .fini = many_down);
+
+Test(nodes_attentive, silence_does_not_begin_before_somebody_serves_it)
+{
+    many_server(0);
+    many_join(0);
+    chanserv_feed *feed = many_post("x");
+    cs_loop_advance(many.loop, 5000);
+    cr_expect_eq(chanserv_feed_status(feed), CS_AGAIN, "%s", chanserv_feed_errmsg(feed));
+    many_serve(0, "x");
+    many_ends(feed, CS_OK, "");
 }
 
 Test(nodes, who_waits_can_be_cancelled)
