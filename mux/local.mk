@@ -42,6 +42,7 @@ libmux_la_SOURCES = \
 	mux/tls__ssl.h \
 	mux/tls_link.c \
 	mux/tls_peer.c \
+	mux/tls_shake.c \
 	mux/tls_words.c \
 	mux/unary.c \
 	mux/unary_serve.c

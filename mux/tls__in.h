@@ -3,7 +3,8 @@
  * Private to mux.  Nothing here shows that it is OpenSSL.
  *
  *   tls.c        keys, certificates and whom to believe, from files: once for a port or a name
- *   tls_link.c   the link: handshake, records
+ *   tls_shake.c  how a link begins: the handshake
+ *   tls_link.c   the link: records, both ways
  *   tls_words.c  what went wrong, in words for people
  *   tls_peer.c   who is at the other end
  */

@@ -41,9 +41,21 @@ struct mux__tls_link {
     char words[MUX__TLS_WORDS];
 };
 
-/* ---- tls_link.c ------------------------------------------------------------------------------ */
+/* ---- tls_link.c ----------------------------------------------------------------------------- */
+
+extern const struct mux__link_ops mux__tls_ops;
+void mux__tls_inner_ready(int can, void *link);  /* what the inner link is listened to with */
+void mux__tls_again(cs_task *task);              /* `again`, once the handshake is over */
+bool mux__tls_flush(struct mux__tls_link *link); /* true: nothing waits to go out any more */
+/* After whatever was done: the inner link is asked for what is missing. */
+void mux__tls_settle(struct mux__tls_link *link);
 
 BIO_METHOD *mux__tls_bio(void); /* reads and writes the inner link of its data; NULL: no memory */
+
+/* ---- tls_shake.c ---------------------------------------------------------------------------- */
+
+void mux__tls_handshake(
+    struct mux__tls_link *link); /* goes on with it; the link may be gone then */
 
 /* ---- tls_words.c ---------------------------------------------------------------------------- */
 

@@ -9,7 +9,6 @@
 #include "mux/tls__ssl.h"
 
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
 
 enum {
     RECORD = 16 * 1024,                /* of plain bytes (RFC 8446, 5.1) */
@@ -88,8 +87,7 @@ BIO_METHOD *mux__tls_bio(void)
 
 /* ---- What waits to go out ------------------------------------------------------------------- */
 
-/* True: nothing waits any more. */
-static bool flush(struct mux__tls_link *link)
+bool mux__tls_flush(struct mux__tls_link *link)
 {
     while (link->at < link->out.len) {
         struct iovec iov = {link->out.base + link->at, link->out.len - link->at};
@@ -108,8 +106,7 @@ static bool flush(struct mux__tls_link *link)
     return true;
 }
 
-/* After whatever was done: the inner link is asked for what is missing. */
-static void settle(struct mux__tls_link *link)
+void mux__tls_settle(struct mux__tls_link *link)
 {
     bool waits = link->at < link->out.len;
 
@@ -165,8 +162,8 @@ static cs_err tls_read(mux__link *plain, void *to, size_t room, size_t *ret)
         link->over = err;
     /* The inner link may be quiet from now on though there is more to say here, be it the end. */
     link->more = sum > 0 && err != CS_AGAIN;
-    (void)flush(link); /* what reading had to answer: alerts, updates of keys */
-    settle(link);
+    (void)mux__tls_flush(link); /* what reading had to answer: alerts, updates of keys */
+    mux__tls_settle(link);
     read_again(link);
     if (sum == 0)
         return err == CS_OK ? CS_AGAIN : err;
@@ -176,7 +173,7 @@ static cs_err tls_read(mux__link *plain, void *to, size_t room, size_t *ret)
 }
 
 /* Like the readiness of a socket this is a level: told until it is read. */
-static void on_again(cs_task *task)
+void mux__tls_again(cs_task *task)
 {
     struct mux__tls_link *link = CS_CONTAINER(task, struct mux__tls_link, again);
 
@@ -241,7 +238,7 @@ static cs_err tls_write(mux__link *plain, const struct iovec *iov, int iov_len, 
     size_t taken = 0, n;
     cs_err err = CS_AGAIN;
 
-    if (!flush(link))
+    if (!mux__tls_flush(link))
         return CS_AGAIN;
     if (link->mute || link->over != CS_OK)
         return cs_failed(link->over) ? link->over : CS_EPEER;
@@ -253,100 +250,34 @@ static cs_err tls_write(mux__link *plain, const struct iovec *iov, int iov_len, 
         if (n == 0 || (err = put(link, from, n)) != CS_OK)
             break;
         taken += n;
-        if (link->out.len - link->at >= OUT_HIGH && !flush(link))
+        if (link->out.len - link->at >= OUT_HIGH && !mux__tls_flush(link))
             break;
     }
-    (void)flush(link);
-    settle(link);
+    (void)mux__tls_flush(link);
+    mux__tls_settle(link);
     if (taken == 0)
         return err;
     *ret = taken;
     return CS_OK;
 }
 
-/* ---- The handshake -------------------------------------------------------------------------- */
-
-static void handshake_over(struct mux__tls_link *link, bool well)
-{
-    cs_timer_free(link->limit);
-    link->limit = NULL;
-    cs_task_drop(&link->again);
-    cs_task_init(&link->again, on_again);
-    link->shaken = well;
-    link->more = well; /* what came behind it is in OpenSSL's buffer already */
-    if (!well)
-        link->over = CS_EPEER;
-    settle(link);
-    link->done(well ? NULL : link->words, link->done_user); /* the link may be gone now */
-}
-
-/* What must be true of the other side beyond what OpenSSL sees to. */
-static bool is_welcome(struct mux__tls_link *link)
-{
-    const unsigned char *protocol;
-    unsigned len;
-
-    SSL_get0_alpn_selected(link->ssl, &protocol, &len);
-    if (len != 2 || memcmp(protocol, "h2", 2) != 0) {
-        mux__tls_say(link, "the server does not speak HTTP/2 (ALPN h2)");
-        return false;
-    }
-    if (link->tls->verifies &&
-        mux__tls_peer(&link->link.peer, SSL_get0_peer_certificate(link->ssl)) != CS_OK) {
-        mux__tls_say(link, "no memory");
-        return false;
-    }
-    return true;
-}
-
-static void handshake(struct mux__tls_link *link)
-{
-    int n, error;
-
-    ERR_clear_error();
-    n = SSL_do_handshake(link->ssl);
-    error = n == 1 ? SSL_ERROR_NONE : SSL_get_error(link->ssl, n);
-    if (error == SSL_ERROR_WANT_READ) {
-        (void)flush(link);
-        settle(link);
-        return;
-    }
-    if (error != SSL_ERROR_NONE)
-        mux__tls_explain(link, error);
-    (void)flush(link); /* our alert, which says the same to the other side */
-    handshake_over(link, error == SSL_ERROR_NONE && is_welcome(link));
-}
-
-static void on_limit(void *user)
-{
-    struct mux__tls_link *link = user;
-
-    mux__tls_say(link, "the handshake timed out");
-    handshake_over(link, false);
-}
-
-static void start(cs_task *task)
-{
-    handshake(CS_CONTAINER(task, struct mux__tls_link, again));
-}
-
 /* ---- The table ------------------------------------------------------------------------------ */
 
-static void on_inner(int can, void *user)
+void mux__tls_inner_ready(int can, void *user)
 {
     struct mux__tls_link *link = user;
     int what = 0;
 
     if (!link->shaken) {
         if (link->over == CS_OK)
-            handshake(link);
+            mux__tls_handshake(link);
         return;
     }
     if ((can & CS_IO_READ) && link->wants_read)
         what |= CS_IO_READ;
-    if (flush(link) && link->wants_write)
+    if (mux__tls_flush(link) && link->wants_write)
         what |= CS_IO_WRITE;
-    settle(link);
+    mux__tls_settle(link);
     if (what && link->link.ready)
         link->link.ready(what, link->link.user); /* the link may be gone now */
 }
@@ -357,7 +288,7 @@ static void tls_want(mux__link *plain, bool read, bool write)
 
     link->wants_read = read;
     link->wants_write = write;
-    settle(link);
+    mux__tls_settle(link);
     read_again(link);
 }
 
@@ -368,7 +299,7 @@ static void tls_free(mux__link *plain)
     if (link->shaken && link->over == CS_OK) {
         ERR_clear_error();
         (void)SSL_shutdown(link->ssl); /* close_notify, if it is taken at once */
-        (void)flush(link);
+        (void)mux__tls_flush(link);
     }
     cs_task_drop(&link->again);
     cs_timer_free(link->limit);
@@ -380,63 +311,7 @@ static void tls_free(mux__link *plain)
     cs_free(link);
 }
 
-static const struct mux__link_ops tls_ops = {tls_read, tls_write, tls_want, tls_free};
-
-static bool connect_ssl(struct mux__tls_link *link)
-{
-    mux__tls *tls = link->tls;
-    BIO *bio;
-
-    link->ssl = SSL_new(tls->ctx);
-    bio = link->ssl ? BIO_new(tls->bio) : NULL;
-    if (!bio)
-        return false;
-    BIO_set_data(bio, link);
-    SSL_set_bio(link->ssl, bio, bio);
-    SSL_set_app_data(link->ssl, link);
-    if (tls->is_server) {
-        SSL_set_accept_state(link->ssl);
-        return true;
-    }
-    SSL_set_connect_state(link->ssl);
-    SSL_set_hostflags(link->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    if (tls->name_is_ip)
-        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(link->ssl), tls->name) == 1;
-    /* A name to verify is also the one to send (RFC 6066, 3: names only, no addresses). */
-    return SSL_set1_host(link->ssl, tls->name) == 1 &&
-           SSL_set_tlsext_host_name(link->ssl, tls->name) == 1;
-}
-
-cs_err mux__tls_link(mux__tls *tls, mux__link *inner, int timeout_ms, mux__shaken_fn *done,
-                     void *user, mux__link **ret)
-{
-    struct mux__tls_link *link = cs_zalloc(sizeof *link);
-    bool ok;
-
-    if (!link)
-        return CS_ENOMEM;
-    link->link.ops = &tls_ops;
-    link->link.loop = inner->loop;
-    link->link.peer = inner->peer;
-    link->tls = mux__tls_hold(tls);
-    link->done = done;
-    link->done_user = user;
-    link->first = -1;
-    cs_task_init(&link->again, start);
-    ERR_clear_error();
-    ok = connect_ssl(link) && cs_timer_new(inner->loop, on_limit, link, &link->limit) == CS_OK;
-    if (!ok) {
-        ERR_clear_error();
-        tls_free(&link->link); /* without the inner link, which we have not taken */
-        return CS_ENOMEM;
-    }
-    link->inner = inner;
-    mux__link_listen(inner, on_inner, link);
-    cs_timer_set(link->limit, timeout_ms);
-    cs_task_post(inner->loop, CS_IO, &link->again);
-    *ret = &link->link;
-    return CS_OK;
-}
+const struct mux__link_ops mux__tls_ops = {tls_read, tls_write, tls_want, tls_free};
 
 mux__link *mux__tls_inner(mux__link *link)
 {

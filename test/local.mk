@@ -122,7 +122,8 @@ test_chanserv_SOURCES = \
 	test/chanserv/set_test.c \
 	test/chanserv/source_test.c \
 	test/chanserv/talk_test.c \
-	test/chanserv/ticket_test.c
+	test/chanserv/ticket_test.c \
+	test/chanserv/tls_test.c
 
 test_story_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_story_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)

@@ -120,6 +120,20 @@ Test(tls_link, speaks_1_3_with_a_client)
     speaks_with_a_client(TLS1_3_VERSION);
 }
 
+/* Indexed: 3 is :method POST, 6 and 7 are :scheme http and https (RFC 7541, A). */
+Test(tls_link, the_scheme_of_a_call_is_https)
+{
+    dial_foreign(server_of_version(TLS1_3_VERSION));
+    talk_settle(&secure);
+    foreign_send(&f, "\0\0\0\4\0\0\0\0\0", 9);
+    talk_open(&secure, 0);
+    talk_settle(&secure);
+    cr_assert_lt(f.got_len, sizeof f.got);
+    cr_assert_not_null(memmem(f.got, f.got_len, "\x83\x87", 2));
+    cr_assert_null(memmem(f.got, f.got_len, "\x83\x86", 2));
+    foreign_end(&f);
+}
+
 Test(tls_link, refuses_a_server_of_1_1)
 {
 
