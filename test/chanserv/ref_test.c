@@ -91,6 +91,15 @@ static cs_err keep_body(chanserv_post *post, cs_bytes body, void *user)
     return CS_DONE;
 }
 
+static cs_err keep_or_not(chanserv_post *post, cs_bytes body, void *user)
+{
+    cs_err err = chanserv_post_body_ref(post, &t.body);
+
+    (void)body, (void)user;
+    cr_assert(err == CS_OK || (err == CS_ENOMEM && !t.body.block));
+    return err == CS_OK ? CS_DONE : err;
+}
+
 static void end_post(chanserv_post *post, cs_err why, void *state)
 {
     (void)why, (void)state;
@@ -336,4 +345,59 @@ Test(ref, the_body_of_a_kept_post_can_be_asked_for_until_its_end)
     chanserv_feed_close(t.feed);
     cs_loop_settle(t.loop);
     cr_assert(t.body_kept);
+}
+
+/* ---- Memory --------------------------------------------------------------------------------- */
+
+/* A body kept, a long frame sent and a large one given: each may fail, and then says so; every reference
+ * is let go of once. */
+static void keep_and_send(void)
+{
+    cs_ref frame = {0};
+    chanserv_feed *kept;
+
+    if (chanserv_lookup_and_post(t.client, "body", cs_bytes_of(bytes, 5000), NULL, &kept) == CS_OK)
+        cs_loop_settle(t.loop);
+    if (chanserv_lookup_and_post(t.client, "listen", cs_str(""), NULL, &t.feed) != CS_OK ||
+        !chanserv_range_source(t.feed, &t.source) ||
+        cs_ref_wrap(cs_bytes_of(bytes, LONG), release, bytes, &frame) != CS_OK)
+        return;
+    if (chanserv_source_send_ref(t.source, &frame, CS_NOW) == CS_OK)
+        cr_assert_null(frame.block);
+    else
+        cr_assert(released || frame.block, "it is somebody's");
+    cs_ref_drop(&frame);
+    cs_loop_settle(t.loop);
+}
+
+static void story(void)
+{
+    unsigned before = released;
+
+    memset(&t, 0, sizeof t);
+    if (cs_loop_new_virtual(&t.loop) == CS_OK &&
+        chanserv_server_new(t.loop, NULL, &t.server) == CS_OK &&
+        chanserv_serve(t.server, "body", keep_or_not, NULL) == CS_OK &&
+        chanserv_serve(t.server, "listen", announce, (void *)(uintptr_t)&listener) == CS_OK &&
+        chanserv_client_new(t.loop, NULL, &t.client) == CS_OK &&
+        chanserv_join_local(t.client, t.server) == CS_OK)
+        keep_and_send();
+    if (!failing_failed()) {
+        cr_assert_eq(t.heard, LONG, "%zu bytes", t.heard);
+        cr_assert_eq(t.body.bytes.len, 5000);
+    }
+    cs_ref_drop(&t.body);
+    chanserv_client_free(t.client);
+    chanserv_server_free(t.server);
+    if (t.loop)
+        cs_loop_free(t.loop);
+    cr_assert_leq(released - before, 1);
+}
+
+Test(ref_memory, whatever_fails_each_reference_is_let_go_of_once, .timeout = 120)
+{
+    bytes = calloc(1, LONG);
+    cr_assert_geq(failing_story(story), 50);
+    cr_assert_gt(released, 20);
+    free(bytes);
 }

@@ -50,12 +50,19 @@ static void *run(void *server)
 
 /* ---- The client ----------------------------------------------------------------------------- */
 
-static atomic_int whole, wrong, waits;
+static atomic_int whole, wrong, waits, lets;
 static char longest[LONG];
+
+static void let_go(void *user)
+{
+    (void)user;
+    atomic_fetch_add(&lets, 1);
+}
 
 static void *sender(void *user)
 {
     char frame[FRAME_BYTES] = {0};
+    cs_ref last = {0};
     cs_err err = CS_OK;
 
     for (uint32_t i = 0; i < FRAMES && err == CS_OK; i++) {
@@ -63,7 +70,9 @@ static void *sender(void *user)
         err = chanserv_source_send(user, cs_bytes_of(frame, sizeof frame), CS_FOREVER);
     }
     if (err == CS_OK)
-        err = chanserv_source_send(user, cs_bytes_of(longest, sizeof longest), CS_FOREVER);
+        err = cs_ref_wrap(cs_bytes_of(longest, sizeof longest), let_go, NULL, &last);
+    if (err == CS_OK) /* the client's thread, or the end of the client, lets go of it */
+        err = chanserv_source_send_ref(user, &last, CS_FOREVER);
     if (err != CS_OK)
         atomic_fetch_add(&wrong, 1);
     chanserv_source_finish(user);
@@ -149,6 +158,7 @@ int main(void)
     pthread_create(&thread, NULL, run, server);
     good = talk(client);
     chanserv_client_free(client);
+    good = good && atomic_load(&lets) == SOURCES;
     chanserv_server_stop(server);
     pthread_join(thread, NULL);
     chanserv_server_free(server);
