@@ -425,6 +425,26 @@ Test(exec, a_client_that_leaves_ends_the_whole_group)
     shell_free(&s);
 }
 
+Test(exec, output_that_was_cut_short_does_not_end_well)
+{
+    struct shell s;
+    chanserv_source *kept;
+    cs_bytes frame;
+
+    shell_new(&s, "echo here; sleep 1000");
+    cr_assert_eq(chanserv_lookup_and_post(s.client, "shell", cs_str(""), NULL, &s.feed), CS_OK);
+    cr_assert(chanserv_range_source(s.feed, &kept));
+    kept = chanserv_source_keep(kept);
+    cr_assert(chanserv_range_frame(kept, &frame));
+    chanserv_feed_cancel(s.feed); /* and its sources, but not this one */
+    cr_assert_not(chanserv_range_frame(kept, &frame));
+    cr_assert_eq(chanserv_source_status(kept), CS_ECANCELED);
+    cr_assert(strstr(chanserv_source_errmsg(kept), "the command was ended"), "%s",
+              chanserv_source_errmsg(kept));
+    chanserv_source_close(kept);
+    shell_free(&s);
+}
+
 Test(exec, the_deadline_does_too)
 {
     const struct chanserv_post_options options = {.timeout_ms = 300};
@@ -456,12 +476,15 @@ Test(exec, who_does_not_heed_sigterm_is_killed_later)
     shell_free(&s);
 }
 
+/* He says who he is when he heeds it no more. */
+#define STUBBORN "sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1000; done' & wait"
+
 Test(exec, so_is_he_when_only_his_parent_heeded_it)
 {
     struct shell s;
     pid_t pid;
 
-    shell_new(&s, "(trap '' TERM; while :; do sleep 1000; done) & echo $!; wait");
+    shell_new(&s, STUBBORN);
     post_with(&s, cs_str(""), NULL);
     pid = number_said(&s);
     chanserv_feed_cancel(s.feed);
@@ -514,7 +537,7 @@ Test(exec, even_those_that_do_not_heed_sigterm)
     struct shell s;
     pid_t pid;
 
-    shell_new(&s, "(trap '' TERM; while :; do sleep 1000; done) & echo $!; wait");
+    shell_new(&s, STUBBORN);
     post_with(&s, cs_str(""), NULL);
     pid = number_said(&s);
     shell_free(&s);
