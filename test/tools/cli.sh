@@ -222,6 +222,26 @@ got=$?
 [ $got -eq 124 ] && [ ! -s "$scratch/err" ] && grep -q '"code":"CANCELLED".*"wrong":0,' "$scratch/out"
 verdict $? "$scratch/out" "bench ends on SIGINT, and says what it has ($got)"
 
+"$tool" bench --duration 5500ms --parallel 1 --sources 1 "$tcp" > "$scratch/long.out" 2> "$scratch/long" &
+long=$!
+cat > "$scratch/terminal" << 'END'
+import os, pty, sys
+# Standard error is a terminal; what is written there goes to our output.
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+try:
+    while got := os.read(fd, 4096):
+        sys.stdout.buffer.write(got)
+except OSError:
+    pass
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+END
+timeout 30 python3 "$scratch/terminal" "$tool" bench --duration 1200ms --sources 1 "$tcp" > "$scratch/out" 2> "$scratch/err"
+# Each time from the first column, and at the end nothing of it is left.
+grep -aqP '^\r0\.5 s: .* frames/s, .* MB/s\x1b\[K\r1\.0 s: [^\n]*\x1b\[K\r\x1b\[K[0-9]+ posts, ' "$scratch/out"
+verdict $? "$scratch/out" "bench on a terminal rewrites one line"
+
 # ---- rtt ---------------------------------------------------------------------------------------
 
 runs 0 "rtt" rtt --count 3 --interval 1ms "$tcp"
@@ -330,6 +350,12 @@ got=$?
 exec 4<&- 5>&-
 [ $got -eq 130 ] && [ ! -s "$scratch/err" ]
 verdict $? "$scratch/err" "talk ends with 130 on SIGINT, though it waits for input ($got)"
+
+wait $long
+verdict $? "$scratch/long" "bench with a duration"
+grep -qE '^5\.[0-9] s: [0-9]+ posts, [0-9]+ sources, [0-9]+ frames/s, [0-9.]+ MB/s$' "$scratch/long" &&
+    [ "$(wc -l < "$scratch/long")" -eq 1 ]
+verdict $? "$scratch/long" "says every five seconds how it goes"
 
 # ---- tail, and signals -------------------------------------------------------------------------
 

@@ -59,7 +59,9 @@ line() {
 
 "$here/support/certs.sh" certs > certs.said 2>&1
 verdict $? certs.said "there are certificates"
+export CHANSERV_LOG=info
 serve --listen localhost:0 --service echo=echo --service gen=gen --cert certs/server.pem --key certs/server.key
+unset CHANSERV_LOG
 localhost=localhost:${addr##*:}
 runs 0 "post over TLS" post --raw --ca certs/ca.pem "$localhost" echo secret
 says "goes as in plain text" < <(printf secret)
@@ -75,6 +77,8 @@ has "certificate" "is told"
 runs 30 "--server-name" post --ca certs/ca.pem --server-name other.example "$localhost" echo x
 has "other.example" "is the name that is verified"
 runs 30 "plain text to a server with TLS" post "$localhost" echo x
+cp server err
+has "chanserv: mux: connection of " "CHANSERV_LOG=info has the server say who failed"
 runs 30 "another authority" post --ca certs/other-ca.pem "$localhost" echo x
 runs 64 "a file that is not there" post --ca certs/none.pem "$localhost" echo x
 has "certs/none.pem" "is named"
