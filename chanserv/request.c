@@ -10,6 +10,8 @@
  * the end of the post, because nothing can tell whether it ran. */
 #include "chanserv/client__in.h"
 
+#include <stdio.h>
+
 enum { SENDS_MAX = 16, HERE_MAX = 3 };
 
 /* ---- Its memory ------------------------------------------------------------------------------ */
@@ -169,7 +171,7 @@ static void give_up(struct chanserv__request *r, int64_t waited_ms)
     struct chanserv__line *line = &r->feed->line;
     const char *words = r->words;
     cs_err why = r->why;
-    char *story;
+    char after[64], *story;
 
     if (why == CS_OK && nobody_answers(line->client, &words)) {
         chanserv__line_fail(line, CS_EREFUSED, words);
@@ -179,8 +181,10 @@ static void give_up(struct chanserv__request *r, int64_t waited_ms)
         chanserv__line_fail(line, why, words);
         return;
     }
-    story = cs_printf("%s%s (%lld ms)", why ? words : "NOT_FOUND: ",
-                      why ? "; nobody came to serve it" : "nobody serves it", (long long)waited_ms);
+    snprintf(after, sizeof after, "; waited %lld ms for somebody to serve it",
+             (long long)waited_ms);
+    story =
+        cs_printf("%s%s", why ? words : "NOT_FOUND: nobody serves it", waited_ms > 0 ? after : "");
     chanserv__line_fail(line, CS_ENOENT, story ? story : words);
     cs_free(story);
 }

@@ -235,8 +235,8 @@ Test(nodes, nobody_who_serves_it_is_told_after_the_lookup_timeout)
         many_join(i);
         began = cs_loop_now_ms(many.loop);
         many_ends(many_post("x"), CS_ENOENT,
-                  i ? "post x: NOT_FOUND: nobody serves it (10000 ms)"
-                    : "post x: NOT_FOUND: no such service; nobody came to serve");
+                  i ? "post x: NOT_FOUND: nobody serves it; waited 10000 ms"
+                    : "post x: NOT_FOUND: no such service; waited 10000 ms");
         cr_expect_eq(cs_loop_now_ms(many.loop) - began, 10000);
     }
 }
@@ -248,6 +248,131 @@ Test(nodes, the_deadline_of_a_post_counts_while_it_waits)
     const int64_t began = cs_loop_now_ms(many.loop);
     many_ends(many_post_with("x", "", 300), CS_ETIMEOUT, "deadline");
     cr_expect_eq(cs_loop_now_ms(many.loop) - began, 300);
+}
+
+struct told {
+    int ready, readable, ends;
+    cs_err why;
+};
+
+static void on_ready(chanserv_feed *feed, void *state)
+{
+    struct told *told = *(struct told **)state;
+
+    (void)feed;
+    told->ready++;
+}
+
+static void on_readable(chanserv_feed *feed, void *state)
+{
+    struct told *told = *(struct told **)state;
+    chanserv_source *source;
+
+    told->readable++;
+    while (chanserv_feed_recv(feed, &source) == CS_OK)
+        ;
+}
+
+static void on_end(chanserv_feed *feed, cs_err why, void *state)
+{
+    struct told *told = *(struct told **)state;
+
+    (void)feed;
+    told->ends++;
+    told->why = why;
+}
+
+Test(nodes, callbacks_hear_of_the_end_alone_however_often_it_was_sent)
+{
+    static const struct chanserv_feed_ops ops = {.state_bytes = sizeof(struct told *),
+                                                 .ready = on_ready,
+                                                 .readable = on_readable,
+                                                 .end = on_end};
+    struct told late = {0}, never = {0}, *to[] = {&late, &never};
+    const char *const names[] = {"x", "never"};
+
+    many_server(0);
+    many_join(0);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(chanserv_feed_start(many_post(names[i]), &ops, &to[i]), CS_OK);
+    cs_loop_advance(many.loop, 5000);
+    cr_expect_eq(late.ready + late.readable + late.ends, 0);
+    many_serve(0, "x");
+    cs_loop_advance(many.loop, 4999);
+    cr_expect_eq(late.ready, 1);
+    cr_expect_eq(late.ends, 1);
+    cr_expect_eq(late.why, CS_DONE);
+    cr_expect_eq(never.ends, 0);
+    cs_loop_advance(many.loop, 1);
+    cr_expect_eq(never.ready + never.readable, 0);
+    cr_expect_eq(never.ends, 1);
+    cr_expect_eq(never.why, CS_ENOENT);
+}
+
+Test(nodes, a_set_waits_for_a_post_that_waits)
+{
+    struct chanserv_event event;
+    chanserv_set *set;
+
+    many_server(0);
+    many_join(0);
+    cr_assert_eq(chanserv_set_new(many.client, &set), CS_OK);
+    cr_assert_eq(chanserv_set_add_feed(set, many_post("x")), CS_OK);
+    cr_expect_eq(chanserv_select(set, 5000, &event), CS_AGAIN);
+    many_serve(0, "x");
+    cr_assert_eq(chanserv_select(set, 5000, &event), CS_OK);
+    cr_expect_eq(event.kind, CHANSERV_FEED_END);
+    cr_expect_eq(event.why, CS_DONE);
+    chanserv_set_free(set);
+}
+
+static void free_client(void *client)
+{
+    chanserv_client_free(client);
+}
+
+Test(nodes, a_client_may_be_freed_in_a_callback_whatever_it_waits_for)
+{
+    chanserv_feed *feed;
+
+    many_servers(2);
+    cr_assert_eq(chanserv_join(many.client, "localhost:5555"), CS_OK);
+    cr_assert_eq(chanserv_lookup(many.client, "*", &feed), CS_OK);
+    (void)many_post("nobody");
+    (void)many_post_with("x", "bucket", 0);
+    cr_assert_eq(cs_loop_call(many.loop, free_client, many.client), CS_OK);
+    many.client = NULL;
+    cs_loop_settle(many.loop);
+}
+
+static cs_err hold_on(chanserv_post *post, void *state)
+{
+    (void)post, (void)state;
+    return CS_AGAIN;
+}
+
+static cs_err hold(chanserv_post *post, cs_bytes body, void *user)
+{
+    static const struct chanserv_post_ops ops = {.next = hold_on};
+
+    (void)body, (void)user;
+    cr_assert_eq(chanserv_post_keep(post, &ops, NULL), CS_OK);
+    return CS_AGAIN;
+}
+
+/* Watches and redials look after something; nobody waits for ever for their sake. */
+Test(nodes, a_wait_that_nothing_can_end_is_found_out_though_nodes_are_watched)
+{
+    chanserv_source *source;
+    chanserv_feed *feed;
+
+    many_server(0);
+    cr_assert_eq(chanserv_serve(many.servers[0], "hold", hold, NULL), CS_OK);
+    many_join(0);
+    cr_assert_eq(chanserv_join(many.client, "localhost:5555"), CS_OK);
+    feed = many_post("hold");
+    cr_expect_not(chanserv_range_source(feed, &source));
+    cr_expect_eq(chanserv_feed_status(feed), CS_EMISUSE, "%s", chanserv_feed_errmsg(feed));
 }
 
 static void up_attentive(void)
