@@ -178,11 +178,11 @@ static enum wire_reason check(chanserv_server *server, mux_stream *stream,
         return WIRE_R_NO_SESSION;
     if (server->dying)
         return WIRE_R_DRAINING;
-    *ret = cs_names_get(&server->services, asked->service);
-    if (!*ret) {
+    if (!chanserv__in_space(server, asked->service)) {
         server->counters.posts_refused_no_service++;
         return WIRE_R_NO_SERVICE;
     }
+    /* First of all about the name: who may not use it does not learn whether it is there. */
     err = chanserv__authorise(server, CHANSERV_POST, chanserv__short_name(server, asked->service),
                               stream, words);
     if (err != CS_OK) {
@@ -195,7 +195,7 @@ static enum wire_reason check(chanserv_server *server, mux_stream *stream,
     }
     if (server->dying) /* the hook may have freed it, */
         return WIRE_R_DRAINING;
-    *ret = cs_names_get(&server->services, asked->service); /* or taken the service away */
+    *ret = cs_names_get(&server->services, asked->service); /* or changed what is served */
     server->counters.posts_refused_no_service += !*ret;
     return *ret ? WIRE_NO_REASON : WIRE_R_NO_SERVICE;
 }

@@ -232,6 +232,15 @@ static bool full_name(const chanserv_server *server, const char *service, char t
     return true;
 }
 
+bool chanserv__in_space(const chanserv_server *server, cs_bytes full)
+{
+    const char *end = (const char *)full.base + full.len;
+
+    return full.len > server->suffix_len &&
+           (server->suffix_len == 0 ||
+            memcmp(end - server->suffix_len, server->suffix, server->suffix_len) == 0);
+}
+
 cs_bytes chanserv__short_name(const chanserv_server *server, cs_bytes full)
 {
     return cs_bytes_of(full.base, full.len - server->suffix_len);

@@ -216,7 +216,7 @@ CS_API cs_loop *chanserv_post_loop(const chanserv_post *post);
 /* ---- The server --------------------------------------------------------------------------- */
 
 /* May this peer do this?  Asked before any code of a service or method runs:
- *   CHANSERV_POST  Post
+ *   CHANSERV_POST  Post, also to a name that nobody serves: who may not use it learns no more
  *   CHANSERV_OPEN  Open and Talk; `service` is that of the post that announced the source
  *   CHANSERV_LIST  Services, for each name: what is refused is not shown.  When every name there is
  *                  gets CS_EAUTH, so does the call

@@ -307,7 +307,8 @@ struct chanserv_server {
 
 /* The first call of setting up that fails is what run() answers: remembers, and answers err. */
 cs_err chanserv__stick(chanserv_server *server, cs_err err, const char *what, const char *words);
-/* Without the name space; of a name that is served. */
+/* Is it a name of ours; and what it is without the name space, of such a one. */
+bool chanserv__in_space(const chanserv_server *server, cs_bytes full);
 cs_bytes chanserv__short_name(const chanserv_server *server, cs_bytes full);
 
 void chanserv__go_stop(chanserv_server *server); /* cancels every channel */

@@ -159,6 +159,18 @@ Test(authorise, what_the_hook_says_is_what_the_caller_reads)
     cr_assert_eq(raw_counters().posts_refused_denied, 5);
 }
 
+Test(authorise, a_name_that_nobody_serves_is_no_secret_told_to_strangers)
+{
+    raw_ended(raw_post("none", ""), CS_ENOENT, "no-service", "NOT_FOUND");
+    cr_assert_str_eq(asked_service, "none");
+    post_verdict = CS_EPERM;
+    raw_ended(raw_post("none", ""), CS_EPERM, "denied", "PERMISSION_DENIED");
+    post_verdict = CS_EAUTH;
+    raw_ended(raw_post("none", ""), CS_EAUTH, "denied", "UNAUTHENTICATED");
+    cr_assert_eq(raw_counters().posts_refused_denied, 2);
+    cr_assert_eq(raw_counters().posts_refused_no_service, 1);
+}
+
 Test(authorise, words_beside_a_yes_are_not_said)
 {
     words = "welcome";
