@@ -3,6 +3,7 @@
 # and messages of systemd.
 set -u
 export LC_ALL=C.UTF-8
+unset CHANSERV_ADDR CHANSERV_TOKEN CHANSERV_LOG TRACEPARENT NOTIFY_SOCKET WATCHDOG_USEC LISTEN_PID LISTEN_FDS
 here=$(cd "$(dirname "$0")/.." && pwd)
 . "$here/tap.sh"
 tool=${CHANSERV_TOOL:-${CHANSERV_BUILD:-$(dirname "$here")}/tools/chanserv}
