@@ -509,6 +509,39 @@ Test(gzip_talk, many_streams_share_one_state)
     cr_assert_eq(failing_live(), 0);
 }
 
+/* What three more open streams cost, after a first. */
+static size_t idle_cost(const struct mux_options *options)
+{
+    size_t before = 0, cost;
+
+    t = (struct talk){0};
+    talk_begin(&t, options, options);
+    for (int i = 0; i < 4; i++) {
+        side_send(talk_open(&t, i), "here");
+        talk_settle(&t);
+        side_send(&t.server[i], "and here");
+        talk_settle(&t);
+        if (i == 0)
+            before = failing_live_bytes();
+    }
+    cost = failing_live_bytes() - before;
+    cr_assert_lt(failing_live_bytes(), 200000, "no state is made before it is needed");
+    for (int i = 0; i < 4; i++)
+        mux_stream_cancel(t.client[i].stream, CS_ECANCELED);
+    talk_end(&t);
+    return cost;
+}
+
+Test(gzip_talk, an_idle_stream_costs_what_it_costs_without)
+{
+    size_t with, without;
+
+    failing_count();
+    without = idle_cost(NULL);
+    with = idle_cost(&on);
+    cr_assert_eq(with, without, "%zu and %zu bytes", with, without);
+}
+
 /* ---- A peer that says what it likes --------------------------------------------------------- */
 
 static fake_peer *peer;
