@@ -59,4 +59,7 @@ void exec_in_close(struct exec_post *x); /* what is not written yet is dropped; 
 cs_err exec_out_announce(struct exec_out *o, const char *header);
 void exec_out_close(struct exec_out *o); /* the pipe; harmless again */
 
+/* The process has: a pipe that is empty for good does not wait for somebody to open its source. */
+void exec_out_exited(struct exec_out *o);
+
 #endif

@@ -7,6 +7,7 @@
 #include "tools/exec.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -50,6 +51,8 @@ static cs_err out_open(chanserv_outlet *outlet, uint64_t from, void *state)
     if (from != 0)
         return chanserv_outlet_fail(outlet, CS_ERANGE, "a pipe is read from its beginning");
     o->opened = true;
+    if (o->fd < 0)
+        return CS_OK;
     return tool_watch_new_once(o->x->loop, o->fd, TOOL_READABLE, readable, o, &o->watch);
 }
 
@@ -120,6 +123,14 @@ static void out_end(chanserv_outlet *outlet, cs_err why, void *state)
     if (o->is_uplink)
         exec_in_close(o->x);
     if (!unwanted || tool_watch_new(o->x->loop, o->fd, drain, o, &o->watch) != CS_OK)
+        exec_out_close(o);
+}
+
+void exec_out_exited(struct exec_out *o)
+{
+    struct pollfd on = {.fd = o->fd, .events = POLLIN};
+
+    if (!o->opened && poll(&on, 1, 0) == 1 && on.revents == POLLHUP)
         exec_out_close(o);
 }
 

@@ -44,6 +44,8 @@ static void exited(int status, void *user)
 
     x->process = NULL;
     exec_in_close(x);
+    for (size_t i = 0; i < 2; i++)
+        exec_out_exited(&x->out[i]);
     chanserv_post_finish(x->post, say_exit(x->post, status));
     if (x->out[0].outlet) /* an uplink's source has waited for this */
         chanserv_outlet_wake(x->out[0].outlet);

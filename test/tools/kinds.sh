@@ -84,6 +84,13 @@ lines_in() {
     return 1
 }
 
+# How many children of the server nobody has waited for.
+zombies() {
+    cat /proc/[0-9]*/status 2>/dev/null |
+        awk -v parent="$server" '/^State:/ { dead = /Z/ } /^PPid:/ && $2 == parent { n += dead }
+            END { print n + 0 }'
+}
+
 peak_kb() { sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$server/status"; }
 descriptors() { find "/proc/$server/fd" -mindepth 1 | wc -l; }
 
@@ -167,7 +174,7 @@ for ((i = 0; i < 100; i++)); do
 done
 [ "$(descriptors)" -le "$descriptors_before" ]
 verdict $? server "no descriptor is left ($descriptors_before, $(descriptors))"
-[ -z "$(ps -o stat= --ppid "$server" | grep Z)" ]
+[ "$(zombies)" -eq 0 ]
 verdict $? server "nor a zombie"
 
 # ---- exec-uplink -------------------------------------------------------------------------------
