@@ -2,6 +2,7 @@
  * each seed.  Every message says whose it is and which, so nothing can be lost, doubled or out of
  * order unseen; and when all is quiet every call has ended, once, on both sides. */
 #include "mux/local.h"
+#include "mux/stats.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -250,10 +251,14 @@ static void let_all_run(void)
     }
 }
 
-static void set_up(unsigned seed)
+/* `streams`: what the server allows a connection; 0: enough for all. */
+static void set_up(unsigned seed, int streams)
 {
-    const struct mux_options narrow = {.window_bytes = 16384, .window_max_bytes = CS_OFF};
-    const struct mux_options grows = {.window_max_bytes = 1 << 20, .window_grow_bytes = 3 << 20};
+    struct mux_options narrow = {.window_bytes = 16384, .window_max_bytes = CS_OFF};
+    struct mux_options grows = {.window_max_bytes = 1 << 20, .window_grow_bytes = 3 << 20};
+    struct mux_options plain = {.window_bytes = 0};
+    narrow.dial_timeout_ms = grows.dial_timeout_ms = CS_OFF; /* a place is waited for */
+    narrow.streams_max = plain.streams_max = streams;
     memset(&w, 0, sizeof w);
     w.dice = seed;
     for (int i = 0; i < CALLS; i++)
@@ -262,9 +267,11 @@ static void set_up(unsigned seed)
     cr_assert_eq(cs_loop_new_virtual(&w.loop), CS_OK);
     cr_assert_eq(mux_handlers_new(&w.handlers), CS_OK);
     cr_assert_eq(mux_handle(w.handlers, METHOD, on_accept, NULL), CS_OK);
-    cr_assert_eq(mux_dial_local(w.loop, roll(2) ? &narrow : &grows, roll(2) ? &narrow : NULL,
+    cr_assert_eq(mux_dial_local(w.loop, roll(2) ? &narrow : &grows, roll(2) ? &narrow : &plain,
                                 w.handlers, &w.conn),
                  CS_OK);
+    if (streams > 0)
+        cs_loop_settle(w.loop); /* else the first flight does not know of it, and is refused */
 }
 
 static void tear_down(void)
@@ -287,9 +294,11 @@ static void expect_ends(unsigned seed)
     }
 }
 
-static void chaos(unsigned seed)
+static unsigned connections; /* that it took */
+
+static void chaos(unsigned seed, int streams)
 {
-    set_up(seed);
+    set_up(seed, streams);
     for (int i = 0; i < STEPS; i++)
         step();
     let_all_run();
@@ -302,13 +311,14 @@ static void chaos(unsigned seed)
         cr_assert_eq(s->why, CS_DONE, "seed %u: %s", seed, cs_strerror(s->why));
         cr_assert_eq(c->got, s->to_send, "seed %u: %u of %u", seed, c->got, s->to_send);
     }
+    connections = (unsigned)mux_conn_stats(w.conn)->connections_total;
     tear_down();
 }
 
 /* In the middle of it all the link breaks, one end's host dies, or an end is freed. */
 static void catastrophe(unsigned seed)
 {
-    set_up(seed);
+    set_up(seed, seed % 3 == 0 ? 2 : 0);
     for (uint32_t i = roll(STEPS); i > 0; i--)
         step();
     switch (seed % 4) {
@@ -339,7 +349,16 @@ static void catastrophe(unsigned seed)
 Test(chaos, nothing_is_lost_and_nothing_hangs)
 {
     for (unsigned seed = 1; seed <= 12; seed++)
-        chaos(seed);
+        chaos(seed, 0);
+}
+
+Test(chaos, nothing_is_lost_or_refused_where_few_streams_are_allowed)
+{
+    for (unsigned seed = 1; seed <= 12; seed++) {
+        chaos(seed, 1 + (int)(seed % 3));
+        cr_assert(connections >= 2 && connections <= 4, "seed %u took %u connections", seed,
+                  connections);
+    }
 }
 
 Test(chaos, every_call_ends_whatever_happens_to_the_connection)
