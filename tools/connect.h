@@ -17,7 +17,7 @@ enum { CONNECT_OVER = 0, CONNECT_END = -1 };
 
 struct connect {
     const struct tool_command *command;
-    const struct option *own; /* numbers from 256 to 511, or letters; no name of ours */
+    const struct option *own; /* numbers from 256 to 511; no name of ours */
 
     /* As asked for. */
     struct chanserv_client_options with;

@@ -155,7 +155,7 @@ runs 0 "bench over two nodes" bench --posts 2 --sources 3 "$two,$one"
 runs 0 "--name-space" post --raw --name-space x "$one" a 'sources=1&frames=1&size=4'
 runs 64 "a name space that is none" post --name-space 'x y' "$one" a
 runs 21 "a name that no node serves" post "$one,$two" nobody
-runs 20 "--watch with a deadline" services --watch --timeout 100ms "$one"
+runs 20 "--watch with a deadline" services --watch --timeout 1s "$one"
 says "says what there was" <<< $'+ a.x\n+ b.x\n+ echo\n- a.x\n- b.x\n- echo'
 
 mkfifo changes
