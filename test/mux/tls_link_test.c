@@ -251,6 +251,44 @@ Test(tls_link, with_1_2_too_a_missing_certificate_is_named)
     foreign_end(&f);
 }
 
+static int sessions;
+
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+    (void)ssl;
+    (void)session;
+    sessions++;
+    return 0;
+}
+
+static int sessions_of(int version, const struct mux_tls *server)
+{
+    SSL_CTX *ctx = client_of_version(version);
+
+    cr_assert_eq(SSL_CTX_use_certificate_file(ctx, certs_path("client.pem"), SSL_FILETYPE_PEM), 1);
+    cr_assert_eq(SSL_CTX_use_PrivateKey_file(ctx, certs_path("client.key"), SSL_FILETYPE_PEM), 1);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT);
+    SSL_CTX_sess_set_new_cb(ctx, on_session);
+    sessions = 0;
+    accept_foreign(ctx, server);
+    talk_settle(&secure);
+    cr_assert_gt(f.got_len, 0, "%s", secure_log);
+    foreign_end(&f);
+    return sessions;
+}
+
+/* A session that is resumed skips the certificate, which may have expired meanwhile. */
+Test(tls_link, who_must_show_a_certificate_shows_it_each_time)
+{
+    struct mux_tls server = secure_server("server");
+
+    cr_assert_eq(sessions_of(TLS1_2_VERSION, &server), 1);
+    cr_assert_eq(sessions_of(TLS1_3_VERSION, &server), 2);
+    server.ca_file = certs_path("ca.pem");
+    cr_assert_eq(sessions_of(TLS1_3_VERSION, &server), 0);
+    cr_assert_eq(sessions_of(TLS1_2_VERSION, &server), 0);
+}
+
 /* ---- While it stands ------------------------------------------------------------------------ */
 
 static const char hello[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -17,9 +17,9 @@ static char dir[PATH / 2];
 
 const char *certs_path(const char *file)
 {
-    static char paths[8][PATH];
+    static char paths[32][PATH];
     static unsigned at;
-    char *path = paths[at++ % 8];
+    char *path = paths[at++ % 32];
 
     snprintf(path, PATH, "%s/%s", dir, file);
     return path;

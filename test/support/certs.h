@@ -26,7 +26,7 @@ void certs_end(void);
 /* NAME.pem and NAME.key. */
 void certs_make(const char *name, const struct certs_about *about);
 
-/* The path of a file there, whether it exists or not; of the last eight asked for. */
+/* The path of a file there, whether it exists or not; of the last 32 asked for. */
 const char *certs_path(const char *file);
 void certs_write(const char *file, const char *text);
 void certs_encrypt(const char *key, const char *to); /* with a passphrase that nobody is told */
