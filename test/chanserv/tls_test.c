@@ -3,6 +3,7 @@
 #include "test/support/certs.h"
 
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -70,7 +71,7 @@ static void serve(bool asks)
                  chanserv_server_errmsg(t.server));
 }
 
-static void join(const char *name)
+static void join_on(cs_loop *loop, const char *name)
 {
     struct mux_tls *tls = calloc(1, sizeof *tls);
     struct chanserv_client_options options = {.net.tls = tls};
@@ -83,12 +84,17 @@ static void join(const char *name)
         snprintf(file, sizeof file, "%s.key", name);
         tls->key_file = certs_path(file);
     }
-    cr_assert_eq(chanserv_client_new(t.loop, &options, &t.client), CS_OK);
+    cr_assert_eq(chanserv_client_new(loop, &options, &t.client), CS_OK);
     memset(tls, 0xff, sizeof *tls);
     free(tls);
     snprintf(addr, sizeof addr, "localhost:%s",
              strrchr(chanserv_server_addr(t.server, 0), ':') + 1);
     cr_assert_eq(chanserv_join(t.client, addr), CS_OK);
+}
+
+static void join(const char *name)
+{
+    join_on(t.loop, name);
 }
 
 /* Frames that came, or what the feed says. */
@@ -169,5 +175,29 @@ Test(tls, who_shows_no_certificate_is_told_to)
     chanserv_server_counters(t.server, &counters);
     cr_assert_geq(counters.tls_handshakes_failed, 1);
     cr_assert_eq(counters.tls_connections_total, 0);
+    leave();
+}
+
+static void *run(void *server)
+{
+    cr_assert_eq(chanserv_server_run(server), CS_OK);
+    return NULL;
+}
+
+Test(tls, a_client_may_have_a_thread_of_its_own)
+{
+    const char *errmsg;
+    pthread_t thread;
+
+    serve(true);
+    cr_assert_eq(pthread_create(&thread, NULL, run, t.server), 0);
+    for (int i = 0; i < 5; i++) {
+        join_on(NULL, i == 3 ? NULL : "client");
+        cr_assert_eq(post(&errmsg), i == 3 ? 0 : 3, "%s", errmsg);
+        if (i < 4)
+            chanserv_client_free(t.client);
+    }
+    chanserv_server_stop(t.server);
+    pthread_join(thread, NULL);
     leave();
 }

@@ -603,3 +603,8 @@ Test(tls_without_memory, fails_clean)
 {
     cr_assert_gt(failing_story(story), 50);
 }
+
+Test(tls_without_memory, fails_clean_when_nothing_is_left)
+{
+    failing_drought(story, 5);
+}

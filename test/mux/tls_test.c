@@ -472,6 +472,37 @@ Test(tls, a_server_that_hangs_up_without_a_word_may_be_one)
                    "speak TLS?");
 }
 
+static void leaves_halfway(bool hangs_up)
+{
+    struct mux_tls client = secure_client();
+    struct iovec iov = {"\x16\x03\x03\x01\x00half of it", 15};
+    mux__link *ends[2];
+    size_t n;
+
+    cr_assert_eq(mux__link_pair(secure.loop, ends), CS_OK);
+    secure_dial(ends[0], &client, "localhost");
+    talk_settle(&secure);
+    cr_assert_eq(mux__link_write(ends[1], &iov, 1, &n), CS_OK);
+    talk_settle(&secure);
+    if (hangs_up)
+        mux__link_free(ends[1]);
+    else
+        mux__link_pair_break(ends[1]);
+    secure_refused("dial localhost: tls: the server closed the connection during the handshake");
+    if (!hangs_up)
+        mux__link_free(ends[1]);
+}
+
+Test(tls, a_server_that_leaves_in_the_middle_of_the_handshake)
+{
+    leaves_halfway(true);
+}
+
+Test(tls, a_server_that_breaks_in_the_middle_of_the_handshake)
+{
+    leaves_halfway(false);
+}
+
 Test(tls, a_client_in_plain_text_is_found_out)
 {
     struct mux_tls server = secure_server("server");
