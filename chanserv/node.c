@@ -170,7 +170,7 @@ static void judge(struct chanserv__node *node, cs_err why, const char *words)
     if (node->standing == CHANSERV__NODE_LISTED) {
         if (cs_loop_now_ms(node->client->loop) - node->listed_ms > LONGEST_MS)
             node->delay_ms = 0;
-        if (node->delay_ms > 0 || why == CS_EDRAIN) {
+        if (node->delay_ms > 0 || why == CS_EDRAIN || why == CS_EPROTO || why == CS_ETOOBIG) {
             gone(node, words);
             return;
         }

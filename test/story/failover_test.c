@@ -12,6 +12,20 @@ enum { REFUSED_STREAM = 7, CANCEL = 8, INTERNAL_ERROR = 2 };
 static struct fake_net net;
 static fake_peer *fake;
 
+static void list_of(int32_t id, const struct wire_services *s)
+{
+    uint8_t bytes[128], *msg;
+    size_t len;
+
+    cr_assert_eq(wire_services_pack(s, &msg, &len), CS_OK);
+    cr_assert_leq(WIRE_PREFIX + len, sizeof bytes);
+    wire_prefix_put(bytes, false, (uint32_t)len);
+    memcpy(bytes + WIRE_PREFIX, msg, len);
+    fake_frame(fake, FAKE_DATA, 0, id, cs_bytes_of(bytes, WIRE_PREFIX + len));
+    cs_free(msg);
+    cs_loop_settle(many.loop);
+}
+
 static void list_on(int32_t id, bool draining, const char *name)
 {
     cs_bytes names = cs_str(name);
@@ -20,16 +34,8 @@ static void list_on(int32_t id, bool draining, const char *name)
                                     .draining = draining,
                                     .names = &names,
                                     .names_len = 1};
-    uint8_t bytes[128], *msg;
-    size_t len;
 
-    cr_assert_eq(wire_services_pack(&s, &msg, &len), CS_OK);
-    cr_assert_leq(WIRE_PREFIX + len, sizeof bytes);
-    wire_prefix_put(bytes, false, (uint32_t)len);
-    memcpy(bytes + WIRE_PREFIX, msg, len);
-    fake_frame(fake, FAKE_DATA, 0, id, cs_bytes_of(bytes, WIRE_PREFIX + len));
-    cs_free(msg);
-    cs_loop_settle(many.loop);
+    list_of(id, &s);
 }
 
 static void up(void)
@@ -244,6 +250,51 @@ Test(failover, one_that_drains_is_not_asked)
     cs_loop_settle(many.loop);
     cr_expect(strstr(fake_said(fake), "Chanserv/Post"));
     (void)chanserv_feed_close(feed);
+}
+
+Test(failover, what_is_gone_is_dialed_less_and_less_often)
+{
+    two();
+    net.refuses = -1;
+    cut();
+    cs_loop_settle(many.loop);
+    const int before = net.dials;
+    cs_loop_advance(many.loop, 1000);
+    cr_expect_geq(net.dials - before, 3);
+    cs_loop_advance(many.loop, 60000);
+    cr_expect_lt(net.dials - before, 28);
+    cr_expect_gt(net.dials - before, 14);
+}
+
+Test(failover, nobody_dials_a_single_node_that_nobody_wants)
+{
+    many_ends(many_post_with("x", "", 10), CS_ETIMEOUT, "");
+    net.refuses = -1;
+    fake = net.peers[0];
+    cut();
+    const int before = net.dials;
+    cs_loop_advance(many.loop, 60000);
+    cr_expect_eq(net.dials, before);
+}
+
+Test(failover, a_list_is_looked_at_before_it_is_believed)
+{
+    cs_bytes names[] = {cs_str("no name"), cs_str("x"), cs_str("a")};
+    const struct wire_services s = {
+        .instance = cs_str("short"), .node = cs_str("two\nlines"), .names = names, .names_len = 3};
+    const struct chanserv__node *node;
+
+    two();
+    list_of(1, &s);
+    node = many_node(0);
+    cr_assert_not_null(node->list);
+    cr_expect_eq(node->list->len, 2);
+    cr_expect(chanserv__node_serves(node, cs_str("a")));
+    cr_expect_not(chanserv__node_serves(node, cs_str("no name")));
+    cr_expect(cs_same(chanserv__node_name(node), cs_str("two?lines")));
+    fake_message(fake, 1, "\x0a\x7fgarbage", false);
+    cs_loop_settle(many.loop);
+    cr_expect_eq(many_ran("x"), 'b', "what lied is asked again, and nothing goes there meanwhile");
 }
 
 /* ---- One node -------------------------------------------------------------------------------- */
