@@ -252,7 +252,9 @@ EXTRA_DIST += \
 EXTRA_DIST += test/fuzz/corpus test/mutants
 # files: test/interop/**/* !test/interop/*.c test/attack/**/* test/conform/**/*
 EXTRA_DIST += \
+	test/interop/cells.sh \
 	test/interop/curl.sh \
+	test/interop/js/cells.js \
 	test/interop/js/gen.js \
 	test/interop/js/gzip.js \
 	test/interop/js/kit.js \
@@ -262,12 +264,19 @@ EXTRA_DIST += \
 	test/interop/js/raw.js \
 	test/interop/js/read.js \
 	test/interop/js/server.js \
+	test/interop/js/strangers.js \
 	test/interop/js/talk.js \
 	test/interop/js/unary.js \
+	test/interop/js/ways.js \
 	test/interop/kit.h \
+	test/interop/py/cells.py \
 	test/interop/py/kit.py \
 	test/interop/py/main.py \
-	test/interop/run
+	test/interop/py/strangers.py \
+	test/interop/py/ways.py \
+	test/interop/run \
+	test/interop/tls.sh \
+	test/interop/tool.sh
 # files: test/examples/* test/docs/* !test/docs/*.c !test/docs/*.h
 EXTRA_DIST += \
 	test/docs/curl.sh \

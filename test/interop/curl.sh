@@ -1,8 +1,13 @@
 #!/bin/bash
 # curl as a client: gRPC by hand, every byte of it in this file (docs/WIRE has them explained).
-# Environment: CHANSERV_GEN is HOST:PORT of a server with the service gen.  Exit status 3: a case
-# failed, and a line says which.
+#
+#   curl.sh NAME URL [curl's options]...    URL is that of a server with gen; the options say how
+#
+# NAME stands before each case.  Exit status 3: a case failed, and a line says which.
 set -u
+who=$1 url=$2
+shift 2
+way=("$@")
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 status=0
@@ -24,9 +29,9 @@ ask() {
 request() {
     local method=$1
     shift
-    curl -sS -m 20 --http2-prior-knowledge -D "$scratch/said" -o "$scratch/got" -X POST \
+    curl -sS -m 20 "${way[@]}" -D "$scratch/said" -o "$scratch/got" -X POST \
         -H 'te: trailers' -H 'content-type: application/grpc' "$@" \
-        "http://$CHANSERV_GEN/chanserv.v1.Chanserv/$method" 2> "$scratch/error"
+        "$url/chanserv.v1.Chanserv/$method" 2> "$scratch/error"
     code=$?
     said=$(sed 's/[[:space:]]*$//' "$scratch/said")
     got=$(od -An -v -tx1 "$scratch/got" 2>/dev/null | tr -d ' \n')
@@ -37,10 +42,10 @@ holds() {
     local name=$1
     shift
     if "$@"; then
-        echo "ok curl: $name"
+        echo "ok $who: $name"
     else
         status=3
-        echo "FAIL curl: $name: exit $code $(cat "$scratch/error")"
+        echo "FAIL $who: $name: exit $code $(cat "$scratch/error")"
         printf '%s\nmessages: %s\n' "$said" "$got" | sed 's/^/    /'
     fi
 }

@@ -1,5 +1,9 @@
 /* witness -- a server for the tests with other people's clients: it does what `chanserv serve`
- * has no service for, and tells what it saw of the reader's doings.  `witness gzip` compresses.
+ * has no service for, and tells what it saw of the reader's doings.
+ *
+ *   witness [gzip] [listen=ADDR] [cert=FILE] [key=FILE] [ca=FILE]
+ *
+ * `gzip` compresses, `listen` is an address more, the others are those of TLS.
  *
  *   mirror   the metadata that came, sent back as headers and as trailers, names turned from
  *            "x-" to "y-"; one source, whose header is the body's length
@@ -22,6 +26,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "chanserv/server.h"
 
@@ -378,15 +383,8 @@ static void handle_calls(void)
         chanserv_handle(server, calls[i].path, mux_serve_unary, &calls[i].method);
 }
 
-int main(int argc, char **argv)
+static void serve_all(void)
 {
-    struct chanserv_server_options options = {
-        .signals = true, .net.gzip = argc == 2 && strcmp(argv[1], "gzip") == 0};
-    cs_err err = chanserv_server_new(NULL, &options, &server);
-    if (err != CS_OK) {
-        fprintf(stderr, "witness: %s\n", cs_strerror(err));
-        return 1;
-    }
     chanserv_serve(server, "mirror", mirror, NULL);
     chanserv_serve(server, "well", well, NULL);
     chanserv_serve(server, "quiet", quiet, NULL);
@@ -394,12 +392,58 @@ int main(int argc, char **argv)
     chanserv_serve(server, "eager", eager, NULL);
     chanserv_serve(server, "talk", talk, NULL);
     chanserv_serve(server, "seen", seen, NULL);
-    handle_calls();
-    if (chanserv_listen(server, "127.0.0.1:0") == CS_OK) {
+}
+
+/* What ARG is when it is NAME=VALUE; else TO stays as it was. */
+static bool take(const char *arg, const char *name, const char **to)
+{
+    size_t len = strlen(name);
+    if (strncmp(arg, name, len) != 0 || arg[len] != '=')
+        return false;
+    *to = arg + len + 1;
+    return true;
+}
+
+static cs_err listen_all(const char *more)
+{
+    cs_err err = chanserv_listen(server, "127.0.0.1:0");
+    if (err == CS_OK && more)
+        err = chanserv_listen(server, more);
+    if (err == CS_OK) {
         printf("listening %s\n", chanserv_server_addr(server, 0));
         fflush(stdout);
     }
-    err = chanserv_server_run(server);
+    return err;
+}
+
+int main(int argc, char **argv)
+{
+    struct mux_tls tls = {0};
+    struct chanserv_server_options options = {.signals = true};
+    const char *more = NULL;
+    cs_err err;
+
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "gzip") == 0) {
+            options.net.gzip = true;
+        } else if (!take(argv[i], "listen", &more) && !take(argv[i], "cert", &tls.cert_file) &&
+                   !take(argv[i], "key", &tls.key_file) && !take(argv[i], "ca", &tls.ca_file)) {
+            fprintf(stderr, "witness: what is %s?\n", argv[i]);
+            return 2;
+        }
+    }
+    if (tls.cert_file)
+        options.net.tls = &tls;
+    err = chanserv_server_new(NULL, &options, &server);
+    if (err != CS_OK) {
+        fprintf(stderr, "witness: %s\n", cs_strerror(err));
+        return 1;
+    }
+    serve_all();
+    handle_calls();
+    err = listen_all(more);
+    if (err == CS_OK)
+        err = chanserv_server_run(server);
     if (err != CS_OK)
         fprintf(stderr, "witness: %s\n", chanserv_server_errmsg(server));
     chanserv_server_free(server);

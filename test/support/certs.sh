@@ -4,6 +4,7 @@
 #   ca.pem                       the authority of all below, but for what other-ca.pem signed
 #   server.pem, server.key       localhost, 127.0.0.1, ::1
 #   client.pem, client.key       CN=alice, O=example; DNS:alice.example, URI:spiffe://example/alice
+#   visitor.pem, visitor.key     CN=bob, O=elsewhere; DNS:bob.elsewhere, URI:spiffe://elsewhere/bob
 #   expired.pem, expired.key     localhost, 127.0.0.1, ::1, until yesterday
 #   wrong.pem, wrong.key         wrong.example
 #   other-ca.pem                 an authority that nobody believes
@@ -49,6 +50,7 @@ authority ca 'chanserv test CA'
 authority other-ca 'other CA'
 leaf server ca /CN=localhost "$here" serverAuth
 leaf client ca /O=example/CN=alice 'DNS:alice.example,URI:spiffe://example/alice' clientAuth
+leaf visitor ca /O=elsewhere/CN=bob 'DNS:bob.elsewhere,URI:spiffe://elsewhere/bob' clientAuth
 leaf expired ca /CN=localhost "$here" serverAuth \
     "$(date -u -d '3 days ago' +%Y%m%d%H%M%SZ)" "$(date -u -d yesterday +%Y%m%d%H%M%SZ)"
 leaf wrong ca /CN=wrong.example DNS:wrong.example serverAuth

@@ -10,10 +10,9 @@ const proto = loader.loadSync(process.env.CHANSERV_PROTO, { oneofs: true });
 const { Chanserv } = grpc.loadPackageDefinition(proto).chanserv.v1;
 const code = grpc.status;
 
-function connect(addr, options) {
+function connect(addr, options, credentials = grpc.credentials.createInsecure()) {
     // Channels to one address share their connections unless they are told not to.
-    const own = { 'grpc.use_local_subchannel_pool': 1, ...options };
-    return new Chanserv(addr, grpc.credentials.createInsecure(), own);
+    return new Chanserv(addr, credentials, { 'grpc.use_local_subchannel_pool': 1, ...options });
 }
 
 // A call that nobody iterates over: its messages are collected, its end awaited.

@@ -3,6 +3,7 @@
 //   CHANSERV_GEN       HOST:PORT of `chanserv serve` with gen, echo and tail
 //   CHANSERV_WITNESS   HOST:PORT of witness.c
 //   CHANSERV_PACKED    HOST:PORT of witness.c that compresses
+//   CHANSERV_CELLS, CHANSERV_CERTS   see cells.sh
 'use strict';
 require('./read');
 require('./leave');
@@ -10,4 +11,6 @@ require('./raw');
 require('./talk');
 require('./gzip');
 require('./unary');
+require('./cells');
+require('./strangers');
 require('./kit').run();

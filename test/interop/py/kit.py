@@ -18,14 +18,17 @@ PACKED = os.environ["CHANSERV_PACKED"]
 CODES = list(grpc.StatusCode)
 
 
-def channel(addr, **options):
+def channel(addr, credentials=None, **options):
     """A connection of its own: channels to one address share theirs unless told not to."""
     options = {"grpc.use_local_subchannel_pool": 1, **{"grpc." + k: v for k, v in options.items()}}
-    return grpc.insecure_channel(addr, list(options.items()))
+    options = list(options.items())
+    if credentials:
+        return grpc.secure_channel(addr, credentials, options)
+    return grpc.insecure_channel(addr, options)
 
 
-def stub(addr, **options):
-    return chanserv_pb2_grpc.ChanservStub(channel(addr, **options))
+def stub(addr, credentials=None, **options):
+    return chanserv_pb2_grpc.ChanservStub(channel(addr, credentials, **options))
 
 
 def post(server, service, body=b"", **more):

@@ -1,14 +1,16 @@
 """Stock grpcio against a running server.  Environment: CHANSERV_GEN is HOST:PORT of `chanserv serve`
 with gen, echo and tail; CHANSERV_WITNESS that of witness.c, CHANSERV_PACKED that of one
-that compresses.  PYTHONPATH has the stubs."""
+that compresses; for CHANSERV_CELLS and CHANSERV_CERTS see cells.sh.  PYTHONPATH has the stubs."""
 import asyncio
 import queue
 import random
 import threading
 
+import cells  # pylint: disable=unused-import
 import chanserv_pb2 as pb
 import chanserv_pb2_grpc
 import grpc
+import strangers  # pylint: disable=unused-import
 from kit import (CODES, GEN, PACKED, WITNESS, announced, case, channel, ended, ends, frames, gen_frame,
                  open_source, post, run_all, same, seen, stub, together, until)
 
