@@ -336,10 +336,13 @@ void mux__front_settings(mux_conn *conn)
     place_soon(front);
 }
 
-void mux__front_goaway(mux_conn *conn)
+void mux__front_goaway(mux_conn *conn, bool tired_of_pings)
 {
     if (!conn->front)
         return;
+    struct mux_options *opt = &conn->front->main->opt;
+    if (tired_of_pings && opt->ping_interval_ms != CS_OFF && opt->ping_interval_ms < INT32_MAX / 2)
+        opt->ping_interval_ms *= 2; /* of the connections that follow */
     recall(conn, UINT32_MAX);
     place_soon(conn->front);
 }

@@ -80,12 +80,20 @@ static int on_header(nghttp2_session *h2, const nghttp2_frame *frame, const uint
     return err == CS_OK ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
+/* gRPC's servers count PINGs (gRFC A8), and end the connection with these words. */
+static bool is_tired_of_pings(const nghttp2_goaway *goaway)
+{
+    return goaway->error_code == NGHTTP2_ENHANCE_YOUR_CALM &&
+           cs_same(cs_bytes_of(goaway->opaque_data, goaway->opaque_data_len),
+                   cs_str("too_many_pings"));
+}
+
 static int on_frame_recv(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 {
     mux_conn *conn = user;
     if (frame->hd.type == NGHTTP2_GOAWAY) {
         conn->goaway = true;
-        mux__front_goaway(conn);
+        mux__front_goaway(conn, is_tired_of_pings(&frame->goaway));
     } else if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK))
         mux__front_settings(conn);
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)

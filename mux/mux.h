@@ -51,8 +51,10 @@ struct mux_options {
     int64_t streams_max;       /* 0: 1 048 576 open at once that the peer may have */
     int64_t header_max_bytes;  /* 0: 64 KiB of header fields a request or answer may carry */
     int dial_timeout_ms;       /* 0: 5 000, for all addresses of a name and the handshake of TLS
-                                  together; and so long a call waits for a place when the peer's limit of streams is reached */
-    int ping_interval_ms;      /* 0: 30 000 without a sign of life, then PING */
+                                  together; and so long a call waits for a place when the
+                                  peer's limit of streams is reached */
+    int ping_interval_ms;      /* 0: 30 000 without a sign of life, then PING.  A server
+                                  that says too_many_pings halves a client's, for its next one */
     int ping_timeout_ms;       /* 0: 10 000 for its answer, then every stream ends CS_EPEER */
     int stall_timeout_ms;      /* 0: 30 000 with something to send and never a byte of window */
     int handshake_timeout_ms;  /* 0: 10 000 from accept to the end of TLS's handshake; then it is

@@ -184,7 +184,7 @@ mux_conn *mux__front_standing(const struct mux__front *front); /* one that takes
 cs_err mux__front_open(mux_stream *stream);                    /* CS_ENOMEM */
 void mux__front_give_up(mux_stream *stream);                   /* it waits no more */
 void mux__front_settings(mux_conn *conn);                      /* they came */
-void mux__front_goaway(mux_conn *conn);
+void mux__front_goaway(mux_conn *conn, bool tired_of_pings);
 void mux__front_closed(mux_conn *conn); /* a stream of it */
 void mux__front_lost(mux_conn *conn, bool settled, cs_err why, const char *story);
 bool mux__front_is_empty(const struct mux__front *front); /* but for the main connection */

@@ -321,6 +321,35 @@ Test(front, new_calls_go_to_a_fresh_connection_while_the_old_one_finishes)
     leave();
 }
 
+Test(front, a_server_that_finds_pings_too_frequent_gets_half_as_many)
+{
+    begin(NULL);
+    open_some(0, 1);
+    cs_loop_advance(loop, 30000);
+    cr_assert(strstr(fake_said(net.peers[0]), "PING"));
+    fake_frame(net.peers[0], FAKE_GOAWAY, 0, 0,
+               cs_bytes_of("\0\0\0\1\0\0\0\13too_many_pings", 8 + 14));
+    settle();
+    open_some(1, 2);
+    cs_loop_advance(loop, 59999);
+    cr_assert_not(strstr(fake_said(net.peers[1]), "PING"));
+    cs_loop_advance(loop, 1);
+    cr_assert(strstr(fake_said(net.peers[1]), "PING"));
+    leave();
+}
+
+Test(front, a_goaway_for_any_other_reason_leaves_the_pings_alone)
+{
+    begin(NULL);
+    open_some(0, 1);
+    fake_goaway(net.peers[0], INT32_MAX, 11);
+    settle();
+    open_some(1, 2);
+    cs_loop_advance(loop, 30000);
+    cr_assert(strstr(fake_said(net.peers[1]), "PING"));
+    leave();
+}
+
 Test(front, calls_that_were_not_written_when_it_went_away_move)
 {
     begin(NULL);
