@@ -230,6 +230,7 @@ noinst_PROGRAMS += \
 	test/interop/calls \
 	test/interop/etcd \
 	test/interop/witness
+test_interop_calls_LDADD = $(CHANSERV_LIBS) # it looks at counters, which are no public header's
 
 # ---- Scripts ----------------------------------------------------------------------------------
 
