@@ -23,10 +23,32 @@ static bool fresh_block(mux_conn *conn)
     return conn->block;
 }
 
-static void broke_rules(mux_conn *conn, cs_err err)
+static void broke_rules(mux_conn *conn, cs_err err, const char *story)
 {
-    mux__conn_lost(conn, err == CS_ENOMEM ? err : CS_EPROTO,
-                   err == CS_ENOMEM ? "no memory" : "the peer does not speak HTTP/2");
+    if (err == CS_ENOMEM)
+        story = "no memory";
+    else if (conn->is_server) /* nobody else would tell whoever runs it */
+        cs_log(CS_INFO, "mux", "connection of %.*s: %s", CS_FMT(conn->link->peer.addr), story);
+    mux__conn_lost(conn, err == CS_ENOMEM ? err : CS_EPROTO, story);
+}
+
+/* Of bytes that are not HTTP/2.  A handshake of TLS begins with a record 22 of version 3.x (RFC 8446, 5.1). */
+static const char *foreign_words(const mux_conn *conn, const uint8_t *bytes, size_t len)
+{
+    return conn->is_server && len > 1 && bytes[0] == 22 && bytes[1] == 3
+               ? "the client speaks TLS, and this port is plain text"
+               : "the peer does not speak HTTP/2";
+}
+
+/* Of a peer that is gone.  A port with TLS hangs up on plain text before it has said anything. */
+static const char *gone_words(const mux_conn *conn, cs_err err)
+{
+    bool is_mute = conn->front && !conn->front->tls && !conn->settled;
+    if (err == CS_DONE)
+        return is_mute ? "the peer closed the connection without a word; does it want TLS?"
+                       : "the peer closed the connection";
+    return is_mute ? "the connection was reset without a word; does the peer want TLS?"
+                   : "the connection was reset";
 }
 
 static void link_ended(mux_conn *conn, cs_err err)
@@ -34,10 +56,9 @@ static void link_ended(mux_conn *conn, cs_err err)
     bool drained = err == CS_DONE && conn->goaway;
     char story[MUX__TLS_WORDS]; /* what the link says goes with it */
     snprintf(story, sizeof story, "%s",
-             drained           ? "the server is going away"
-             : err == CS_DONE  ? "the peer closed the connection"
-             : conn->link->why ? conn->link->why
-                               : "the connection was reset");
+             drained                             ? "the server is going away"
+             : err != CS_DONE && conn->link->why ? conn->link->why
+                                                 : gone_words(conn, err));
     mux__conn_lost(conn, drained ? CS_EDRAIN : err == CS_EREFUSED ? err : CS_EPEER, story);
 }
 
@@ -59,7 +80,7 @@ static void read_some(mux_conn *conn)
         conn->stats->bytes_in += n;
         mux__alive_heard(conn);
         if ((err = mux__h2_feed(conn, cs_block_bytes(conn->block), n)) != CS_OK) {
-            broke_rules(conn, err);
+            broke_rules(conn, err, foreign_words(conn, cs_block_bytes(conn->block), n));
             return;
         }
         mux__conn_flush_soon(conn);
@@ -110,7 +131,7 @@ static bool write_out(mux_conn *conn)
         }
         if (err != CS_OK) {
             hear_last_words(conn);
-            mux__conn_lost(conn, CS_EPEER, "the connection was reset");
+            mux__conn_lost(conn, CS_EPEER, gone_words(conn, err));
             return false;
         }
         conn->stats->bytes_out += n;
@@ -133,7 +154,7 @@ void mux__conn_flush(cs_task *task)
         }
         cs_err err = mux__h2_fill(conn);
         if (err != CS_OK) {
-            broke_rules(conn, err);
+            broke_rules(conn, err, "the peer does not speak HTTP/2");
             return;
         }
         bool full = mux__out_full(&conn->out) || conn->out.len > MUX__OUT_IOV / 2 ||

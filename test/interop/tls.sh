@@ -68,9 +68,9 @@ run_tls() {
         'tls: the server does not accept our certificate (unknown CA)' \
         "tls: the client's certificate is not signed by anybody we believe (issuer CN=other CA)" \
         "${ca[@]}" --cert "$CHANSERV_CERTS/stranger.pem" --key "$CHANSERV_CERTS/stranger.key" "$mtls"
-    refuses 'plain text to a port with TLS' cells-tls 'the peer closed the connection' \
-        'tls: the client does not speak TLS' "$tls"
-    refuses 'TLS to a port in plain text' - 'tls: the server does not speak TLS' - "${ca[@]}" "$plain"
+    refuses 'plain text to a port with TLS' cells-tls 'want TLS?' 'tls: the client does not speak TLS' "$tls"
+    refuses 'TLS to a port in plain text' cells-plain 'tls: the server does not speak TLS' \
+        'the client speaks TLS, and this port is plain text' "${ca[@]}" "$plain"
     serve expired "$build/tools/chanserv" serve -v --listen 127.0.0.1:0 --service gen=gen \
         --cert "$CHANSERV_CERTS/expired.pem" --key "$CHANSERV_CERTS/expired.key" || return
     refuses 'a certificate that expired' expired 'tls: certificate expired on 2' \

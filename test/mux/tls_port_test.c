@@ -166,6 +166,8 @@ Test(tls_port, a_plain_port_does_not_speak_tls)
 
     listen_with("127.0.0.1:0", NULL);
     refused("dial %s: tls: the server does not speak TLS", &client);
+    cr_assert_not_null(strstr(secure_log, ": the client speaks TLS, and this port is plain text"),
+                       "%s", secure_log);
 }
 
 Test(tls_port, a_secure_port_hangs_up_on_plain_text)
@@ -177,6 +179,7 @@ Test(tls_port, a_secure_port_hangs_up_on_plain_text)
     c = call(localhost(), NULL);
     cr_assert(cs_failed(c->why));
     cr_assert_eq(c->messages, 0);
+    cr_assert_not_null(strstr(c->errmsg, "want TLS?"), "%s", c->errmsg);
     cr_assert_not_null(strstr(secure_log, ": tls: the client does not speak TLS"), "%s",
                        secure_log);
     cr_assert_eq(mux_handlers_stats(secure.handlers)->tls_handshakes_failed, 1);

@@ -503,17 +503,65 @@ Test(tls, a_server_that_breaks_in_the_middle_of_the_handshake)
     leaves_halfway(false);
 }
 
+static void dial_in_plain_text(mux__link *ends[2])
+{
+    cr_assert_eq(mux__link_pair(secure.loop, ends), CS_OK);
+    cr_assert_eq(mux__conn_new(secure.loop, NULL, false, &secure.conn), CS_OK);
+    secure.conn->authority = cs_strdup("plain");
+    cr_assert_eq(mux__h2_new(secure.conn), CS_OK);
+    mux__conn_up(secure.conn, ends[0]);
+}
+
+Test(tls, in_plain_text_a_server_that_says_nothing_may_want_it)
+{
+    static const char *const words[] = {
+        "connection: the peer closed the connection without a word; does it want TLS?",
+        "connection: the connection was reset without a word; does the peer want TLS?"};
+    mux__link *ends[2];
+    struct side *c;
+
+    for (int breaks = 0; breaks < 2; breaks++) {
+        dial_in_plain_text(ends);
+        if (breaks)
+            mux__link_pair_break(ends[1]);
+        else
+            mux__link_free(ends[1]);
+        secure.client[0] = (struct side){0};
+        c = talk_open(&secure, 0);
+        talk_settle(&secure);
+        cr_assert_eq(c->ends, 1);
+        cr_assert_str_eq(c->errmsg, words[breaks]);
+        if (breaks)
+            mux__link_free(ends[1]);
+        else
+            mux_conn_free(secure.conn);
+    }
+}
+
+Test(tls, in_plain_text_a_server_that_said_something_does_not)
+{
+    mux__link *ends[2];
+    struct side *c;
+
+    dial_in_plain_text(ends);
+    cr_assert_eq(mux__conn_accept(secure.loop, ends[1], NULL, secure.handlers,
+                                  &secure.handlers->local_conns, NULL),
+                 CS_OK);
+    c = talk_open(&secure, 0);
+    talk_settle(&secure);
+    cr_assert_eq(c->ends, 0);
+    mux__link_pair_break(ends[1]);
+    talk_settle(&secure);
+    cr_assert_str_eq(c->errmsg, "connection: the connection was reset");
+}
+
 Test(tls, a_client_in_plain_text_is_found_out)
 {
     struct mux_tls server = secure_server("server");
     mux__link *ends[2];
     struct side *c;
 
-    cr_assert_eq(mux__link_pair(secure.loop, ends), CS_OK);
-    cr_assert_eq(mux__conn_new(secure.loop, NULL, false, &secure.conn), CS_OK);
-    secure.conn->authority = cs_strdup("plain");
-    cr_assert_eq(mux__h2_new(secure.conn), CS_OK);
-    mux__conn_up(secure.conn, ends[0]);
+    dial_in_plain_text(ends);
     secure_accept(ends[1], &server);
     c = talk_open(&secure, 0);
     talk_settle(&secure);
