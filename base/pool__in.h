@@ -2,9 +2,9 @@
  *
  * Private to base.  A busy connection takes and drops a block of some 64 KiB several times a turn;
  * given back to the C library each time, the kernel would take the pages away and zero them again
- * for each (a third of the receiving side's time at 64 KiB a frame).  At most POOL_BYTES are kept in the
- * process.  Off with an allocator of the user's, who wants to see every call, and under a sanitizer that
- * wants to.
+ * for each (a third of the receiving side's time at 64 KiB a frame).  At most POOL_BYTES are kept
+ * in the process.  Off with an allocator of the user's, who wants to see every call, and under a
+ * sanitizer that wants to.
  */
 #ifndef CS_POOL_IN_H
 #define CS_POOL_IN_H

@@ -45,9 +45,9 @@ bool cs_loop_is_virtual(const cs_loop *loop);
 /* Microseconds of the monotonic (or virtual) clock, the same during one turn. */
 int64_t cs_loop_now_us(cs_loop *loop);
 
-/* This timer only looks after something, as keepalive does.  It does its work, but on a virtual loop
- * nobody waits for ever for the sake of such timers alone: when many of them fired and nothing else
- * did, nothing is left to wait for. */
+/* This timer only looks after something, as keepalive does.  It does its work, but on a virtual
+ * loop nobody waits for ever for the sake of such timers alone: when many of them fired and nothing
+ * else did, nothing is left to wait for. */
 void cs_timer_is_upkeep(cs_timer *timer);
 
 /* Turn until nothing is posted: for freeing from outside.  From within a turn: returns at once. */

@@ -9,8 +9,8 @@
  * w6      idle open sources             w7  ping-pong: a post, and its answer inline
  * w3-stalled  w3 beside one more source that is open, full and never read
  *
- * All content is checked: a frame is one of a few patterns, by its number.  BENCH_CORRUPT=1 makes the
- * server flip one byte, and the client must notice. */
+ * All content is checked: a frame is one of a few patterns, by its number.  BENCH_CORRUPT=1 makes
+ * the server flip one byte, and the client must notice. */
 #include "bench/bench.h"
 
 #include <chanserv/chanserv.h>

@@ -41,8 +41,8 @@ CS_API cs_err chanserv_relay_source(chanserv_post *post, cs_bytes header, chanse
  *         chanserv_feed_close(feed);
  *     return err;
  *
- * Each source is relayed under its own header; the post ends as
- * the feed does, with its words; metadata are not passed on.  The feed is the relay's, which closes it when the post is over;
+ * Each source is relayed under its own header; the post ends as the feed does, with its words;
+ * metadata are not passed on.  The feed is the relay's, which closes it when the post is over;
  * sources that were announced by then go on.
  * CS_EMISUSE: the post was kept, the feed was started, or its client has a thread of its own;
  * CS_ENOMEM.  When it is not CS_OK the feed is still yours, and the post can only end: answer the
@@ -52,9 +52,9 @@ CS_API cs_err chanserv_relay_feed(chanserv_post *post, chanserv_feed *feed);
 /* ---- Fan-out ------------------------------------------------------------------------------ */
 
 /* A ring of the last frames, each kept once.  A reader is a place in the ring: it costs no queue,
- * however slow it is.  Frames are numbered from 0 by the fan-out, for all readers alike, so one that
- * lost its connection opens another source from where it was.  (A frame that travels in parts has a
- * number for each, as everywhere, and so has the gap that it leaves.) */
+ * however slow it is.  Frames are numbered from 0 by the fan-out, for all readers alike, so one
+ * that lost its connection opens another source from where it was.  (A frame that travels in parts
+ * has a number for each, as everywhere, and so has the gap that it leaves.) */
 typedef struct chanserv_fanout chanserv_fanout;
 
 /* What becomes of a reader that wants a frame which is not kept any more.  It is told when it next
@@ -74,22 +74,22 @@ struct chanserv_fanout_options {
     int64_t history;    /* 0: a newcomer begins with the next frame; n: up to n frames back */
     int64_t part_bytes; /* 1 MiB: as its servers', who end the readers with CS_EMISUSE when a frame
                            was cut otherwise */
-    /* publish() said CS_AGAIN, and a reader has moved: try again.  From the loop, in another turn. */
+    /* publish() said CS_AGAIN, and a reader has moved: try again.  From the loop, later. */
     void (*writable)(chanserv_fanout *fanout, void *user);
     void *user;
     int64_t reserved[4];
 };
 
 /* On the loop of the servers whose posts it is announced on.  Several loops: one fan-out each, fed
- * through a cs_chan.  CS_EMISUSE: neither `bytes` nor `frames` bounds it, no such `slow`, or reserved
- * set; CS_ENOMEM. */
+ * through a cs_chan.  CS_EMISUSE: neither `bytes` nor `frames` bounds it, no such `slow`, or
+ * reserved set; CS_ENOMEM. */
 CS_API cs_err chanserv_fanout_new(cs_loop *loop, const struct chanserv_fanout_options *options,
                                   chanserv_fanout **ret);
 
-/* One more frame for everybody.  Moves the reference ({0} when taken) and does not copy (one without
- * a block is copied).  Its last reference goes in the middle of this call or of the server: a release
- * of yours must not call the fan-out.  Readers that wait are woken once a turn, however many frames are published in it; those that are behind
- * cost nothing here.
+/* One more frame for everybody.  Moves the reference ({0} when taken) and does not copy (one
+ * without a block is copied).  Its last reference goes in the middle of this call or of the server:
+ * a release of yours must not call the fan-out.  Readers that wait are woken once a turn, however
+ * many frames are published in it; those that are behind cost nothing here.
  *   CS_AGAIN    CHANSERV_SLOW_WAIT only: not taken, writable() tells
  *   CS_EMISUSE  after finish();  CS_ENOMEM;  both: not taken */
 CS_API CS_MUST_USE cs_err chanserv_fanout_publish(chanserv_fanout *fanout, cs_ref *frame);
@@ -97,8 +97,8 @@ CS_API CS_MUST_USE cs_err chanserv_fanout_publish(chanserv_fanout *fanout, cs_re
 /* One more reader: announces a source on `post`.  It has its place from the moment it is opened:
  *   from 0      a newcomer: see `history`.  What was published before is a CHANSERV_GAP_EXPIRED, so
  *               that frames and gaps together always are all that was published
- *   from n > 0  somebody who has seen what is before n: goes on there.  CS_ERANGE when frame n is not
- *               kept any more, or was never published and is not the next
+ *   from n > 0  somebody who has seen what is before n: goes on there.  CS_ERANGE when frame n is
+ *               not kept any more, or was never published and is not the next
  * Answers as chanserv_announce(); CS_EMISUSE also when the post is of another loop. */
 CS_API cs_err chanserv_fanout_announce(chanserv_fanout *fanout, chanserv_post *post,
                                        cs_bytes header);

@@ -104,23 +104,24 @@ struct chanserv_post_options {
  * service or of metadata; CS_ENOMEM); what the network or the server has to say, the feed says.
  *
  * The feed waits up to lookup_timeout_ms for somebody to serve the name, then ends CS_ENOENT (or
- * CS_EREFUSED: no node can be reached).  With one node it does not wait for the network: a dial that
- * is refused ends it at once.  A post that certainly never ran goes to another node by itself, and
- * no other post does: a source function never runs twice for one post. */
+ * CS_EREFUSED: no node can be reached).  With one node it does not wait for the network: a dial
+ * that is refused ends it at once.  A post that certainly never ran goes to another node by itself,
+ * and no other post does: a source function never runs twice for one post. */
 CS_API cs_err chanserv_lookup_and_post(chanserv_client *client, const char *service, cs_bytes body,
                                        const struct chanserv_post_options *options,
                                        chanserv_feed **ret);
 
 /* Who serves what: a source for each service name that matches the shell pattern (its header is the
- * name).  A frame is the set of its nodes, names one a line and sorted; one comes at first, and each
- * time the set has changed.  The source ends CS_DONE when nobody is left, and a new one is announced
- * when somebody is back.  The feed ends when you close it.  CS_EMISUSE: no join; CS_ENOMEM. */
+ * name).  A frame is the set of its nodes, names one a line and sorted; one comes at first, and
+ * each time the set has changed.  The source ends CS_DONE when nobody is left, and a new one is
+ * announced when somebody is back.  The feed ends when you close it.  CS_EMISUSE: no join;
+ * CS_ENOMEM. */
 CS_API cs_err chanserv_lookup(chanserv_client *client, const char *pattern, chanserv_feed **ret);
 
 /* A source by its ticket, from whatever hands it came, opened from frame number `from` on; it is
- * kept: yours to close.  `addr`: a node that was joined; NULL: the one that the ticket names, or all
- * of them in turn.  Frames cannot be sent to its producer.  What the server says, the source says;
- * CS_EINVAL: no ticket; CS_ENOENT: `addr` was not joined; CS_EMISUSE: no join; CS_ENOMEM. */
+ * kept: yours to close.  `addr`: a node that was joined; NULL: the one that the ticket names, or
+ * all of them in turn.  Frames cannot be sent to its producer.  What the server says, the source
+ * says; CS_EINVAL: no ticket; CS_ENOENT: `addr` was not joined; CS_EMISUSE: no join; CS_ENOMEM. */
 CS_API cs_err chanserv_open_ticket(chanserv_client *client, const char *addr, cs_bytes ticket,
                                    uint64_t from, chanserv_source **ret);
 
@@ -170,8 +171,8 @@ CS_API cs_err chanserv_set_add_feed(chanserv_set *set, chanserv_feed *feed);
 CS_API cs_err chanserv_set_add_source(chanserv_set *set, chanserv_source *source); /* opens it */
 CS_API cs_err chanserv_set_add_chan(chanserv_set *set, cs_chan *chan); /* keeps one of its own */
 
-/* CS_OK; CS_AGAIN: nothing within timeout_ms; CS_DONE: the set is empty; CS_EMISUSE: would wait in a
- * callback, or for ever on a virtual loop. */
+/* CS_OK; CS_AGAIN: nothing within timeout_ms; CS_DONE: the set is empty; CS_EMISUSE: would wait in
+ * a callback, or for ever on a virtual loop. */
 CS_API cs_err chanserv_select(chanserv_set *set, int timeout_ms, struct chanserv_event *ret);
 
 /* The face for loops: select with CS_NOW; `ready(user)` on the client's loop when it answered
@@ -234,8 +235,8 @@ CS_API CS_MUST_USE cs_err chanserv_source_send(chanserv_source *source, cs_bytes
                                                int timeout_ms);
 
 /* The same without copying: `*frame` moves, and is {0} when it was taken; else it is still yours.
- * (One without a block is copied.)  Its last reference goes on whatever thread is done with it, in the
- * middle of the client: a release of yours must not call the client. */
+ * (One without a block is copied.)  Its last reference goes on whatever thread is done with it, in
+ * the middle of the client: a release of yours must not call the client. */
 CS_API CS_MUST_USE cs_err chanserv_source_send_ref(chanserv_source *source, cs_ref *frame,
                                                    int timeout_ms);
 

@@ -5,11 +5,11 @@
  *       a slow one     another           `idle`: has all, and is woken when there is more
  *
  * Each place counts the readers that stand there, so the publisher knows without looking at them
- * whether its oldest frame may go.  A reader whose place is gone notices when it is asked, which is when
- * it has room: publishing costs nothing for those that are behind.
+ * whether its oldest frame may go.  A reader whose place is gone notices when it is asked, which is
+ * when it has room: publishing costs nothing for those that are behind.
  *
- * Those that wait are woken by the first frame and leave `idle`, where they come again only when they
- * were asked and had all: so it is once a turn, without a timer. */
+ * Those that wait are woken by the first frame and leave `idle`, where they come again only when
+ * they were asked and had all: so it is once a turn, without a timer. */
 #include "base/list.h"
 #include "base/mem.h"
 #include "chanserv/adapters.h"

@@ -6,7 +6,7 @@
  *
  *   lookup     the server, and the node by which we reach it
  *   search     a post to it: a pattern
- *   found      a name that matched, until nobody serves it; its outlet, until the reader closes it */
+ *   found      a name that matched, until nobody serves it; its outlet, until its reader leaves */
 #include "chanserv/client__in.h"
 #include "mux/local.h"
 

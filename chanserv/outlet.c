@@ -62,7 +62,7 @@ static void not_taken(chanserv_outlet *o, cs_err err)
         chanserv__outlet_cut(o, WIRE_R_LIMIT, CS_ENOMEM, CHANSERV__FAILED);
 }
 
-/* One message.  `*frame` moves when it can and is long enough to pay; else it stays the caller's. */
+/* One message.  `*frame` moves when it can and that pays; else it stays the caller's. */
 static inline cs_err send_piece(chanserv_outlet *o, cs_ref *frame, bool more)
 {
     uint8_t head[WIRE_FRAME_HEAD];

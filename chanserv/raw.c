@@ -1,7 +1,7 @@
 /* raw -- gRPC methods of the server's own, beside those of chanserv.
  *
- * The hook is asked before the method hears of the call at all; what is refused is a stream of ours,
- * that says its status and goes. */
+ * The hook is asked before the method hears of the call at all; what is refused is a stream of
+ * ours, that says its status and goes. */
 #include "chanserv/server__in.h"
 
 static void end(mux_stream *stream, cs_err why, void *state)

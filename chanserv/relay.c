@@ -7,8 +7,8 @@
  * window is what holds up the producer there; the uplink the other way round.  Nothing is queued
  * here but one frame that the producer there had no room for.
  *
- * `near` lives in the outlet, `far` in the source, and which goes first can be either: who goes lets
- * go of the other. */
+ * `near` lives in the outlet, `far` in the source, and which goes first can be either: who goes
+ * lets go of the other. */
 #include "chanserv/adapters.h"
 
 struct near {

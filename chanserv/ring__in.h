@@ -4,9 +4,9 @@
  *         ▼                                   ▼
  *     ───┤ 17 │ 18 │ 19 │ 20 │ 21 │ 22 │ 23 │┄┄┄
  *
- * A place counts frames from the first on; a number counts what a server counts, messages, of which a
- * long frame is several.  Each place between tail and head, both included, counts the readers whose
- * next frame it is.
+ * A place counts frames from the first on; a number counts what a server counts, messages, of which
+ * a long frame is several.  Each place between tail and head, both included, counts the readers
+ * whose next frame it is.
  */
 #ifndef CHANSERV_RING_IN_H
 #define CHANSERV_RING_IN_H

@@ -1,9 +1,9 @@
 /* say -- what the application sends to the producer of a source.
  *
- * A frame is taken whole or not at all.  One that is longer than a part is copied once (or moved), and its
- * parts go as mux takes them: until the last has gone no other frame is taken.  Below, a frame without a
- * block is the caller's bytes.  A call that waits has a
- * place of its own here, because the source's watcher may be a set, or another thread that receives. */
+ * A frame is taken whole or not at all.  One that is longer than a part is copied once (or moved),
+ * and its parts go as mux takes them: until the last has gone no other frame is taken.  Below, a
+ * frame without a block is the caller's bytes.  A call that waits has a place of its own here,
+ * because the source's watcher may be a set, or another thread that receives. */
 #include "chanserv/client__in.h"
 
 #include "mux/rx.h"

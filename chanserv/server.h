@@ -107,12 +107,12 @@ CS_API void chanserv_outlet_cancel(chanserv_outlet *outlet, cs_err why);
 /* The next frame that the reader sent.  `*ret` is valid until you ask this outlet for the next one,
  * at most until the source is over.
  *   CS_AGAIN    nothing yet, or nobody has opened it: readable() tells
- *   CS_DONE     the reader has said its last word, or opened the source without an uplink; frames to
- *               it go on.  The same once the source has ended well: our last word ends both ways
+ *   CS_DONE     the reader has said its last word, or opened the source without an uplink; frames
+ *               to it go on.  The same once the source has ended well: our last word ends both ways
  *   CS_ENOTSUP  the source has no uplink
- *   failure     how the source ended, or was about to.  A reader that sends what makes no sense ends
- *               it with CS_EPROTO; a frame over frame_max_bytes with CS_ETOOBIG; all frames being put
- *               together over assembly_bytes with CS_ELIMIT */
+ *   failure     how the source ended, or was about to.  A reader that sends what makes no sense
+ *               ends it with CS_EPROTO; a frame over frame_max_bytes with CS_ETOOBIG; all frames
+ *               being put together over assembly_bytes with CS_ELIMIT */
 CS_API cs_err chanserv_outlet_recv(chanserv_outlet *outlet, cs_bytes *ret);
 CS_API cs_err chanserv_outlet_recv_ref(chanserv_outlet *outlet, cs_ref *ret); /* yours to drop */
 

@@ -1,6 +1,6 @@
-/* exec -- a process for each post, its output a source: from the reader's window to the pipe.  A slow
- * reader fills the pipe, and the kernel stops the process; when the client leaves, its whole group is
- * killed; how it exits is how the post ends.
+/* exec -- a process for each post, its output a source: from the reader's window to the pipe.  A
+ * slow reader fills the pipe, and the kernel stops the process; when the client leaves, its whole
+ * group is killed; how it exits is how the post ends.
  *
  *     exec COMMAND [ADDR]        then: chanserv post ADDR exec
  */

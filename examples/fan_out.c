@@ -3,8 +3,8 @@
  *
  *     fan_out
  *
- * The server keeps the last 16 KiB of frames, once for all.  The clock is virtual, so each run is the
- * same.
+ * The server keeps the last 16 KiB of frames, once for all.  The clock is virtual, so each run is
+ * the same.
  */
 #include <chanserv/chanserv.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* tail -- tail -F of a directory: a post is a place in the list of names, a reader a place in its file.
- * Nothing is queued for anybody, however many follow and however slow they are.
+/* tail -- tail -F of a directory: a post is a place in the list of names, a reader a place in its
+ * file.  Nothing is queued for anybody, however many follow and however slow they are.
  *
  *     tail DIR [ADDR]        then: chanserv post ADDR tail ''; chanserv post ADDR tail '?follow=0'
  *

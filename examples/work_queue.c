@@ -3,8 +3,9 @@
  *
  *     work_queue
  *
- * A worker posts to "work" and gets one source.  Its frames are jobs; each frame that the worker sends
- * acknowledges its oldest job.  What it has not acknowledged when its stream ends is for the others.
+ * A worker posts to "work" and gets one source.  Its frames are jobs; each frame that the worker
+ * sends acknowledges its oldest job.  What it has not acknowledged when its stream ends is for the
+ * others.
  */
 #include <chanserv/chanserv.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* alive -- keepalive, and streams whose window never opened.
  *
- * One timer a connection.  Silence of ping_interval_ms: PING; nothing at all within ping_timeout_ms:
- * the peer is dead, whatever TCP thinks.  Waiting for a live peer is legitimate for ever, so nothing
- * else ends an idle connection (PROTOCOL A5). */
+ * One timer a connection.  Silence of ping_interval_ms: PING; nothing at all within
+ * ping_timeout_ms: the peer is dead, whatever TCP thinks.  Waiting for a live peer is legitimate
+ * for ever, so nothing else ends an idle connection (PROTOCOL A5). */
 #include "mux/mux__in.h"
 
 static void on_timer(void *user);

@@ -251,8 +251,8 @@ static void say_goodbye(mux_conn *conn)
                               conn->out.len - conn->out.at, &n);
 }
 
-/* A freed connection first ends its streams (their end() comes in the next turn), and goes when the last
- * of them has gone. */
+/* A freed connection first ends its streams (their end() comes in the next turn), and goes when the
+ * last of them has gone. */
 static void reap(cs_task *task)
 {
     mux_conn *conn = CS_CONTAINER(task, mux_conn, reap);

@@ -1,7 +1,7 @@
 /* conn_io -- a connection reads and writes.
  *
- * A turn: read what came (CS_IO), users' callbacks (CS_CALL, stream.c), fill and write (CS_FLUSH), and copy
- * small leftovers out of large blocks (CS_REAP). */
+ * A turn: read what came (CS_IO), users' callbacks (CS_CALL, stream.c), fill and write (CS_FLUSH),
+ * and copy small leftovers out of large blocks (CS_REAP). */
 #include "mux/mux__in.h"
 
 #include "base/ref.h"

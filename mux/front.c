@@ -1,14 +1,14 @@
-/* front -- what mux_dial() gives: connections to one address, and the calls that wait for a place on one.
+/* front -- what mux_dial() gives: connections to one address, and calls that wait for a place.
  *
  *     open ──▶ waiting ──▶ a connection that stands, takes calls, and has a place left
  *                 ▲   │
  *                 │   └──▶ over: nobody answers there, or no place became free in time
  *                 └─── not written yet when the connection shrank or went away (recall)
  *
- * nghttp2 would queue what the peer's limit does not let out, without a word and without end; so nothing is
- * given to it that cannot go.  The main connection is the object that the user holds, the others are its
- * siblings, dialed one at a time when all that stand are full or going away.  A sibling that is lost goes;
- * the main one waits to be dialed again. */
+ * nghttp2 would queue what the peer's limit does not let out, without a word and without end; so
+ * nothing is given to it that cannot go.  The main connection is the object that the user holds,
+ * the others are its siblings, dialed one at a time when all that stand are full or going away.  A
+ * sibling that is lost goes; the main one waits to be dialed again. */
 #include "mux/mux__in.h"
 
 #include <stdio.h>
@@ -117,7 +117,7 @@ void mux__front_give_up(mux_stream *stream)
     move_to(stream, stream->conn);
 }
 
-/* CS_AGAIN: the connection's ids are used up, it takes no more calls; the stream waits first in line. */
+/* CS_AGAIN: the connection's ids are used up; the stream waits, first in line. */
 static cs_err put(mux_stream *stream, mux_conn *conn)
 {
     move_to(stream, conn);
@@ -170,8 +170,8 @@ int mux__pause_ms(int first, int max, unsigned n)
     return ms - ms / 5 + (int)(random % (uint32_t)(2 * ms / 5 + 1));
 }
 
-/* Nobody was reached.  Who waits for a full connection to get a place goes on waiting, and so do calls that
- * wait for ready; the others are told. */
+/* Nobody was reached.  Who waits for a full connection to get a place goes on waiting, and so do
+ * calls that wait for ready; the others are told. */
 static void failed(struct mux__front *front, cs_err why, const char *story)
 {
     front->again_ms = cs_loop_now_ms(front->main->loop) +
@@ -303,7 +303,7 @@ cs_err mux__front_open(mux_stream *stream)
     return CS_OK;
 }
 
-/* The last `n` of the calls that nghttp2 holds and has not begun to write: they wait again, and first. */
+/* The last `n` of the calls that nghttp2 has not begun to write: they wait again, and first. */
 static void recall(mux_conn *conn, uint32_t n)
 {
     struct cs_link *link, *before;

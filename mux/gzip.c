@@ -57,10 +57,10 @@ void mux__gzip_free(struct mux__gzip *gzip)
     cs_free(gzip);
 }
 
-/* What was compressed or encrypted before looks like dice: all bytes are about equally frequent.  512 throws
- * of a die with 256 faces have a sum of squares of 1534 in the mean, and of 1350 to 1808 in a million tries;
- * base64 has 4600.  Pieces from all over the message are looked at.  One that is taken for dice and is none
- * only stays as long as it is. */
+/* What was compressed or encrypted before looks like dice: all bytes are about equally frequent.
+ * 512 throws of a die with 256 faces have a sum of squares of 1534 in the mean, and of 1350 to 1808
+ * in a million tries; base64 has 4600.  Pieces from all over the message are looked at.  One that
+ * is taken for dice and is none only stays as long as it is. */
 static bool looks_like_dice(cs_bytes bytes)
 {
     enum { PIECES = 8, PIECE = 64, DICE = 1850 };

@@ -278,8 +278,8 @@ static int say_settings(mux_conn *conn)
          conn->is_server ? (uint32_t)conn->opt.streams_max : 0},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, (uint32_t)conn->opt.window_bytes},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)conn->opt.header_max_bytes},
-        /* A server's equal streams take turns by RFC 9218, 10 (see mux__h2_answer), and the old tree costs
-         * nothing.  A client's can be made equal in nghttp2 by the old tree alone. */
+        /* A server's equal streams take turns by RFC 9218, 10 (see mux__h2_answer), and the old
+         * tree costs nothing.  A client's can be made equal in nghttp2 by the old tree alone. */
         {conn->is_server ? NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES : NGHTTP2_SETTINGS_ENABLE_PUSH,
          conn->is_server},
     };

@@ -23,8 +23,8 @@ typedef struct mux__link mux__link;
 
 struct mux__link_ops {
     /* CS_OK: *ret > 0 bytes read; CS_AGAIN nothing now; CS_DONE the peer closed in good order;
-     * CS_EPEER or CS_ESYS: broken, final.  CS_EREFUSED: final too, and the peer read nothing of what
-     * was written. */
+     * CS_EPEER or CS_ESYS: broken, final.  CS_EREFUSED: final too, and the peer read nothing of
+     * what was written. */
     cs_err (*read)(mux__link *link, void *to, size_t room, size_t *ret);
     /* CS_OK: *ret > 0 bytes taken; CS_AGAIN none now; a failure as above. */
     cs_err (*write)(mux__link *link, const struct iovec *iov, int iov_len, size_t *ret);
@@ -74,8 +74,8 @@ static inline void mux__link_listen(mux__link *l, mux__ready_fn *ready, void *us
  * without anything to read, it goes down to 1 again. */
 cs_err mux__link_of_socket(cs_loop *loop, int fd, size_t lowat_max, mux__link **ret);
 
-/* Two ends; each holds up to 256 KiB on its way.  On one loop, delivered in the IO phase of the turn after
- * the one it was written in.  Freeing one end makes the other read CS_DONE. */
+/* Two ends; each holds up to 256 KiB on its way.  On one loop, delivered in the IO phase of the
+ * turn after the one it was written in.  Freeing one end makes the other read CS_DONE. */
 cs_err mux__link_pair(cs_loop *loop, mux__link *ret[2]);
 void mux__link_pair_swallow(mux__link *end); /* both ways: taken, never delivered; no end either */
 void mux__link_pair_break(mux__link *end);   /* both ends: CS_EPEER from now on */
@@ -104,8 +104,8 @@ struct mux__sockaddr {
 bool mux__sockaddr_is_local(const struct mux__sockaddr *sa); /* loopback or unix */
 void mux__sockaddr_format(const struct mux__sockaddr *sa, char *to, size_t len);
 
-/* The addresses behind an address, without asking anybody: numbers, unix paths, and "localhost" (::1 and
- * 127.0.0.1 both, RFC 6761).  CS_AGAIN: it is a name that must be looked up. */
+/* The addresses behind an address, without asking anybody: numbers, unix paths, and "localhost"
+ * (::1 and 127.0.0.1 both, RFC 6761).  CS_AGAIN: it is a name that must be looked up. */
 enum { MUX__ADDRS_MAX = 16 };
 cs_err mux__addr_expand(const struct mux__addr *addr, struct mux__sockaddr *ret, size_t *ret_len);
 
@@ -136,7 +136,7 @@ cs_err mux__conn_accept_tls(cs_loop *loop, mux__link *link, struct mux__tls *tls
 /* As many connections as mux_handlers_set_max() allows?  Counts the refusal. */
 bool mux__handlers_are_full(mux_handlers *handlers);
 
-/* Ends every connection of the list, and their streams with `why`; the list is empty then (conn.c). */
+/* Ends every connection of the list, and their streams with `why`; leaves it empty (conn.c). */
 void mux__conns_end(struct cs_list *conns, cs_err why);
 
 #endif

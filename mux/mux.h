@@ -78,8 +78,8 @@ struct mux_peer {
     void *reserved[4];
 };
 
-/* Are these options good, now?  Reads the files and lets them go again.  CS_EINVAL, CS_ESYS, CS_EMISUSE
- * or CS_ENOMEM as of mux_listen(); `why`, of `why_len` bytes, gets the words:
+/* Are these options good, now?  Reads the files and lets them go again.  CS_EINVAL, CS_ESYS,
+ * CS_EMISUSE or CS_ENOMEM as of mux_listen(); `why`, of `why_len` bytes, gets the words:
  * "tls: ca.pem: no such file or directory".  Any thread. */
 CS_API cs_err mux_tls_check(const struct mux_tls *tls, bool server, char *why, size_t why_len);
 
@@ -122,8 +122,9 @@ struct mux_call_options {
     const cs_pair *metadata; /* copied */
     size_t metadata_len;
     int64_t send_max_bytes; /* queued before send() says CS_AGAIN; 0: 16 KiB */
-    /* Wait, within timeout_ms: until a dial succeeds instead of CS_EREFUSED, and for a place instead of
-     * CS_ELIMIT.  Dials come 100 ms apart, twice as far each time, up to 5 s, a fifth more or less. */
+    /* Wait, within timeout_ms: until a dial succeeds instead of CS_EREFUSED, and for a place
+     * instead of CS_ELIMIT.  Dials come 100 ms apart, twice as far each time, up to 5 s, a fifth
+     * more or less. */
     bool wait_for_ready;
     int64_t reserved[4];
 };
@@ -184,9 +185,9 @@ CS_API bool mux_stream_has_headers(const mux_stream *stream); /* client: the ans
 /* In end(): one line, never NULL: what the peer's message said, or what happened here. */
 CS_API const char *mux_stream_errmsg(const mux_stream *stream);
 
-/* In end() of a client's: the peer certainly did not process the call, so it may be made again without
- * harm: nobody was reached, the request never left, or the peer refused it (REFUSED_STREAM, or a GOAWAY
- * that leaves it out).  An answer, be it a status alone, is for you to judge: false. */
+/* In end() of a client's: the peer certainly did not process the call, so it may be made again
+ * without harm: nobody was reached, the request never left, or the peer refused it (REFUSED_STREAM,
+ * or a GOAWAY that leaves it out).  An answer, be it a status alone, is for you to judge: false. */
 CS_API bool mux_stream_never_ran(const mux_stream *stream);
 
 /* Until the deadline that the call carries; CS_FOREVER without one. */
@@ -205,17 +206,18 @@ CS_API void mux_stream_send_headers(mux_stream *stream); /* now, without waiting
 
 /* "host:port", "[v6]:port", "unix:/path".  Returns at once and dials in the background, all
  * addresses of a name in turn.  Calls that are opened meanwhile wait for it; when it fails they end
- * CS_EREFUSED, with a line that says why: "dial a.example:443: tls: certificate expired on ...".  So
- * they do when a file of options->tls is missing or wrong (mux_tls_check() tells at once), and when a
- * server refuses our certificate, which with TLS 1.3 it does after the connection stands.  After a
- * failure or a loss the next mux_stream_open() dials again.
+ * CS_EREFUSED, with a line that says why: "dial a.example:443: tls: certificate expired on ...".
+ * So they do when a file of options->tls is missing or wrong (mux_tls_check() tells at once), and
+ * when a server refuses our certificate, which with TLS 1.3 it does after the connection stands.
+ * After a failure or a loss the next mux_stream_open() dials again.
  *
- * It may come to be several connections to the same address, and you need not know: further ones are
- * dialed, one at a time, when the peer's limit of streams is reached, up to connections_max; when all are
- * full, calls wait for a place, dial_timeout_ms at most, and end CS_ELIMIT.  One that the peer ends by
- * GOAWAY takes no new calls, which go to a fresh one, and stands until its last call has ended; calls that
- * the GOAWAY leaves out end CS_EDRAIN.  All that ends so never ran: mux_stream_never_ran().
- * CS_EINVAL: the address makes no sense; CS_EMISUSE: options->tls was never initialised; CS_ENOMEM. */
+ * It may come to be several connections to the same address, and you need not know: further ones
+ * are dialed, one at a time, when the peer's limit of streams is reached, up to connections_max;
+ * when all are full, calls wait for a place, dial_timeout_ms at most, and end CS_ELIMIT.  One that
+ * the peer ends by GOAWAY takes no new calls, which go to a fresh one, and stands until its last
+ * call has ended; calls that the GOAWAY leaves out end CS_EDRAIN.  All that ends so never ran:
+ * mux_stream_never_ran().  CS_EINVAL: the address makes no sense; CS_EMISUSE: options->tls was
+ * never initialised; CS_ENOMEM. */
 CS_API cs_err mux_dial(cs_loop *loop, const char *addr, const struct mux_options *options,
                        mux_conn **ret);
 CS_API void mux_conn_free(mux_conn *conn);                /* every stream ends with CS_ECANCELED */
@@ -227,16 +229,16 @@ CS_API const struct mux_peer *mux_conn_peer(const mux_conn *conn);
 
 typedef struct mux_call mux_call;
 
-/* The end of a unary call, once.  CS_OK: `reply` is its message, valid during this call.  Else `reply` is
- * empty and `errmsg` one line: what the server said, or what happened.  CS_EPROTO too when the server said
- * OK with no message, or several. */
+/* The end of a unary call, once.  CS_OK: `reply` is its message, valid during this call.  Else
+ * `reply` is empty and `errmsg` one line: what the server said, or what happened.  CS_EPROTO too
+ * when the server said OK with no message, or several. */
 typedef void mux_reply_fn(cs_err err, cs_bytes reply, const char *errmsg, void *user);
 
-/* `method`, `request` and the options are copied; `*ret`, if `ret` is not NULL, is valid until `reply` has
- * returned.  A call that certainly never ran (mux_stream_never_ran()) because the server refused it or went
- * away is made again within its deadline, three times at most: at once after a GOAWAY, else after 50, 100 and
- * 200 ms, a fifth more or less.  CS_EMISUSE for a malformed method or metadata, CS_ENOMEM, CS_ECANCELED the
- * connection was freed: then `reply` is not called. */
+/* `method`, `request` and the options are copied; `*ret`, if `ret` is not NULL, is valid until
+ * `reply` has returned.  A call that certainly never ran (mux_stream_never_ran()) because the
+ * server refused it or went away is made again within its deadline, three times at most: at once
+ * after a GOAWAY, else after 50, 100 and 200 ms, a fifth more or less.  CS_EMISUSE for a malformed
+ * method or metadata, CS_ENOMEM, CS_ECANCELED the connection was freed; then no `reply` comes. */
 CS_API cs_err mux_unary(mux_conn *conn, const char *method, cs_bytes request,
                         const struct mux_call_options *options, mux_reply_fn *reply, void *user,
                         mux_call **ret);
@@ -257,8 +259,8 @@ CS_API cs_err mux_stream_accept(mux_stream *stream, const struct mux_stream_ops 
  *     static const struct mux_method hello = {say_hello, NULL};
  *     mux_handle(handlers, "/pkg.Greeter/Hello", mux_serve_unary, (void *)&hello);
  *
- * say_hello() gets each request when all of it is there, and answers once, then or later, each request.
- * Another number of messages is answered UNIMPLEMENTED (doc/statuscodes.md of grpc/grpc). */
+ * say_hello() gets each request when all of it is there, and answers once, then or later, each
+ * request.  Another number of messages is UNIMPLEMENTED (doc/statuscodes.md of grpc/grpc). */
 typedef struct mux_request mux_request;
 typedef void mux_unary_fn(mux_request *request, cs_bytes message, void *user);
 struct mux_method { /* stays as long as the handlers */
@@ -291,7 +293,7 @@ CS_API cs_err mux_handle(mux_handlers *handlers, const char *method, mux_accept_
  * CS_EINVAL: the address, or what stands in a file of options->tls, makes no sense; CS_ESYS: the
  * system said no; CS_EMISUSE: the loop is virtual or shared, or options->tls was never initialised;
  * CS_ENOMEM.  `why`, of `why_len` bytes, gets the words for it:
- * "listen 127.0.0.1:80: permission denied", "listen :443: tls: key.pem does not belong to cert.pem". */
+ * "listen :80: permission denied", "listen :443: tls: key.pem does not belong to cert.pem". */
 CS_API cs_err mux_listen(cs_loop *loop, const char *addr, const struct mux_options *options,
                          mux_handlers *handlers, mux_port **ret, char *why, size_t why_len);
 CS_API const char *mux_port_addr(const mux_port *port); /* with the real port number */

@@ -1,7 +1,7 @@
 /* out -- a batch of output of one connection: what one writev() will say.
  *
- * Private to mux.  Short things are copied behind each other, long ones are pointed at.  A batch is filled, written
- * until the kernel has all of it, and only then filled again.
+ * Private to mux.  Short things are copied behind each other, long ones are pointed at.  A batch is
+ * filled, written until the kernel has all of it, and only then filled again.
  */
 #ifndef MUX_OUT_IN_H
 #define MUX_OUT_IN_H

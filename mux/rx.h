@@ -40,10 +40,11 @@ struct mux_rx {
 void mux_rx_init(struct mux_rx *rx, int64_t message_max);
 void mux_rx_fini(struct mux_rx *rx);
 
-/* The next whole message, without its prefix and as it was before it was compressed; valid until the next
- * call on this rx but mux_rx_credit() and mux_rx_append().  CS_AGAIN: no whole one is there (what is there of a long one has been
- * put together and counts as taken, so that it may be longer than the window).  CS_ETOOBIG
- * (on the wire, or unpacked), CS_EPROTO (compressed without a coding, or not whole), CS_ENOMEM: final. */
+/* The next whole message, without its prefix and as it was before it was compressed; valid until
+ * the next call on this rx but mux_rx_credit() and mux_rx_append().  CS_AGAIN: no whole one is
+ * there (what is there of a long one has been put together and counts as taken, so that it may be
+ * longer than the window).  CS_ETOOBIG (on the wire, or unpacked), CS_EPROTO (compressed without a
+ * coding, or not whole), CS_ENOMEM: final. */
 cs_err mux_rx_next(struct mux_rx *rx, cs_bytes *ret);
 
 /* The same message once more, as a reference of your own, after CS_OK: for keeping it. */
@@ -61,12 +62,12 @@ void mux_rx_append(struct mux_rx *rx, struct mux_rx *from);
 /* Adds a view into `block`, which is counted once more.  CS_ENOMEM. */
 cs_err mux_rx_add(struct mux_rx *rx, const uint8_t *bytes, size_t len, cs_block *block);
 
-/* At the end of a turn: what is left and small is copied out of the large blocks that it arrived in, so
- * that little bytes do not pin them.  Best effort: without memory they stay where they are. */
+/* At the end of a turn: what is left and small is copied out of the large blocks that it arrived
+ * in, so that few bytes do not pin them.  Best effort: without memory they stay. */
 void mux_rx_settle(struct mux_rx *rx);
 
-/* Moves what has arrived on a stream into `rx`; answers how many bytes.  mux_stream_recv() must not be
- * used on that stream.  The bytes still count against the stream's window until
+/* Moves what has arrived on a stream into `rx`; answers how many bytes.  mux_stream_recv() must not
+ * be used on that stream.  The bytes still count against the stream's window until
  * mux_stream_credit() gives them back. */
 size_t mux_stream_take(mux_stream *stream, struct mux_rx *rx);
 void mux_stream_credit(mux_stream *stream, size_t bytes);

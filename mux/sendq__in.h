@@ -21,8 +21,8 @@ struct mux__sendq {
 
 void mux__sendq_fini(struct mux__sendq *q);
 
-/* `len` bytes in one piece, if the last chunk has them: written by the caller there and then.  NULL:
- * use mux__sendq_add().  The way of most messages. */
+/* `len` bytes in one piece, if the last chunk has them: written by the caller there and then.
+ * NULL: use mux__sendq_add().  The way of most messages. */
 static inline uint8_t *mux__sendq_claim(struct mux__sendq *q, size_t len)
 {
     mux__chunk *c = q->last;

@@ -1,7 +1,7 @@
 /* stats -- what a room counts, read by chanserv's counters.
  *
- * Room header.  A struct of plain numbers in the options' place: connections add to the one that they
- * were given; all of a loop's thread. */
+ * Room header.  A struct of plain numbers in the options' place: connections add to the one that
+ * they were given; all of a loop's thread. */
 #ifndef MUX_STATS_H
 #define MUX_STATS_H
 

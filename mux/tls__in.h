@@ -19,9 +19,9 @@ enum { MUX__TLS_WORDS = 320 };
 typedef struct mux__tls mux__tls;
 
 /* Reads the files.  `host`: a client's, what is dialed, where the options name nobody else.
- * CS_EINVAL: a file has not in it what it should; CS_ESYS: it cannot be read; CS_EMISUSE: the struct
- * was never initialised; CS_ENOMEM.  `words` has a line then, "tls: cert.pem: no such file or
- * directory". */
+ * CS_EINVAL: a file has not in it what it should; CS_ESYS: it cannot be read; CS_EMISUSE: the
+ * struct was never initialised; CS_ENOMEM.  `words` has a line then, "tls: cert.pem: no such file
+ * or directory". */
 cs_err mux__tls_new(const struct mux_tls *options, bool is_server, const char *host, mux__tls **ret,
                     char *words, size_t len);
 mux__tls *mux__tls_hold(mux__tls *tls);

@@ -1,6 +1,6 @@
 /* tls_link -- see tls__in.h: a link over a link.
  *
- *     reading   inner link ──▶ OpenSSL's buffer (64 KiB) ──▶ the reader's block, all records there are
+ *     reading   inner link ──▶ OpenSSL's buffer (64 KiB) ──▶ the reader's block
  *     writing   pieces ──▶ records of up to 16 KiB ──▶ `out` (64 KiB) ──▶ inner link
  *
  * OpenSSL's writing never fails for want of room: `out` takes each record whole, and new ones are

@@ -6,7 +6,7 @@
 
 /* ---- What a rule knows ---------------------------------------------------------------------- */
 
-/* All bytes are looked at whatever they are, so the time tells nothing about how many were right. */
+/* All bytes are looked at whatever they are: the time does not tell how many were right. */
 static bool same_token(const struct auth_token *a, const struct auth_token *b)
 {
     volatile unsigned char differ = 0;

@@ -1,4 +1,4 @@
-/* auth -- who may use what, of `chanserv serve`: tokens, names of certificates, users of this machine.
+/* auth -- who may use what of `chanserv serve`: tokens, certificates' names, this machine's users.
  *
  *     token      "authorization: Bearer TOKEN" of the call
  *     san        a name of the verified certificate of the connection
@@ -21,8 +21,8 @@ void auth_free(struct auth *auth);
 
 /* Rules are added; CS_EINVAL and others come with words in `why`.
  *   token file  lines "TOKEN GLOB[,GLOB...]"; empty ones and those that begin with # mean nothing.
- *               Reading one again takes what it said before away, unless that fails.  Its words begin
- *               with "FILE:LINE: "
+ *               Reading one again takes what it said before away, unless that fails.  Its words
+ *               begin with "FILE:LINE: "
  *   san         "SAN-GLOB[=GLOB,...]", SAN-GLOB as in struct mux_peer: "DNS:*.example"
  *   uid         "UID[=GLOB,...]", or the user's name */
 cs_err auth_read_tokens(struct auth *auth, const char *file, char *why, size_t why_len);
@@ -30,8 +30,9 @@ cs_err auth_add_san(struct auth *auth, const char *text, char *why, size_t why_l
 cs_err auth_add_uid(struct auth *auth, const char *text, char *why, size_t why_len);
 bool auth_has_rules(const struct auth *auth);
 
-/* A chanserv_authorise_fn; `user` is the struct auth.  CS_EAUTH when no rule knows the caller and some
- * other identity would do, with words for which; CS_EPERM when one knows him, but not for this. */
+/* A chanserv_authorise_fn; `user` is the struct auth.  CS_EAUTH when no rule knows the caller and
+ * some other identity would do, with words for which; CS_EPERM when one knows him, but not for
+ * this. */
 cs_err auth_judge(const struct chanserv_request *request, void *user);
 
 #endif

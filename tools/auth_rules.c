@@ -129,7 +129,7 @@ cs_err auth_add_uid(struct auth *auth, const char *text, char *why, size_t why_l
 
 static const char blanks[] = " \t\r";
 
-/* "TOKEN GLOB[,GLOB...]"; RFC 6750, 2.1 says what a token is made of.  The token is in no message. */
+/* "TOKEN GLOB[,GLOB...]"; RFC 6750, 2.1 says what a token is.  The token is in no message. */
 static cs_err add_line(struct auth *auth, char *line, char *why, size_t why_len)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -1,7 +1,7 @@
 /* interrupt -- SIGINT and SIGTERM of a client subcommand, told to a function that may take locks.
  *
- * One thread waits for them, since only a wait can be interrupted safely.  Who interrupts twice does
- * not want to wait for whoever reads our output: the second one ends the process at once.
+ * One thread waits for them, since only a wait can be interrupted safely.  Who interrupts twice
+ * does not want to wait for whoever reads our output: the second one ends the process at once.
  */
 #ifndef TOOLS_INTERRUPT_H
 #define TOOLS_INTERRUPT_H

@@ -1,7 +1,7 @@
 /* kind_stdin -- `stdin:[history=N]`: the lines of our own standard input, for every reader.
  *
- * It is read as it comes and never stopped: who reads more slowly than it is written gets gaps.  What
- * is kept for the slow, and for those that come later, is one ring for all of them. */
+ * It is read as it comes and never stopped: who reads more slowly than it is written gets gaps.
+ * What is kept for the slow, and for those that come later, is one ring for all of them. */
 #include "tools/kind.h"
 #include "tools/lines.h"
 #include "tools/loop_watch.h"

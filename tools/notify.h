@@ -1,6 +1,6 @@
-/* notify -- what a service manager (systemd) gives us and wants to hear: sockets that it listens at,
- * sd_notify(3)'s messages, its watchdog.  Its protocols are a few environment variables and datagrams,
- * so no library is needed.
+/* notify -- what a service manager (systemd) gives us and wants to hear: sockets that it listens
+ * at, sd_notify(3)'s messages, its watchdog.  Its protocols are a few environment variables and
+ * datagrams, so no library is needed.
  */
 #ifndef TOOLS_NOTIFY_H
 #define TOOLS_NOTIFY_H

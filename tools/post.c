@@ -182,8 +182,8 @@ static cs_err happened(struct post *p, const struct chanserv_event *ev)
     }
 }
 
-/* Until all is over (CS_DONE), enough is taken (CS_DONE), or output fails (CS_OK).  Output waits in the buffer while
- * more is at hand and goes out before we wait. */
+/* Until all is over (CS_DONE), enough is taken (CS_DONE), or output fails (CS_OK).  Output waits in
+ * the buffer while more is at hand and goes out before we wait. */
 static cs_err take_all(struct post *p)
 {
     struct chanserv_event ev;

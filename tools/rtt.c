@@ -1,8 +1,8 @@
 /* rtt -- `chanserv rtt [ADDR]`: how long a question and its answer take, again and again, as ping.
  *
  * The question is Services, the one that every server answers at once and without running anything
- * of a user's; its call is given up when the first list is there.  The first question, which waits for
- * the connection too, is told apart. */
+ * of a user's; its call is given up when the first list is there.  The first question, which waits
+ * for the connection too, is told apart. */
 #include "tools/connect.h"
 #include "tools/interrupt.h"
 #include "tools/json.h"

@@ -163,8 +163,8 @@ static int set_up(struct serve *s)
 
 /* ---- Serving -------------------------------------------------------------------------------- */
 
-/* While we are going, one more signal (as timeout(1) sends, to us and to our group) changes nothing:
- * this is what run() puts back when it returns. */
+/* While we are going, one more signal (as timeout(1) sends, to us and to our group) changes
+ * nothing: this is what run() puts back when it returns. */
 static void on_second_signal(int number)
 {
     (void)number;

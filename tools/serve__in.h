@@ -1,5 +1,5 @@
-/* serve__in -- what the files of `chanserv serve` share: serve.c is the command, serve_config.c and its
- * neighbours what it is told, serve_parts.c the services and rules made of that. */
+/* serve__in -- what the files of `chanserv serve` share: serve.c is the command, serve_config.c and
+ * its neighbours what it is told, serve_parts.c the services and rules made of that. */
 #ifndef TOOLS_SERVE__IN_H
 #define TOOLS_SERVE__IN_H
 
@@ -29,8 +29,8 @@ struct serve {
     chanserv_server *server;
 };
 
-/* Each answers an exit code, and has complained: with --check-config of everything, else of the first
- * thing. */
+/* Each answers an exit code, and has complained: with --check-config of everything, else of the
+ * first thing. */
 int serve__services(struct serve *s); /* opens them */
 int serve__rules(struct serve *s);    /* who may do what */
 

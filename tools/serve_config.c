@@ -1,5 +1,5 @@
-/* serve_config -- see serve_config.h.  The table, its units, and the command line; the file is read in
- * serve_file.c, and looked through as a whole in serve_check.c. */
+/* serve_config -- see serve_config.h.  The table, its units, and the command line; the file is read
+ * in serve_file.c, and looked through as a whole in serve_check.c. */
 #include "tools/serve_config.h"
 #include "tools/serve_config__in.h"
 #include "tools/tool.h"

@@ -1,8 +1,8 @@
 /* serve_config -- what `chanserv serve` is told, on its command line and by --config FILE.
  *
- * One table has every option: its name, its unit and where it goes.  The command line has it with "--" in
- * front; the file as "name = value", a line each.  An option that may be repeated gets what the file
- * says and then what the command line says; of any other the command line's word counts.
+ * One table has every option: its name, its unit and where it goes.  The command line has it with
+ * "--" in front; the file as "name = value", a line each.  An option that may be repeated gets what
+ * the file says and then what the command line says; of any other the command line's word counts.
  */
 #ifndef TOOLS_SERVE_CONFIG_H
 #define TOOLS_SERVE_CONFIG_H
@@ -34,9 +34,9 @@ struct serve_config {
     unsigned line_of[CONFIG_OPTIONS_MAX];   /* where the file has an option */
 };
 
-/* Reads the command line, and the file that it names; texts are views of both.  Answers an exit code,
- * having said what is wrong: of a file everything, of a command line the first thing.  *ret_help: help
- * is wanted, and nothing else. */
+/* Reads the command line, and the file that it names; texts are views of both.  Answers an exit
+ * code, having said what is wrong: of a file everything, of a command line the first thing.
+ * *ret_help: help is wanted, and nothing else. */
 int config_parse(struct serve_config *config, int argc, char **argv, bool *ret_help);
 void config_fini(struct serve_config *config);
 

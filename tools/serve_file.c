@@ -1,8 +1,8 @@
 /* serve_file -- the file of --config: lines "name = value".
  *
- * Blanks around both mean nothing.  Empty lines, and lines whose first letter is #, mean nothing; a #
- * further on is part of the value, since commands and paths have such.  All that is wrong is told, each
- * with its line. */
+ * Blanks around both mean nothing.  Empty lines, and lines whose first letter is #, mean nothing; a
+ * # further on is part of the value, since commands and paths have such.  All that is wrong is
+ * told, each with its line. */
 #include "tools/serve_config__in.h"
 #include "tools/tool.h"
 

@@ -1,5 +1,5 @@
-/* serve_parts -- the services of `chanserv serve`, the rules for who may use them, and SIGHUP, which reads
- * some of the rules again. */
+/* serve_parts -- the services of `chanserv serve`, the rules for who may use them, and SIGHUP,
+ * which reads some of the rules again. */
 #include "tools/serve__in.h"
 #include "tools/tool.h"
 

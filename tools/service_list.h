@@ -1,7 +1,8 @@
 /* service_list -- what a server answers to Services: its node's name, and the services it has.
  *
  * Read here by hand, for chanserv(1) asks each server itself and says what each of them says; the
- * client's chanserv_lookup() is for who wants to know who serves a name, and not who does not answer.
+ * client's chanserv_lookup() is for who wants to know who serves a name, and not who does not
+ * answer.
  */
 #ifndef TOOLS_SERVICE_LIST_H
 #define TOOLS_SERVICE_LIST_H

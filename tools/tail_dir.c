@@ -56,8 +56,8 @@ static bool same_again(const struct tail *tail, const struct inotify_event *e, c
            strcmp(last->name, name) == 0;
 }
 
-/* An open file, though deleted, holds its directory, and then IN_DELETE_SELF waits for whom it is to
- * wake: so the directory above is asked too. */
+/* An open file, though deleted, holds its directory, and then IN_DELETE_SELF waits for whom it is
+ * to wake: so the directory above is asked too. */
 static bool is_removal(const struct tail *tail, const struct inotify_event *e)
 {
     return e->len > 0 && tail->name && strcmp(e->name, tail->name) == 0;

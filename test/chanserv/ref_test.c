@@ -349,8 +349,8 @@ Test(ref, the_body_of_a_kept_post_can_be_asked_for_until_its_end)
 
 /* ---- Memory --------------------------------------------------------------------------------- */
 
-/* A body kept, a long frame sent and a large one given: each may fail, and then says so; every reference
- * is let go of once. */
+/* A body kept, a long frame sent and a large one given: each may fail, and then says so; every
+ * reference is let go of once. */
 static void keep_and_send(void)
 {
     cs_ref frame = {0};

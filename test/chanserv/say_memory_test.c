@@ -1,5 +1,5 @@
-/* A conversation over an uplink while each of its allocations fails in turn: whatever was not said or
- * heard is told, and a source that ended well heard and said all of it. */
+/* A conversation over an uplink while each of its allocations fails in turn: whatever was not said
+ * or heard is told, and a source that ended well heard and said all of it. */
 #include "chanserv/chanserv.h"
 
 #include "test/support/failing.h"

@@ -1,7 +1,8 @@
 /* doc -- what stands in a page of docs/, for the tests that hold it to the code.
  *
- * A block is what stands between "```WORD NAME" and "```".  Bytes are written as pairs of hex digits,
- * or ".." for one that may be anything, with a space between; what follows two spaces is a comment.
+ * A block is what stands between "```WORD NAME" and "```".  Bytes are written as pairs of hex
+ * digits, or ".." for one that may be anything, with a space between; what follows two spaces is a
+ * comment.
  */
 #ifndef TEST_DOCS_DOC_H
 #define TEST_DOCS_DOC_H

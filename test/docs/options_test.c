@@ -1,5 +1,5 @@
-/* options -- the table of docs/OPTIONS: it has every option of the original, says what became of each,
- * and names tests that are there. */
+/* options -- the table of docs/OPTIONS: it has every option of the original, says what became of
+ * each, and names tests that are there. */
 #include "test/docs/doc.h"
 
 #include <criterion/criterion.h>

@@ -1,5 +1,5 @@
-/* Any bytes as a compressed message: what is read has the size it claims and is within the limit.  And
- * any bytes as a message to compress: it gets smaller and comes back, or stays. */
+/* Any bytes as a compressed message: what is read has the size it claims and is within the limit.
+ * And any bytes as a message to compress: it gets smaller and comes back, or stays. */
 #include "base/ref.h"
 #include "mux/gzip__in.h"
 

@@ -2,8 +2,8 @@
  *
  *   etcd HOST:PORT
  *
- * It may still be starting: the first call waits for it.  etcd's messages are written and read by hand;
- * their field numbers are in its rpc.proto and kv.proto. */
+ * It may still be starting: the first call waits for it.  etcd's messages are written and read by
+ * hand; their field numbers are in its rpc.proto and kv.proto. */
 #include "test/interop/kit.h"
 
 #include <inttypes.h>
@@ -313,7 +313,7 @@ static void errors(void)
     WANT(a.err == CS_ENOTSUP, "%s", a.errmsg);
 }
 
-/* etcd may answer a deadline that passed with UNKNOWN, before ours has; either way it is told in time. */
+/* etcd may answer a deadline that passed with UNKNOWN, before ours has; both are told in time. */
 static void deadline(void)
 {
     struct pb grant = {.len = 0}, request = {.len = 0}, id = {.len = 0};

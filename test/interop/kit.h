@@ -1,5 +1,5 @@
-/* kit -- what our clients for other people's servers share: one loop, calls that are waited for, and a
- * line a case, "ok client: NAME" or "FAIL client: NAME: why". */
+/* kit -- what our clients for other people's servers share: one loop, calls that are waited for,
+ * and a line a case, "ok client: NAME" or "FAIL client: NAME: why". */
 #ifndef TEST_INTEROP_KIT_H
 #define TEST_INTEROP_KIT_H
 

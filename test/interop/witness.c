@@ -11,8 +11,9 @@
  *   quiet    body "COUNT": sources that never say a word, and a master stream that never ends
  *   odd      one source: an empty frame, "a", a gap of 7, an empty frame, "z"
  *   eager    one source that may be asked ahead: "first", "second"
- *   talk     one source that listens: each frame comes back behind its number and a colon, a long one as
- *            its length; "enough" ends it well; the reader's last word is answered with "bye"
+ *   talk     one source that listens: each frame comes back behind its number and a colon, a long
+ *            one as its length; "enough" ends it well; the reader's last word is answered with
+ *            "bye"
  *   seen     body "ID": one source, a frame a line: "NAME VALUE" of every counter, "end.REASON
  *            COUNT" of the ends that sources were told, "pulled FRAMES" of the well with this ID
  *

@@ -1,5 +1,5 @@
-/* secure -- talk.h with TLS between the two: our client and our server over an in-memory pair, or one
- * of them and a foreign other end, which is plain OpenSSL without anything of ours.
+/* secure -- talk.h with TLS between the two: our client and our server over an in-memory pair, or
+ * one of them and a foreign other end, which is plain OpenSSL without anything of ours.
  *
  * Certificates are those of certs.h; secure_begin() makes them, and the loop. */
 #ifndef TEST_MUX_SECURE_H
@@ -25,7 +25,7 @@ struct mux_tls secure_client(void);             /* believes ca.pem */
 void secure_dial(mux__link *end, const struct mux_tls *tls, const char *host);
 void secure_accept(mux__link *end, const struct mux_tls *tls);
 
-/* Both, and what a call says then: `story` is how it ends, and the server's log ends with `said`. */
+/* Both, and what a call says then: `story` is how it ends, the server's log ends with `said`. */
 void secure_meet(const struct mux_tls *client, const struct mux_tls *server, const char *host);
 void secure_refused(const char *story);
 void secure_answers(void); /* a call, there and back */

@@ -1,4 +1,4 @@
-/* The link itself, and our two sides against plain OpenSSL: versions, ciphers, alerts, odd timing. */
+/* The link itself, and our two sides against OpenSSL: versions, ciphers, alerts, odd timing. */
 #include "mux/mux__in.h"
 #include "test/mux/secure.h"
 #include "test/support/failing.h"

@@ -472,7 +472,7 @@ Test(unary, calls_survive_every_failed_allocation)
     failing_story(story);
 }
 
-/* They are out before the server's SETTINGS are in: what is over its limit is refused, and asked again. */
+/* They are out before the server's SETTINGS are in: what its limit refuses is asked again. */
 static void again_story(void)
 {
     tell(&(struct mux_options){.streams_max = 1});

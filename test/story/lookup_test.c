@@ -1,4 +1,4 @@
-/* chanserv_lookup(): a source for each name, a frame for each change, an end when nobody is left. */
+/* chanserv_lookup(): a source a name, a frame a change, an end when nobody is left. */
 #include "test/story/many.h"
 
 #include "mux/local.h"

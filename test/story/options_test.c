@@ -1,8 +1,8 @@
 /* The options of the first chanserv, each as what it is here: docs/OPTIONS has the table. */
 #include "test/story/story.h"
 
-/* OnError and OnChanError were callbacks beside the channels.  Here every post and every source has an
- * end() that comes once, with the reason. */
+/* OnError and OnChanError were callbacks beside the channels.  Here every post and every source has
+ * an end() that comes once, with the reason. */
 Test(options, on_error_is_how_a_post_ended)
 {
     struct story *s = story_new(NULL, NULL);
@@ -135,8 +135,8 @@ Test(options, frame_write_timeout_is_a_reader_that_takes_nothing)
     story_free(s);
 }
 
-/* SourceBufferSize, FrameBufferSize: there 128 sources and 1,024 frames each are taken from the wire
- * whether anybody wants them or not.  Here nothing is: what is not asked for is not made. */
+/* SourceBufferSize, FrameBufferSize: there 128 sources and 1,024 frames each are taken from the
+ * wire whether anybody wants them or not.  Here nothing is: what is not asked for is not made. */
 Test(options, there_are_no_buffers_to_size)
 {
     struct story *s = story_new(NULL, NULL);

@@ -1,5 +1,5 @@
 /* Promise 2: nothing is lost in silence.  Every channel ends with a status that tells success, the
- * producer's error, cancel, timeout and a dead peer apart; what was dropped leaves a gap in band. */
+ * producer's error, cancel, timeout and a dead peer apart; what was dropped leaves a gap. */
 #include "test/story/story.h"
 
 #include "test/story/script.h"

@@ -164,7 +164,7 @@ Test(promise4, an_eager_source_is_not_asked_when_the_client_wants_nothing_inline
     story_free(s);
 }
 
-/* An eager one that has more than what fits is asked for that much, and for the rest when opened. */
+/* An eager one that has more than fits is asked for that much, for the rest when opened. */
 Test(promise4, an_eager_source_is_asked_for_what_fits_and_not_for_more)
 {
     struct story *s = story_new(NULL, NULL);

@@ -1,5 +1,5 @@
-/* Promise 5: the producer is pulled.  It is asked only while there is room; whatever can refuse says
- * CS_AGAIN, and what was refused was not taken. */
+/* Promise 5: the producer is pulled.  It is asked only while there is room; whatever can refuse
+ * says CS_AGAIN, and what was refused was not taken. */
 #include "test/story/story.h"
 
 #include "base/chan.h"

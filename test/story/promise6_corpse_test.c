@@ -1,5 +1,5 @@
-/* Promise 6: nobody waits for a corpse.  Each wait has an end, and a peer that is silent but alive is
- * waited for. */
+/* Promise 6: nobody waits for a corpse.  Each wait has an end, and a peer that is silent but alive
+ * is waited for. */
 #include "test/story/story.h"
 
 #include "chanserv/client__in.h"

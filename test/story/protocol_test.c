@@ -2,8 +2,8 @@
  *
  *   8, second half, 9, 14, 23   promise3      13   promise6      15, 16   promise2
  *
- * Here: 8, first half, as far as a plain channel goes; 10; 19; and 20 for a channel without a session,
- * whose life is that of its stream. */
+ * Here: 8, first half, as far as a plain channel goes; 10; 19; and 20 for a channel without a
+ * session, whose life is that of its stream. */
 #include "test/story/story.h"
 
 #include "chanserv/client__in.h"
@@ -37,7 +37,7 @@ Test(protocol, five_sources_of_twelve_seconds_are_read_in_a_row_when_they_are_op
 Test(protocol, a_reader_that_breaks_without_cancel_costs_its_window_and_no_more)
 {
     const struct chanserv_client_options narrow = {.net = {.window_bytes = 16 * 1024}};
-    /* What was received may pin a third more than its size; the queue; one frame; the stream itself. */
+    /* What was received may pin a third more than its size; the queue; a frame; the stream. */
     enum { N = 1000, EACH = (22 + 16 + 20) * 1024 };
     struct story *s;
     size_t before, each;
@@ -93,7 +93,7 @@ Test(protocol, churn_leaves_memory_flat)
     story_free(s);
 }
 
-/* 20.  A lock: one holder at a time, the next one waits.  The holder's connection is cut, and the next
+/* 20.  A lock: one holder at a time, the next one waits.  When the holder is cut off, the next
  * has it at once. */
 struct lock {
     chanserv_outlet *holder, *waiting;

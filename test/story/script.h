@@ -1,5 +1,5 @@
-/* script -- a server written by hand, frame by frame, and a client of ours that has posted to it and
- * has one source open: stream 1 is the post, stream 3 the source. */
+/* script -- a server written by hand, frame by frame, and a client of ours that has posted to it
+ * and has one source open: stream 1 is the post, stream 3 the source. */
 #ifndef TEST_STORY_SCRIPT_H
 #define TEST_STORY_SCRIPT_H
 

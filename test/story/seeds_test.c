@@ -1,5 +1,5 @@
-/* What the original did wrong, or left out, each as a test that it fails: the first chanserv and its
- * multiplexer, as they were found by running and reading them. */
+/* What the original did wrong, or left out, each as a test that it fails: the first chanserv and
+ * its multiplexer, as they were found by running and reading them. */
 #include "test/story/story.h"
 
 #include "test/story/script.h"
@@ -7,8 +7,8 @@
 
 #include <stdio.h>
 
-/* The original: ten seconds after the sender's close, what was not read is dropped, and the end looks
- * clean.  1,800 frames, the reader 13 s late: 1,025 arrived. */
+/* The original: ten seconds after the sender's close, what was not read is dropped, and the end
+ * looks clean.  1,800 frames, the reader 13 s late: 1,025 arrived. */
 Test(seeds, a_reader_thirteen_seconds_late_gets_every_frame)
 {
     struct story *s = story_new(NULL, NULL);
@@ -100,8 +100,8 @@ Test(seeds, a_channel_that_does_not_exist_is_refused)
     story_free(s);
 }
 
-/* The original dials each announced channel before the user sees it: an ignored one costs up to 1,024
- * frames and 64 KiB, and pins its producer for ever. */
+/* The original dials each announced channel before the user sees it: an ignored one costs up to
+ * 1,024 frames and 64 KiB, and pins its producer for ever. */
 Test(seeds, ignored_sources_cost_nothing_and_pin_nobody)
 {
     enum { N = 1000 };
@@ -185,8 +185,8 @@ Test(seeds, names_of_eleven_characters_are_names)
     story_free(s);
 }
 
-/* The original's second life: compression is on, frames that do not compress arrive as 12 bytes, and no
- * error. */
+/* The original's second life: compression is on, frames that do not compress arrive as 12 bytes,
+ * and no error. */
 Test(seeds, random_frames_of_64_kib_survive)
 {
     const struct chanserv_server_options server = {.net.gzip = true};

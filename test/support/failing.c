@@ -1,4 +1,4 @@
-/* failing -- see failing.h.  Each allocation has its size in front, so that bytes can be counted. */
+/* failing -- see failing.h.  Each allocation has its size in front: bytes can be counted. */
 #include "test/support/failing.h"
 
 #include "base/base.h"

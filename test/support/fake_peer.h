@@ -48,8 +48,8 @@ void fake_net_free(struct fake_net *net); /* after the client */
 /* The client's connection has one stream id left. */
 void fake_spend_ids(mux_conn *conn);
 
-/* A line a frame: "HEADERS 1 end :status=200 ...", "DATA 1 end 12", "RST_STREAM 1 8", ...  Since the
- * last fake_forget(). */
+/* A line a frame: "HEADERS 1 end :status=200 ...", "DATA 1 end 12", "RST_STREAM 1 8", ...  Since
+ * the last fake_forget(). */
 const char *fake_said(const fake_peer *peer);
 void fake_forget(fake_peer *peer);
 bool fake_hung_up(const fake_peer *peer); /* the other side closed the link */

@@ -2,8 +2,8 @@
  *
  * Eight threads share out a hundred sources of one post and read them to their end, while another
  * cancels some of them, whenever it happens to come by.  Everything that was not cancelled must
- * arrive whole and in order.  Three rounds: over TCP, over a unix socket, and compressed (each reader
- * unpacks on its own thread).
+ * arrive whole and in order.  Three rounds: over TCP, over a unix socket, and compressed (each
+ * reader unpacks on its own thread).
  */
 #include "chanserv/chanserv.h"
 

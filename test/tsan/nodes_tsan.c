@@ -1,8 +1,8 @@
 /* nodes_tsan -- several nodes and many threads on one client, for ThreadSanitizer.
  *
  * Four threads post to three servers and read the answers, a fifth looks who serves what, while one
- * server stops, another comes, and a node is left.  No post may run twice, each that ended well ran,
- * and none may fail but by the stop of the server that it ran on.
+ * server stops, another comes, and a node is left.  No post may run twice, each that ended well
+ * ran, and none may fail but by the stop of the server that it ran on.
  */
 #include "chanserv/chanserv.h"
 

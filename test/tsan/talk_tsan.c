@@ -1,7 +1,7 @@
 /* talk_tsan -- blocking sends from many threads, for ThreadSanitizer.
  *
- * Eight sources say back what they hear.  Each has a thread that sends and another that receives, so
- * that every wait there is happens: for room, for frames, for the end.  A ninth producer hears
+ * Eight sources say back what they hear.  Each has a thread that sends and another that receives,
+ * so that every wait there is happens: for room, for frames, for the end.  A ninth producer hears
  * nothing; who waits there for room is cancelled by another thread.
  */
 #include "chanserv/chanserv.h"
