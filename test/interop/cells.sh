@@ -1,8 +1,9 @@
 # Sourced by run (bash): the servers of the matrix.  Each client comes to them in plain text (h2c), by a
 # unix socket, over TLS, and over TLS with a certificate of its own.  The environment of the clients:
 #
-#   CHANSERV_CELLS   a line a cell: NAME, the address of `chanserv serve`, the address of witness.c
-#   CHANSERV_CERTS   a directory with what test/support/certs.sh makes, and with the file `token`
+#   CHANSERV_CELLS     a line a cell: NAME, the address of `chanserv serve`, the address of witness.c
+#   CHANSERV_EXPIRED   the address of one whose certificate has expired
+#   CHANSERV_CERTS     a directory with what test/support/certs.sh makes, and with the file `token`
 #
 # The first address serves gen and secret.  Whoever comes by the unix socket as this user, or shows client.pem
 # (mtls), or has the token (all others), may use gen, and ask for nobody; secret is for nobody at all.
@@ -32,5 +33,6 @@ unix unix:$scratch/gen.sock unix:$scratch/witness.sock"
     CHANSERV_CELLS+=$'\n'"mtls localhost:${address##*:}"
     serve witness-mtls "${witness[@]}" ca="$certs/ca.pem" || return
     CHANSERV_CELLS+=" localhost:${address##*:}"
-    export CHANSERV_CELLS CHANSERV_CERTS=$certs
+    serve cells-expired "$tool" serve "${kinds[@]}" --cert "$certs/expired.pem" --key "$certs/expired.key" || return
+    export CHANSERV_CELLS CHANSERV_CERTS=$certs CHANSERV_EXPIRED=localhost:${address##*:}
 }

@@ -71,10 +71,8 @@ run_tls() {
     refuses 'plain text to a port with TLS' cells-tls 'want TLS?' 'tls: the client does not speak TLS' "$tls"
     refuses 'TLS to a port in plain text' cells-plain 'tls: the server does not speak TLS' \
         'the client speaks TLS, and this port is plain text' "${ca[@]}" "$plain"
-    serve expired "$build/tools/chanserv" serve -v --listen 127.0.0.1:0 --service gen=gen \
-        --cert "$CHANSERV_CERTS/expired.pem" --key "$CHANSERV_CERTS/expired.key" || return
-    refuses 'a certificate that expired' expired 'tls: certificate expired on 2' \
-        'tls: the client does not accept our certificate (certificate expired)' "${ca[@]}" "$address"
+    refuses 'a certificate that expired' cells-expired 'tls: certificate expired on 2' \
+        'tls: the client does not accept our certificate (certificate expired)' "${ca[@]}" "$CHANSERV_EXPIRED"
 
     other 'a server of TLS 1.1' 'tls: the server speaks neither TLS 1.2 nor 1.3' -tls1_1 "${none[@]}" -alpn h2
     other 'a server without ALPN' 'tls: the server does not speak HTTP/2 (ALPN h2)'

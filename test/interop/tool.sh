@@ -47,7 +47,7 @@ in_cell() {
     case $1 in
     h2c) way=(--token-file "$certs/token") ;;
     unix) way=() ;;
-    tls) way=(--ca "$certs/ca.pem" --token-file "$certs/token") ;;
+    tls) way=(--ca "$certs/ca.pem" --server-name 127.0.0.1 --token-file "$certs/token") ;;
     mtls) way=(--ca "$certs/ca.pem" --cert "$certs/client.pem" --key "$certs/client.key") ;;
     esac
 }

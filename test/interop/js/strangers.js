@@ -37,3 +37,9 @@ for (const [what, cell, credentials, options] of [
         good.close();
     });
 }
+
+test('a certificate that expired is UNAVAILABLE', async () => {
+    const bad = connect(process.env.CHANSERV_EXPIRED, {}, trusting());
+    ends(await collect(post(bad, 'gen')), 'UNAVAILABLE');
+    bad.close();
+});

@@ -1,6 +1,6 @@
 """Stock grpcio against a running server.  Environment: CHANSERV_GEN is HOST:PORT of `chanserv serve`
 with gen, echo and tail; CHANSERV_WITNESS that of witness.c, CHANSERV_PACKED that of one
-that compresses; for CHANSERV_CELLS and CHANSERV_CERTS see cells.sh.  PYTHONPATH has the stubs."""
+that compresses; for the others see cells.sh.  PYTHONPATH has the stubs."""
 import asyncio
 import queue
 import random

@@ -1,4 +1,6 @@
 """TLS that must not come about: the caller hears UNAVAILABLE, the server counts it and serves on."""
+import os
+
 from kit import announced, case, ends, post, same, seen, stub, until
 from ways import CELLS, known, showing, trusting
 
@@ -29,3 +31,8 @@ for _what, _cell, _credentials, _options in (
 ):
     case(f"{_what} is UNAVAILABLE, and the server serves on")(
         lambda a=(_cell, WITNESS[_cell], _credentials, _options): refused(*a))
+
+
+@case("a certificate that expired is UNAVAILABLE")
+def _():
+    ends(post(stub(os.environ["CHANSERV_EXPIRED"], trusting()), "gen"), "UNAVAILABLE")
