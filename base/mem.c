@@ -101,6 +101,16 @@ char *cs_bytesdup(cs_bytes b)
     return copy;
 }
 
+cs_bytes cs_bytes_put(char **at, cs_bytes bytes)
+{
+    char *to = *at;
+
+    if (bytes.len > 0)
+        memcpy(to, bytes.base, bytes.len);
+    *at += bytes.len;
+    return cs_bytes_of(to, bytes.len);
+}
+
 char *cs_vprintf(const char *format, va_list args)
 {
     va_list again;

@@ -31,6 +31,9 @@ char *cs_bytesdup(cs_bytes b);  /* NUL appended */
 char *cs_printf(const char *format, ...) CS_PRINTF(1, 2);
 char *cs_vprintf(const char *format, va_list args);
 
+/* Copies `bytes` to `*at`, which moves behind them; answers the copy.  There is room for them. */
+cs_bytes cs_bytes_put(char **at, cs_bytes bytes);
+
 /* An error story of an object: replaced, never leaked; NULL-safe; keeps the old text when there
  * is no memory for the new one. */
 void cs_story(char **story, const char *format, ...) CS_PRINTF(2, 3);

@@ -52,11 +52,8 @@ static struct chanserv__list *list_copy(const struct wire_services *s)
     to += s->node.len;
     list->len = 0;
     for (size_t i = 0; i < s->names_len; i++) {
-        if (!wire_service_name_ok(s->names[i]))
-            continue;
-        memcpy(to, s->names[i].base, s->names[i].len);
-        list->names[list->len++] = cs_bytes_of(to, s->names[i].len);
-        to += s->names[i].len;
+        if (wire_service_name_ok(s->names[i]))
+            list->names[list->len++] = cs_bytes_put(&to, s->names[i]);
     }
     qsort(list->names, list->len, sizeof *list->names, by_name);
     return list;

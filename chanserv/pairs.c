@@ -1,16 +1,6 @@
 /* pairs -- metadata that outlive the call or the stream which they came with. */
 #include "chanserv/client__in.h"
 
-static cs_bytes put(char **at, cs_bytes bytes)
-{
-    char *to = *at;
-
-    if (bytes.len)
-        memcpy(to, bytes.base, bytes.len);
-    *at += bytes.len;
-    return cs_bytes_of(to, bytes.len);
-}
-
 /* `a`, then `b`; NULL: no memory. */
 static struct chanserv__pairs *join(const cs_pair *a, size_t a_len, const cs_pair *b, size_t b_len)
 {
@@ -30,8 +20,8 @@ static struct chanserv__pairs *join(const cs_pair *a, size_t a_len, const cs_pai
     to = (char *)(copy->pairs + n);
     for (size_t i = 0; i < n; i++) {
         const cs_pair *pair = i < a_len ? &a[i] : &b[i - a_len];
-        copy->pairs[i].name = put(&to, pair->name);
-        copy->pairs[i].value = put(&to, pair->value);
+        copy->pairs[i].name = cs_bytes_put(&to, pair->name);
+        copy->pairs[i].value = cs_bytes_put(&to, pair->value);
     }
     return copy;
 }

@@ -8,24 +8,14 @@
 
 /* ---- Its memory: what was asked must outlive the stream and the connection ------------------ */
 
-static cs_bytes put(char **at, cs_bytes bytes)
-{
-    char *to = *at;
-
-    if (bytes.len)
-        memcpy(to, bytes.base, bytes.len);
-    *at += bytes.len;
-    return cs_bytes_of(to, bytes.len);
-}
-
 /* It lives as long as its connection, which a post may outlive. */
 static void copy_peer(struct mux_peer *to, const struct mux_peer *from, cs_bytes *sans, char **at)
 {
     *to = *from;
-    to->addr = put(at, from->addr);
-    to->tls_subject = put(at, from->tls_subject);
+    to->addr = cs_bytes_put(at, from->addr);
+    to->tls_subject = cs_bytes_put(at, from->tls_subject);
     for (size_t i = 0; i < from->tls_sans_len; i++)
-        sans[i] = put(at, from->tls_sans[i]);
+        sans[i] = cs_bytes_put(at, from->tls_sans[i]);
     to->tls_sans = sans;
 }
 
@@ -49,12 +39,12 @@ static void copy_asked(chanserv_post *post, mux_stream *stream, const struct wir
     sans = (cs_bytes *)(post->metadata + post->metadata_len);
     at = (char *)(sans + peer->tls_sans_len);
     for (size_t i = 0; i < post->metadata_len; i++) {
-        post->metadata[i].name = put(&at, pairs[i].name);
-        post->metadata[i].value = put(&at, pairs[i].value);
+        post->metadata[i].name = cs_bytes_put(&at, pairs[i].name);
+        post->metadata[i].value = cs_bytes_put(&at, pairs[i].value);
     }
     copy_peer(&post->peer, peer, sans, &at);
-    post->service = put(&at, asked->service);
-    post->bucket = put(&at, asked->bucket);
+    post->service = cs_bytes_put(&at, asked->service);
+    post->bucket = cs_bytes_put(&at, asked->bucket);
 }
 
 chanserv_post *chanserv__post_new(chanserv_server *server, mux_stream *stream,

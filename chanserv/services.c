@@ -50,9 +50,7 @@ static cs_bytes *names_copy(const chanserv_server *server, size_t *ret)
     to = (char *)(names + server->services.len);
     for (at = 0; cs_names_each(&server->services, &at, &value); n++) {
         service = value;
-        memcpy(to, service->name, service->name_len);
-        names[n] = cs_bytes_of(to, service->name_len);
-        to += service->name_len;
+        names[n] = cs_bytes_put(&to, cs_bytes_of(service->name, service->name_len));
     }
     *ret = n;
     return names;

@@ -208,6 +208,18 @@ Test(mem, random_bytes_do_not_repeat)
     cr_assert_eq(cs_random(large, 0), CS_OK);
 }
 
+Test(mem, bytes_are_put_behind_each_other)
+{
+    char room[8] = "........", *at = room;
+    cs_bytes one = cs_bytes_put(&at, cs_str("one"));
+    cs_bytes none = cs_bytes_put(&at, cs_bytes_of(NULL, 0));
+    cs_bytes two = cs_bytes_put(&at, cs_str("two"));
+
+    cr_assert(at == room + 6 && memcmp(room, "onetwo..", 8) == 0);
+    cr_assert(one.base == room && none.len == 0 && two.base == room + 3);
+    cr_assert(cs_same(one, cs_str("one")) && cs_same(two, cs_str("two")));
+}
+
 Test(mem, secrets_are_compared_whole)
 {
     cr_assert(cs_same_secret("abc", "abc", 3));
