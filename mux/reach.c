@@ -62,6 +62,18 @@ static size_t lowat(const mux_conn *conn)
     return window / 4 > 256 * 1024 ? 256 * 1024 : (size_t)(window / 4);
 }
 
+/* The end of making one: it dials, or what went wrong so far is all that there is of it. */
+static cs_err begin(mux_conn *conn, cs_err err, mux_conn **ret)
+{
+    if (err == CS_OK)
+        err = mux__conn_dial(conn);
+    if (err == CS_OK)
+        *ret = conn;
+    else
+        mux_conn_free(conn);
+    return err;
+}
+
 static cs_err dial_addr(mux_conn *conn)
 {
     cs_err err = mux__dial_new(conn->loop, conn->addr, conn->opt.dial_timeout_ms, lowat(conn),
@@ -87,13 +99,7 @@ cs_err mux_dial(cs_loop *loop, const char *addr, const struct mux_options *optio
         err = CS_ENOMEM;
     else
         err = load_tls(conn, parsed.is_unix ? "localhost" : parsed.host);
-    if (err == CS_OK)
-        err = mux__conn_dial(conn);
-    if (err == CS_OK)
-        *ret = conn;
-    else
-        mux_conn_free(conn);
-    return err;
+    return begin(conn, err, ret);
 }
 
 /* ---- Inside the process --------------------------------------------------------------------- */
@@ -146,13 +152,7 @@ cs_err mux_dial_local(cs_loop *loop, const struct mux_options *client_options,
         conn->front->local_options = *server_options;
     conn->authority = cs_strdup("local");
     err = conn->authority ? load_local_tls(conn) : CS_ENOMEM;
-    if (err == CS_OK)
-        err = mux__conn_dial(conn);
-    if (err == CS_OK)
-        *ret = conn;
-    else
-        mux_conn_free(conn);
-    return err;
+    return begin(conn, err, ret);
 }
 
 static void each_link(mux_conn *conn, void (*fn)(mux__link *end))
