@@ -44,6 +44,7 @@ CS_API cs_err chanserv_relay_source(chanserv_post *post, cs_bytes header, chanse
  * Each source is relayed under its own header; the post ends as the feed does, with its words;
  * metadata are not passed on.  The feed is the relay's, which closes it when the post is over;
  * sources that were announced by then go on.
+ *
  * CS_EMISUSE: the post was kept, the feed was started, or its client has a thread of its own;
  * CS_ENOMEM.  When it is not CS_OK the feed is still yours, and the post can only end: answer the
  * failure. */
@@ -63,7 +64,7 @@ enum chanserv_slow {
     CHANSERV_SLOW_SKIP,   /* goes on at the oldest frame kept, after a CHANSERV_GAP_OVERFLOW */
     CHANSERV_SLOW_LATEST, /* goes on at the newest frame, after a CHANSERV_GAP_REPLACED */
     CHANSERV_SLOW_CUT,    /* ends with CS_ERANGE */
-    CHANSERV_SLOW_WAIT /* cannot happen: publish() answers CS_AGAIN until the slowest has moved */
+    CHANSERV_SLOW_WAIT    /* cannot be: publish() answers CS_AGAIN until the slowest has moved */
 };
 
 struct chanserv_fanout_options {
@@ -103,9 +104,9 @@ CS_API CS_MUST_USE cs_err chanserv_fanout_publish(chanserv_fanout *fanout, cs_re
 CS_API cs_err chanserv_fanout_announce(chanserv_fanout *fanout, chanserv_post *post,
                                        cs_bytes header);
 
-CS_API size_t chanserv_fanout_readers(const chanserv_fanout *fanout); /* that have it open now */
-CS_API uint64_t
-chanserv_fanout_next_number(const chanserv_fanout *fanout); /* the next frame's number */
+/* How many have it open now; and the number that the next frame will have. */
+CS_API size_t chanserv_fanout_readers(const chanserv_fanout *fanout);
+CS_API uint64_t chanserv_fanout_next_number(const chanserv_fanout *fanout);
 
 /* The last word: each reader, newcomers included, gets what is kept for it, then `status` (CS_OK is
  * CS_DONE).  The first call counts. */

@@ -43,12 +43,14 @@ struct chanserv_server;
 
 struct chanserv_client_options {
     struct mux_options net;
-    const char
-        *name_space; /* "a.b": every name NAME means NAME.a.b on the wire; NULL: none; copied */
-    cs_bytes token;  /* sent with each call as "authorization: Bearer TOKEN", unless a post's
-                                metadata say "authorization" themselves; copied */
-    int lookup_timeout_ms; /* 10 000: for somebody to serve the name.  CS_OFF: only until every node
-                                has said what it serves; with one node, not at all */
+    /* "a.b": every name NAME means NAME.a.b on the wire; NULL: none; copied. */
+    const char *name_space;
+    /* Sent with each call as "authorization: Bearer TOKEN", unless a post's metadata say
+     * "authorization" themselves; empty: none; copied. */
+    cs_bytes token;
+    /* 10 000: for somebody to serve the name.  CS_OFF: only until every node has said what it
+     * serves; with one node, not at all. */
+    int lookup_timeout_ms;
     int announce_timeout_ms; /* off: silence between two announcements */
     int frame_timeout_ms;    /* off: silence of a source that is being read */
     int64_t inline_bytes;    /* 4 KiB of an eager source may ride in its announcement; CS_OFF */
@@ -89,12 +91,12 @@ CS_API void chanserv_client_cancel(chanserv_client *client); /* every feed and s
 /* ---- Posting ------------------------------------------------------------------------------ */
 
 struct chanserv_post_options {
-    int timeout_ms;  /* off; travels: both sides end the post, and its sources, by then */
-    cs_bytes bucket; /* told to the source function; and of several nodes that serve the name,
-                                always the same one gets it, while it is there.  No lock: two clients
-                                may see different nodes for a while */
-    const cs_pair *metadata; /* for the source function and whoever authorises, the opening of its
-                                sources too; copied */
+    int timeout_ms; /* off; travels: both sides end the post, and its sources, by then */
+    /* Told to the source function; and of several nodes that serve the name, always the same one
+     * gets it, while it is there.  No lock: two clients may see different nodes for a while. */
+    cs_bytes bucket;
+    /* For the source function and whoever authorises, the opening of its sources too; copied. */
+    const cs_pair *metadata;
     size_t metadata_len;
     int64_t inline_bytes; /* 0: the client's */
     int64_t reserved[8];

@@ -236,10 +236,12 @@ typedef cs_err chanserv_authorise_fn(const struct chanserv_request *request, voi
 
 struct chanserv_server_options {
     struct mux_options net;
-    const char *name_space; /* "a.b": NAME is served as NAME.a.b, and everything here, the hook too,
-                               still says NAME; NULL: none; copied */
-    const char *node; /* stable name, what buckets are hashed with: 1..255 of printable ASCII, no
-                         space; NULL: host:port; copied */
+    /* "a.b": NAME is served as NAME.a.b, and everything here, the hook too, still says NAME; NULL:
+     * none; copied. */
+    const char *name_space;
+    /* The stable name that buckets are hashed with: 1..255 of printable ASCII, no space; NULL:
+     * host:port of the first listener; copied. */
+    const char *node;
     chanserv_authorise_fn *authorise; /* NULL: everybody may do everything */
     void *authorise_user;
     bool signals;             /* run(): SIGTERM and SIGINT stop it */
@@ -267,6 +269,7 @@ struct chanserv_server_options {
  * that fails is what run() answers, so a short program checks once. */
 CS_API cs_err chanserv_server_new(cs_loop *loop, const struct chanserv_server_options *options,
                                   chanserv_server **ret);
+
 /* CS_EINVAL: not a name (1..255 of letters, digits, "._/-", the name space included); CS_EEXIST;
  * CS_ENOMEM. */
 CS_API cs_err chanserv_serve(chanserv_server *server, const char *service, chanserv_source_fn *fn,

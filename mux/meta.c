@@ -84,7 +84,7 @@ static bool is_taken(cs_bytes name)
     return name.len >= 5 && memcmp(name.base, "grpc-", 5) == 0;
 }
 
-bool mux__meta_ok(cs_bytes name, cs_bytes value)
+bool mux_metadata_ok(cs_bytes name, cs_bytes value)
 {
     const unsigned char *n = name.base, *v = value.base;
     if (name.len == 0 || is_taken(name))
@@ -99,11 +99,6 @@ bool mux__meta_ok(cs_bytes name, cs_bytes value)
         if (v[i] < 0x20 || v[i] > 0x7e) /* doc/PROTOCOL-HTTP2.md, ASCII-Value */
             return false;
     return value.len == 0 || (v[0] != ' ' && v[value.len - 1] != ' ');
-}
-
-bool mux_metadata_ok(cs_bytes name, cs_bytes value)
-{
-    return mux__meta_ok(name, value);
 }
 
 /* ---- Fields on their way out ---------------------------------------------------------------- */

@@ -61,8 +61,9 @@ struct mux_options {
                                   closed, and counted */
     int connections_max;       /* 0: 4; to one peer when it limits streams.  CS_OFF: 1.  Those that
                                   are going away do not count */
-    bool gzip; /* compress what gets smaller, for a peer that reads gzip (a server is
-                                  believed to); what comes compressed is always read */
+    /* Compress what gets smaller, for a peer that reads gzip (a server is believed to).  What comes
+     * compressed is always read. */
+    bool gzip;
     int64_t reserved[8];
 };
 
@@ -70,10 +71,10 @@ struct mux_options {
 struct mux_peer {
     cs_bytes addr;         /* "127.0.0.1:41234", "[::1]:41234", "unix:/path", "local" */
     int64_t uid, gid, pid; /* unix sockets, else -1 */
-    cs_bytes
-        tls_subject; /* "CN=alice,O=example" (RFC 2253) of a verified certificate, else empty */
-    const cs_bytes *tls_sans; /* its names: "DNS:a.example", "URI:spiffe://...", "IP:10.0.0.1",
-                                 "email:..."; tls_sans_len of them */
+    /* Of a verified certificate, else empty: "CN=alice,O=example" (RFC 2253), and its names,
+     * "DNS:a.example", "URI:spiffe://...", "IP:10.0.0.1", "email:...". */
+    cs_bytes tls_subject;
+    const cs_bytes *tls_sans;
     size_t tls_sans_len;
     void *reserved[4];
 };
@@ -116,10 +117,9 @@ struct mux_stream_ops {
  * the object, after `end`.  So an object of yours needs no malloc and no free.  Keep it small
  * (it is there from the first moment on) and let no pointer lead into the original. */
 
-/* A name and a value of metadata.  Names in lower case; values of "-bin" names are bytes. */
 struct mux_call_options {
     int timeout_ms;          /* 0: none; travels as grpc-timeout and is kept on both sides */
-    const cs_pair *metadata; /* copied */
+    const cs_pair *metadata; /* names in lower case; values of "-bin" names are bytes; copied */
     size_t metadata_len;
     int64_t send_max_bytes; /* queued before send() says CS_AGAIN; 0: 16 KiB */
     /* Wait, within timeout_ms: until a dial succeeds instead of CS_EREFUSED, and for a place
@@ -135,7 +135,9 @@ CS_API cs_err mux_stream_open(mux_conn *conn, const char *method,
                               const struct mux_call_options *options,
                               const struct mux_stream_ops *ops, void *state, mux_stream **ret);
 
-/* May this be metadata of a call? */
+/* May this be metadata of a call?  A name of lower case letters, digits and "-_." that neither HTTP/2
+ * nor gRPC has a use for ("host", "grpc-..."), and a value of printable ASCII, without a space at its
+ * ends, unless the name ends in "-bin". */
 CS_API bool mux_metadata_ok(cs_bytes name, cs_bytes value);
 
 /* How many bytes wait in the stream's queue for the peer's window, and how many more it takes
@@ -259,8 +261,8 @@ CS_API cs_err mux_stream_accept(mux_stream *stream, const struct mux_stream_ops 
  *     static const struct mux_method hello = {say_hello, NULL};
  *     mux_handle(handlers, "/pkg.Greeter/Hello", mux_serve_unary, (void *)&hello);
  *
- * say_hello() gets each request when all of it is there, and answers once, then or later, each
- * request.  Another number of messages is UNIMPLEMENTED (doc/statuscodes.md of grpc/grpc). */
+ * say_hello() gets each request when all of it is there, and answers it once, then or later.
+ * Another number of messages is UNIMPLEMENTED (doc/statuscodes.md of grpc/grpc). */
 typedef struct mux_request mux_request;
 typedef void mux_unary_fn(mux_request *request, cs_bytes message, void *user);
 struct mux_method { /* stays as long as the handlers */
@@ -281,9 +283,8 @@ CS_API mux_stream *mux_request_stream(const mux_request *request);
 typedef struct mux_handlers mux_handlers;
 CS_API cs_err mux_handlers_new(mux_handlers **ret);
 CS_API void mux_handlers_free(mux_handlers *handlers); /* after its ports and connections */
-CS_API void mux_handlers_set_max(mux_handlers *handlers,
-                                 int64_t connections); /* CS_OFF: any number;
-                                                       beyond, one is closed as soon as it comes */
+/* At once; one more is closed as soon as it comes.  At first, and with CS_OFF: any number. */
+CS_API void mux_handlers_set_max(mux_handlers *handlers, int64_t connections);
 CS_API cs_err mux_handle(mux_handlers *handlers, const char *method, mux_accept_fn *accept,
                          void *user);
 

@@ -51,12 +51,9 @@ struct mux__meta {
 cs_err mux__meta_make(struct mux__meta **meta); /* when there is none yet */
 void mux__meta_free(struct mux__meta *meta);    /* NULL is fine */
 cs_err mux__meta_add(struct mux__meta *meta, cs_bytes name, cs_bytes value); /* copies */
-cs_err mux__meta_add_wire(struct mux__meta *meta, cs_bytes name,
-                          cs_bytes text); /* "-bin" decoded */
+/* The same, as it comes: values of "-bin" names are decoded. */
+cs_err mux__meta_add_wire(struct mux__meta *meta, cs_bytes name, cs_bytes text);
 cs_err mux__meta_get(const struct mux__meta *meta, const char *name, cs_bytes *ret);
-/* A name that users may give: lower case letters, digits, "-_.", not "grpc-", not a pseudo name; a
- * value that HTTP/2 may carry, unless the name ends in "-bin". */
-bool mux__meta_ok(cs_bytes name, cs_bytes value);
 
 /* Fields on their way out; the first failure sticks in `err`. */
 struct mux__field {
@@ -72,8 +69,8 @@ struct mux__fields {
 void mux__fields_init(struct mux__fields *fields);
 void mux__fields_fini(struct mux__fields *fields);
 void mux__fields_add(struct mux__fields *fields, cs_bytes name, cs_bytes value, bool lasting);
-char *mux__fields_text(struct mux__fields *fields,
-                       size_t len); /* lives with them; NULL: no memory */
+/* Lives with them; NULL: no memory. */
+char *mux__fields_text(struct mux__fields *fields, size_t len);
 void mux__fields_add_meta(struct mux__fields *fields, const struct mux__meta *meta); /* or NULL */
 
 /* ---- Handlers ------------------------------------------------------------------------------ */
@@ -190,11 +187,11 @@ void mux__front_lost(mux_conn *conn, bool settled, cs_err why, const char *story
 bool mux__front_is_empty(const struct mux__front *front); /* but for the main connection */
 void mux__front_end(struct mux__front *front, cs_err why, const char *story);
 
-int mux__pause_ms(int first, int max,
-                  unsigned n); /* first x 2^n, at most max; a fifth more or less */
+/* first x 2^n, at most max; a fifth more or less */
+int mux__pause_ms(int first, int max, unsigned n);
 
-void mux__unaries_end(
-    struct mux__front *front); /* CS_ECANCELED, also those that have no stream now */
+/* CS_ECANCELED, also those that have no stream now. */
+void mux__unaries_end(struct mux__front *front);
 
 void mux__alive_start(mux_conn *conn);
 void mux__alive_heard(mux_conn *conn);

@@ -26,9 +26,8 @@ struct mux_segment {
 struct mux_rx {
     struct mux_segment *first, *last;
     cs_block *held; /* what the last message is a view into, when its segment has gone */
-    struct mux_rx_big
-        *big; /* a message under way, or handed out, that lies in several segments or was
-                               compressed */
+    /* A message under way, or handed out, that lies in several segments or was compressed. */
+    struct mux_rx_big *big;
     struct cs_link fresh; /* in the connection's list of what mux_rx_settle() must look at */
     uint32_t bytes;       /* in the segments, not yet taken */
     uint32_t taken;       /* wire bytes taken since mux_rx_credit() asked */

@@ -190,7 +190,7 @@ void mux__stream_kill(mux_stream *stream, enum wire_reason reason)
 /* What we say around our messages. */
 static cs_err set(mux_stream *stream, bool trailer, cs_bytes name, cs_bytes value)
 {
-    if (!mux__meta_ok(name, value))
+    if (!mux_metadata_ok(name, value))
         return CS_EMISUSE;
     struct mux__extra *extra = mux__stream_extra(stream);
     if (!extra)

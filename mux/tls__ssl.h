@@ -54,8 +54,8 @@ BIO_METHOD *mux__tls_bio(void); /* reads and writes the inner link of its data; 
 
 /* ---- tls_shake.c ---------------------------------------------------------------------------- */
 
-void mux__tls_handshake(
-    struct mux__tls_link *link); /* goes on with it; the link may be gone then */
+/* Goes on with it; the link may be gone then. */
+void mux__tls_handshake(struct mux__tls_link *link);
 
 /* ---- tls_words.c ---------------------------------------------------------------------------- */
 

@@ -5,7 +5,7 @@
 
 static bool ok(const char *name, const char *value)
 {
-    return mux__meta_ok(cs_str(name), cs_str(value));
+    return mux_metadata_ok(cs_str(name), cs_str(value));
 }
 
 Test(meta, names_are_lower_case_and_not_anybody_elses)
@@ -36,9 +36,9 @@ Test(meta, values_are_printable_unless_they_are_bytes)
 {
     cr_assert(ok("x", "") && ok("x", "a b~!"));
     cr_assert(!ok("x", " a") && !ok("x", "a ") && !ok("x", "a\nb") && !ok("x", "\x7f"));
-    cr_assert(!ok("x", "\xc3\xbc") && !mux__meta_ok(cs_str("x"), cs_bytes_of("a\0b", 3)));
-    cr_assert(mux__meta_ok(cs_str("x-bin"), cs_bytes_of("\0\n\xff", 3)));
-    cr_assert(mux__meta_ok(cs_str("x"), cs_bytes_of(NULL, 0)));
+    cr_assert(!ok("x", "\xc3\xbc") && !mux_metadata_ok(cs_str("x"), cs_bytes_of("a\0b", 3)));
+    cr_assert(mux_metadata_ok(cs_str("x-bin"), cs_bytes_of("\0\n\xff", 3)));
+    cr_assert(mux_metadata_ok(cs_str("x"), cs_bytes_of(NULL, 0)));
 }
 
 Test(meta, what_was_added_is_found)
