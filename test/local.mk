@@ -70,7 +70,6 @@ test_mux_SOURCES = \
 	test/mux/chaos_test.c \
 	test/mux/conn_test.c \
 	test/mux/dial_test.c \
-	test/mux/failing.h \
 	test/mux/fair_test.c \
 	test/mux/front_test.c \
 	test/mux/gzip_test.c \

@@ -1,5 +1,5 @@
 #include "mux/link__in.h"
-#include "test/mux/failing.h"
+#include "test/support/failing.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -462,7 +462,7 @@ Test(dial_shared, may_be_freed_by_another_thread_at_any_moment)
 
 static void fail_each(const char *format, const char *where)
 {
-    int nth = 0;
+    size_t nth = 0;
     bool reached = false;
 
     while (!reached) {
@@ -471,26 +471,26 @@ static void fail_each(const char *format, const char *where)
         t.link = NULL;
         cr_assert_eq(cs_loop_new(NULL, &t.loop), CS_OK);
         cr_assert(listen_at(where, format, 64));
-        failing_next = ++nth;
+        failing_arm(++nth);
         if (mux__dial_new(t.loop, t.addr, 5000, 0, on_dialed, NULL, &t.dial) == CS_OK) {
             cr_assert_eq(cs_loop_run(t.loop), CS_OK);
-            cr_assert_eq(t.told, 1, "the %dth", nth);
+            cr_assert_eq(t.told, 1, "the %zuth", nth);
         }
-        reached = failing_next > 0; /* none failed any more */
-        failing_next = 0;
+        reached = !failing_failed();
+        failing_arm(0);
         cr_assert(!reached || t.link);
         close_loop();
-        cr_assert_eq(failing_alive, 0, "after the %dth", nth);
+        cr_assert_eq(failing_live(), 0, "after the %zuth", nth);
     }
     cr_assert_geq(nth, 5);
 }
 
-Test(dial_without_memory, fails_clean, .init = failing_begin)
+Test(dial_without_memory, fails_clean, .init = failing_count)
 {
     fail_each("127.0.0.1:#", "127.0.0.1:0");
 }
 
-Test(dial_without_memory, fails_clean_on_a_unix_socket, .init = failing_begin)
+Test(dial_without_memory, fails_clean_on_a_unix_socket, .init = failing_count)
 {
     fail_each(unix_name(), unix_name());
 }

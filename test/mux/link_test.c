@@ -1,5 +1,5 @@
 #include "mux/sock__in.h"
-#include "test/mux/failing.h"
+#include "test/support/failing.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -244,23 +244,24 @@ Test(link_of_unix, bytes_and_the_end_go_through)
     cr_assert_eq(put("into the void", &n), CS_EPEER);
 }
 
-Test(link_without_memory, takes_no_descriptor, .init = failing_begin)
+Test(link_without_memory, takes_no_descriptor, .init = failing_count)
 {
-    int fds[2], alive, nth = 0;
+    size_t alive, nth = 0;
+    int fds[2];
     mux__link *link = NULL;
     cs_loop *loop;
     cs_err err;
 
     connect_tcp(fds);
     cr_assert_eq(cs_loop_new(NULL, &loop), CS_OK);
-    alive = failing_alive;
+    alive = failing_live();
     do {
-        failing_next = ++nth;
+        failing_arm(++nth);
         err = mux__link_of_socket(loop, fds[0], 16 * 1024, &link);
-        failing_next = 0;
+        failing_arm(0);
         if (err != CS_OK) {
             cr_assert_eq(err, CS_ENOMEM);
-            cr_assert_leq(failing_alive, alive + 1, "the loop may keep a place for a timer");
+            cr_assert_leq(failing_live(), alive + 1, "the loop may keep a place for a timer");
             cr_assert_eq(fcntl(fds[0], F_GETFD), 0, "still open");
         }
     } while (err != CS_OK);
@@ -269,7 +270,7 @@ Test(link_without_memory, takes_no_descriptor, .init = failing_begin)
     cr_assert_eq(fcntl(fds[0], F_GETFD), -1);
     close(fds[1]);
     cs_loop_free(loop);
-    cr_assert_eq(failing_alive, 0);
+    cr_assert_eq(failing_live(), 0);
 }
 
 /* ---- The low-water mark, on a clock of ours ----------------------------------------------- */

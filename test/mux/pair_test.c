@@ -1,5 +1,5 @@
 #include "mux/link__in.h"
-#include "test/mux/failing.h"
+#include "test/support/failing.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -295,40 +295,40 @@ Test(pair, peers_are_called_local)
     cr_assert_eq(t.ends[1]->peer.pid, -1);
 }
 
-Test(pair_without_memory, is_not_made, .init = failing_begin)
+Test(pair_without_memory, is_not_made, .init = failing_count)
 {
     mux__link *ends[2] = {NULL, NULL};
     cs_loop *loop;
-    int alive, nth = 0;
+    size_t alive, nth = 0;
     cs_err err;
 
     cr_assert_eq(cs_loop_new_virtual(&loop), CS_OK);
-    alive = atomic_load(&failing_alive);
+    alive = failing_live();
     do {
-        failing_next = ++nth;
+        failing_arm(++nth);
         err = mux__link_pair(loop, ends);
-        failing_next = 0;
+        failing_arm(0);
         if (err != CS_OK) {
             cr_assert_eq(err, CS_ENOMEM);
             cr_assert_null(ends[0]);
-            cr_assert_eq(failing_alive, alive, "after the %dth", nth);
+            cr_assert_eq(failing_live(), alive, "after the %zuth", nth);
         }
     } while (err != CS_OK);
     cr_assert_eq(nth, 4, "the pair and two rings");
     mux__link_free(ends[0]);
     mux__link_free(ends[1]);
     cs_loop_free(loop);
-    cr_assert_eq(failing_alive, 0);
+    cr_assert_eq(failing_live(), 0);
 }
 
-Test(pair_without_memory, has_less_room, .init = failing_begin, .fini = close_pair)
+Test(pair_without_memory, has_less_room, .init = failing_count, .fini = close_pair)
 {
     size_t n;
 
     open_pair();
-    failing_next = 1;
+    failing_arm(1);
     cr_assert_eq(put(0, t.buffer, RING, &n), CS_OK);
-    cr_assert_eq(failing_next, 0);
+    cr_assert(failing_failed());
     cr_assert_lt(n, RING);
     cr_assert_eq(put(0, t.buffer, RING, &n), CS_AGAIN, "until it was read");
     mux__link_want(t.ends[0], false, true);

@@ -84,18 +84,23 @@ bool failing_failed(void)
     return atomic_load(&fails_at) > 0 && atomic_load(&asked) >= atomic_load(&fails_at);
 }
 
+void failing_arm(size_t nth)
+{
+    atomic_store(&asked, 0);
+    atomic_store(&fails_at, nth);
+}
+
 static size_t tell(void (*story)(void), size_t step)
 {
     size_t n = 0;
     failing_count();
     do {
         n += step;
-        atomic_store(&asked, 0);
-        atomic_store(&fails_at, n);
+        failing_arm(n);
         story();
         cr_assert_eq(failing_live(), 0, "%zu alive after allocation %zu failed", failing_live(), n);
     } while (failing_failed());
-    atomic_store(&fails_at, 0);
+    failing_arm(0);
     cr_assert_gt(n, step, "the story asked for no memory");
     return n - step;
 }

@@ -20,8 +20,11 @@ void failing_drought(void (*story)(void), size_t step);
 /* In a story: has this telling's allocation failed already? */
 bool failing_failed(void);
 
-/* Counts without failing: how many allocations are alive, and how many bytes they have.  Begins
- * with failing_count(). */
+/* By hand: the `nth` from now on fails, and failing_failed() tells; 0: none does.  Begins with
+ * failing_count(). */
+void failing_arm(size_t nth);
+
+/* Counts without failing: how many allocations are alive, and how many bytes they have. */
 void failing_count(void);
 size_t failing_live(void);
 size_t failing_live_bytes(void);
