@@ -59,8 +59,10 @@ static int set_number(const char *name, uint64_t min, uint64_t max, uint64_t *re
                       name, min, max, optarg);
 }
 
-static int set_option(struct run *r, int option)
+static int set_option(void *command, int option)
 {
+    struct run *r = command;
+
     switch (option) {
     case SERVICE:
         r->bench.service = optarg;
@@ -85,24 +87,16 @@ static int set_option(struct run *r, int option)
     }
 }
 
-/* Answers an exit code.  *done: there is nothing (more) to do. */
-static int parse(struct run *r, int argc, char **argv, bool *done)
+/* CONNECT_GO, or an exit code. */
+static int parse(struct run *r, int argc, char **argv)
 {
-    int option, first, code = 0;
+    int code = connect_parse(&r->connect, argc, argv, set_option, r, NULL);
 
-    *done = true;
-    while ((option = connect_option(&r->connect, argc, argv, &code)) > 0) {
-        if ((code = set_option(r, option)) != 0)
-            return code;
-    }
-    if (option == CONNECT_OVER || (code = connect_operands(&r->connect, argc, argv, &first)) != 0)
+    if (code != CONNECT_GO)
         return code;
-    if (first < argc)
-        return tool_usage("bench", "'%s' is no option, and no address", argv[first]);
     if (r->duration_ms == 0 && r->bench.posts == 0)
         r->duration_ms = DURATION_MS;
-    *done = false;
-    return 0;
+    return CONNECT_GO;
 }
 
 /* ---- How it goes ---------------------------------------------------------------------------- */
@@ -272,10 +266,9 @@ static int run(int argc, char **argv)
     struct run r = {
         .connect = {.command = &tool_bench, .own = options},
         .bench = {.service = "gen", .sources = 100, .frames = 10, .size = 1000, .parallel = 4}};
-    bool done;
-    int code = parse(&r, argc, argv, &done);
+    int code = parse(&r, argc, argv);
 
-    if (!done) {
+    if (code == CONNECT_GO) {
         r.bench.with = connect_asked(&r.connect);
         r.bench.tell = tell;
         r.bench.over = over;

@@ -103,17 +103,15 @@ static void take_traceparent(struct connect *c)
     c->metadata[c->metadata_len++].value = cs_str(parent);
 }
 
-int connect_operands(struct connect *c, int argc, char **argv, int *first)
+int connect_surroundings(struct connect *c, int argc, char **argv)
 {
     int code = take_addr(c, argc, argv);
 
     if (code == 0)
         code = take_token(c);
-    if (code != 0)
-        return code;
-    take_traceparent(c);
-    *first = optind;
-    return 0;
+    if (code == 0)
+        take_traceparent(c);
+    return code;
 }
 
 /* ---- The client ----------------------------------------------------------------------------- */

@@ -1,9 +1,9 @@
 /* connect -- what every client subcommand has: its options, where the server is, the client.
  *
  *   struct connect c = {.command = &tool_post, .own = options};
- *   while ((option = connect_option(&c, argc, argv, &code)) > 0) ... an option of its own
- *   if (option == CONNECT_END) code = connect_operands(&c, argc, argv, &first); ... argv[first]
- *   connect_client(&c, NULL, &client), connect_post() ... connect_free(&c), on every way out
+ *   code = connect_parse(&c, argc, argv, set_option, &post, &first)
+ *   if (code == CONNECT_GO) ... argv[first] ... connect_client(&c, NULL, &client), connect_post()
+ *   connect_free(&c), on every way out
  *
  * What answers an exit code answers 0 when all is well, and has complained when not.
  */
@@ -13,7 +13,7 @@
 #include "tools/tool.h"
 
 enum { CONNECT_METADATA_MAX = 64, CONNECT_OPTIONS_MAX = 48 };
-enum { CONNECT_OVER = 0, CONNECT_END = -1 };
+enum { CONNECT_GO = -1 }; /* no exit code: there is something to do */
 
 struct connect {
     const struct tool_command *command;
@@ -39,14 +39,22 @@ struct connect {
 /* The options above, behind those of the command in its help. */
 extern const char connect_help[];
 
-/* The next option of the command's own (`optarg`); CONNECT_END behind the last one; CONNECT_OVER:
- * there is nothing (more) to do, and *code is the exit code. */
-int connect_option(struct connect *c, int argc, char **argv, int *code);
+/* Takes an option of the command's own, with `optarg`.  Answers an exit code. */
+typedef int connect_set_fn(void *command, int option);
 
-/* [ADDR], from the command line or the environment, and everything else that the environment says.
- * Answers an exit code; *first is the operand behind ADDR.  What has a ':' is an address, for no
- * name of a service has one. */
-int connect_operands(struct connect *c, int argc, char **argv, int *first);
+/* The command line: options, then [ADDR], from there or the environment, and everything else that
+ * the environment says.  What has a ':' is an address, for no name of a service has one.  *first is
+ * the operand behind ADDR; `first` NULL: there shall be none.  CONNECT_GO, or an exit code: there is
+ * nothing (more) to do. */
+int connect_parse(struct connect *c, int argc, char **argv, connect_set_fn *set, void *command,
+                  int *first);
+
+/* The same of a command that posts: SERVICE and [BODY] behind ADDR; *body NULL: there is none. */
+int connect_parse_post(struct connect *c, int argc, char **argv, connect_set_fn *set, void *command,
+                       const char **service, const char **body);
+
+/* Behind the options: ADDR and the environment.  Answers an exit code; `optind` moves. */
+int connect_surroundings(struct connect *c, int argc, char **argv);
 
 /* The log, the files that were named, and a client that has joined every address.  Answers an exit
  * code.  Below it the same in parts, for who dials himself: what comes before the client, what a

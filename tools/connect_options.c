@@ -149,22 +149,56 @@ static void make_table(struct connect *c)
         c->table[n++] = common[i];
 }
 
-int connect_option(struct connect *c, int argc, char **argv, int *code)
+/* The next option of the command's own; END behind the last one; OVER: *code is the exit code. */
+enum { OVER = 0, END = -1 };
+static int next_option(struct connect *c, int argc, char **argv, int *code)
 {
-    static char name[32];
     int option;
 
-    if (!c->table[0].name) {
-        snprintf(name, sizeof name, "chanserv %s", c->command->name);
-        argv[0] = name; /* what getopt calls us */
-        make_table(c);
-    }
     while ((option = getopt_long(argc, argv, "hv", c->table, NULL)) != -1) {
         if (option >= 256 && option < TIMEOUT)
             return option;
         *code = option == 'h' ? tool_help(c->command) : set_common(c, option);
         if (option == 'h' || *code != 0)
-            return CONNECT_OVER;
+            return OVER;
     }
-    return CONNECT_END;
+    return END;
+}
+
+int connect_parse(struct connect *c, int argc, char **argv, connect_set_fn *set, void *command,
+                  int *first)
+{
+    static char name[32]; /* argv has it from now on */
+    int option, code = 0;
+
+    snprintf(name, sizeof name, "chanserv %s", c->command->name);
+    argv[0] = name; /* what getopt calls us */
+    make_table(c);
+    while ((option = next_option(c, argc, argv, &code)) > 0) {
+        if ((code = set(command, option)) != 0)
+            return code;
+    }
+    if (option == OVER || (code = connect_surroundings(c, argc, argv)) != 0)
+        return code;
+    if (first)
+        *first = optind;
+    else if (optind < argc)
+        return tool_usage(c->command->name, "'%s' is no option, and no address", argv[optind]);
+    return CONNECT_GO;
+}
+
+int connect_parse_post(struct connect *c, int argc, char **argv, connect_set_fn *set, void *command,
+                       const char **service, const char **body)
+{
+    int first, code = connect_parse(c, argc, argv, set, command, &first);
+
+    if (code != CONNECT_GO)
+        return code;
+    if (argc - first < 1)
+        return tool_usage(c->command->name, "a service is wanted");
+    if (argc - first > 2)
+        return tool_usage(c->command->name, "one body, not %d (quote it)", argc - first - 1);
+    *service = argv[first];
+    *body = argc - first == 2 ? argv[first + 1] : NULL;
+    return CONNECT_GO;
 }

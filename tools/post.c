@@ -59,8 +59,10 @@ static int set_format(struct post *p, enum print_format format)
     return 0;
 }
 
-static int set_option(struct post *p, int option)
+static int set_option(void *command, int option)
 {
+    struct post *p = command;
+
     switch (option) {
     case ONLY:
         p->only = optarg;
@@ -107,29 +109,19 @@ static int read_stdin(struct post *p)
     return TOOL_IO;
 }
 
-/* Answers an exit code.  *done: there is nothing (more) to do. */
-static int parse(struct post *p, int argc, char **argv, bool *done)
+/* CONNECT_GO, or an exit code. */
+static int parse(struct post *p, int argc, char **argv)
 {
-    int option, first, code = 0;
+    const char *body;
+    int code = connect_parse_post(&p->connect, argc, argv, set_option, p, &p->service, &body);
 
-    *done = true;
-    while ((option = connect_option(&p->connect, argc, argv, &code)) > 0) {
-        if ((code = set_option(p, option)) != 0)
-            return code;
-    }
-    if (option == CONNECT_OVER || (code = connect_operands(&p->connect, argc, argv, &first)) != 0)
+    if (code != CONNECT_GO)
         return code;
-    if (argc - first < 1)
-        return tool_usage("post", "a service is wanted");
-    if (argc - first > 2)
-        return tool_usage("post", "one body, not %d (quote it)", argc - first - 1);
-    p->service = argv[first];
-    if (argc - first == 2 && strcmp(argv[first + 1], "-") == 0)
-        code = read_stdin(p);
-    else if (argc - first == 2)
-        p->body = cs_str(argv[first + 1]);
-    *done = code != 0;
-    return code;
+    if (body && strcmp(body, "-") == 0)
+        return (code = read_stdin(p)) == 0 ? CONNECT_GO : code;
+    if (body)
+        p->body = cs_str(body);
+    return CONNECT_GO;
 }
 
 /* ---- The events ----------------------------------------------------------------------------- */
@@ -261,10 +253,10 @@ static int start(struct post *p)
 static int run(int argc, char **argv)
 {
     struct post p = {.connect = {.command = &tool_post, .own = options}, .print = {.to = stdout}};
-    bool done;
-    int code = parse(&p, argc, argv, &done);
+    int code = parse(&p, argc, argv);
+    bool go = code == CONNECT_GO;
 
-    if (!done) {
+    if (go) {
         p.print.chatty = p.connect.verbose || isatty(STDOUT_FILENO);
         setvbuf(stdout, NULL, _IOFBF, OUTPUT_BUFFER);
         interrupt_block();
@@ -276,7 +268,7 @@ static int run(int argc, char **argv)
         chanserv_client_free(p.client);
     connect_free(&p.connect);
     free(p.body_owned);
-    return done ? code : tool_close_stdout("post", code);
+    return go ? tool_close_stdout("post", code) : code;
 }
 
 const struct tool_command tool_post = {.name = "post",

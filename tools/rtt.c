@@ -53,8 +53,10 @@ static const struct option options[] = {{"count", required_argument, NULL, COUNT
                                         {"json", no_argument, NULL, JSON},
                                         {NULL, 0, NULL, 0}};
 
-static int set_option(struct rtt *r, int option)
+static int set_option(void *command, int option)
 {
+    struct rtt *r = command;
+
     switch (option) {
     case COUNT:
         if (tool_number(cs_str(optarg), UINT64_MAX, &r->count) && r->count > 0)
@@ -70,27 +72,19 @@ static int set_option(struct rtt *r, int option)
     }
 }
 
-/* Answers an exit code.  *done: there is nothing (more) to do. */
-static int parse(struct rtt *r, int argc, char **argv, bool *done)
+/* CONNECT_GO, or an exit code. */
+static int parse(struct rtt *r, int argc, char **argv)
 {
-    int option, first, code = 0;
+    int code = connect_parse(&r->connect, argc, argv, set_option, r, NULL);
 
-    *done = true;
-    while ((option = connect_option(&r->connect, argc, argv, &code)) > 0) {
-        if ((code = set_option(r, option)) != 0)
-            return code;
-    }
-    if (option == CONNECT_OVER || (code = connect_operands(&r->connect, argc, argv, &first)) != 0)
+    if (code != CONNECT_GO)
         return code;
-    if (first < argc)
-        return tool_usage("rtt", "'%s' is no option, and no address", argv[first]);
     r->addr = connect_addr(&r->connect, NULL);
     if (connect_addr(&r->connect, r->addr))
         return tool_usage("rtt", "one address, not several");
     if (r->connect.timeout_ms == 0)
         r->connect.timeout_ms = TIMEOUT_MS;
-    *done = false;
-    return 0;
+    return CONNECT_GO;
 }
 
 /* ---- What is said --------------------------------------------------------------------------- */
@@ -288,10 +282,9 @@ static int run(int argc, char **argv)
     struct rtt r = {.connect = {.command = &tool_rtt, .own = options},
                     .interval_ms = INTERVAL_MS,
                     .interrupt = {.fn = interrupted, .user = &r}};
-    bool done;
-    int code = parse(&r, argc, argv, &done);
+    int code = parse(&r, argc, argv);
 
-    if (!done) {
+    if (code == CONNECT_GO) {
         interrupt_block();
         code = start(&r);
         if (r.conn)

@@ -26,28 +26,29 @@ static const struct option options[] = {{"only", required_argument, NULL, ONLY},
                                         {"json", no_argument, NULL, JSON},
                                         {NULL, 0, NULL, 0}};
 
-/* Answers an exit code.  *done: there is nothing (more) to do. */
-static int parse(struct services *s, int argc, char **argv, bool *done)
+static int set_option(void *command, int option)
 {
-    int option, first, code = 0;
+    struct services *s = command;
 
-    *done = true;
-    while ((option = connect_option(&s->connect, argc, argv, &code)) > 0) {
-        if (option == ONLY)
-            s->only = optarg;
-        else if (option == WATCH)
-            s->watch = true;
-        else
-            s->json = true;
-    }
-    if (option == CONNECT_OVER || (code = connect_operands(&s->connect, argc, argv, &first)) != 0)
+    if (option == ONLY)
+        s->only = optarg;
+    else if (option == WATCH)
+        s->watch = true;
+    else
+        s->json = true;
+    return 0;
+}
+
+/* CONNECT_GO, or an exit code. */
+static int parse(struct services *s, int argc, char **argv)
+{
+    int code = connect_parse(&s->connect, argc, argv, set_option, s, NULL);
+
+    if (code != CONNECT_GO)
         return code;
-    if (first < argc)
-        return tool_usage("services", "'%s' is no option, and no address", argv[first]);
     if (s->connect.timeout_ms == 0 && !s->watch)
         s->connect.timeout_ms = TIMEOUT_MS;
-    *done = false;
-    return 0;
+    return CONNECT_GO;
 }
 
 /* ---- A node --------------------------------------------------------------------------------- */
@@ -261,10 +262,9 @@ static int run(int argc, char **argv)
 {
     struct services s = {.connect = {.command = &tool_services, .own = options},
                          .interrupt = {.fn = interrupted, .user = &s}};
-    bool done;
-    int code = parse(&s, argc, argv, &done);
+    int code = parse(&s, argc, argv);
 
-    if (!done) {
+    if (code == CONNECT_GO) {
         interrupt_block();
         code = start(&s);
         end(&s);

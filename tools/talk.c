@@ -56,33 +56,32 @@ static const struct option options[] = {{"only", required_argument, NULL, ONLY},
                                         {"raw", no_argument, NULL, RAW},
                                         {NULL, 0, NULL, 0}};
 
-/* Answers an exit code.  *done: there is nothing (more) to do. */
-static int parse(struct talk *t, int argc, char **argv, bool *done)
+static int set_option(void *command, int option)
 {
-    int option, first, code = 0;
+    struct talk *t = command;
 
-    *done = true;
-    while ((option = connect_option(&t->connect, argc, argv, &code)) > 0) {
-        if (option == ONLY)
-            t->only = optarg;
-        else if (option == NO_NEWLINE)
-            t->no_newline = true;
-        else
-            t->raw = true;
-    }
-    if (option == CONNECT_OVER || (code = connect_operands(&t->connect, argc, argv, &first)) != 0)
+    if (option == ONLY)
+        t->only = optarg;
+    else if (option == NO_NEWLINE)
+        t->no_newline = true;
+    else
+        t->raw = true;
+    return 0;
+}
+
+/* CONNECT_GO, or an exit code. */
+static int parse(struct talk *t, int argc, char **argv)
+{
+    const char *body;
+    int code = connect_parse_post(&t->connect, argc, argv, set_option, t, &t->service, &body);
+
+    if (code != CONNECT_GO)
         return code;
-    if (argc - first < 1)
-        return tool_usage("talk", "a service is wanted");
-    if (argc - first > 2)
-        return tool_usage("talk", "one body, not %d (quote it)", argc - first - 1);
     if (t->raw && t->no_newline)
         return tool_usage("talk", "--raw and --no-newline exclude each other");
-    t->service = argv[first];
-    if (argc - first == 2)
-        t->body = cs_str(argv[first + 1]);
-    *done = false;
-    return 0;
+    if (body)
+        t->body = cs_str(body);
+    return CONNECT_GO;
 }
 
 /* ---- Up: the speaker's thread --------------------------------------------------------------- */
@@ -355,10 +354,10 @@ static int start(struct talk *t)
 static int run(int argc, char **argv)
 {
     struct talk t = {.connect = {.command = &tool_talk, .own = options}, .print = {.to = stdout}};
-    bool done;
-    int code = parse(&t, argc, argv, &done);
+    int code = parse(&t, argc, argv);
+    bool go = code == CONNECT_GO;
 
-    if (!done) {
+    if (go) {
         t.print.format = t.raw ? PRINT_RAW : PRINT_TEXT;
         t.print.chatty = t.connect.verbose || isatty(STDOUT_FILENO);
         interrupt_block();
@@ -369,7 +368,7 @@ static int run(int argc, char **argv)
     if (t.client)
         chanserv_client_free(t.client);
     connect_free(&t.connect);
-    return done ? code : tool_close_stdout("talk", code);
+    return go ? tool_close_stdout("talk", code) : code;
 }
 
 const struct tool_command tool_talk = {.name = "talk",
