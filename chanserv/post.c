@@ -64,7 +64,8 @@ void chanserv__post_close(chanserv_post *post, cs_err status)
 /* What the source function, or next(), said. */
 static void answered(chanserv_post *post, cs_err answer)
 {
-    bool can_go_on = post->kept && (answer == CS_AGAIN || post->ops->next);
+    bool has_next = post->kept && post->ops->next;
+    bool can_go_on = has_next || (post->kept && answer == CS_AGAIN);
 
     if (post->closing)
         return;
@@ -76,7 +77,7 @@ static void answered(chanserv_post *post, cs_err answer)
         chanserv__post_close(post, CS_EMISUSE);
     } else {
         /* Told to wait by announce(): it comes again by itself when there is room. */
-        post->hungry = post->hungry || answer == CS_OK || post->refused;
+        post->hungry = has_next && (post->hungry || answer == CS_OK || post->refused);
     }
 }
 

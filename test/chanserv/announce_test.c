@@ -184,6 +184,31 @@ Test(limits, too_many_unopened_sources_are_told_to_wait_and_come_when_there_is_r
     raw_ended(c, CS_DONE, "", "");
 }
 
+static cs_err three_and_no_next(chanserv_post *post, cs_bytes body, void *user)
+{
+    static const struct chanserv_post_ops ops = {.closed = post_closed};
+
+    (void)body, (void)user;
+    the_post = post;
+    cr_assert_eq(chanserv_post_keep(post, &ops, NULL), CS_OK);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(chanserv_announce(post, cs_str("a"), &one, NULL, NULL), CS_OK);
+    return chanserv_announce(post, cs_str("a"), &one, NULL, NULL);
+}
+
+Test(limits, who_was_told_to_wait_and_has_no_next_is_not_asked_for_more)
+{
+    struct raw_call *c;
+
+    cr_assert_eq(chanserv_serve(raw.server, "three", three_and_no_next, NULL), CS_OK);
+    c = raw_post("three", "");
+    raw_heard(raw_open(c, 0, 0), "f|");
+    raw_heard(raw_open(c, 1, 0), "f|");
+    chanserv_post_finish(the_post, CS_DONE);
+    cs_loop_settle(raw.loop);
+    raw_ended(c, CS_ELIMIT, "limit", "announcement lost");
+}
+
 static cs_err retry_next(chanserv_post *post, void *state)
 {
     int *n = state;
