@@ -125,6 +125,8 @@ static cs_err run(struct exec_post *x, struct exec *exec, cs_bytes body)
         err = exec_out_announce(&x->out[0], exec->uplink ? "stdio" : "stdout");
     if (err == CS_OK)
         err = exec_out_announce(&x->out[1], "stderr");
+    if (err == CS_AGAIN) /* without one of them it cannot run, and waiting is for the exit */
+        return chanserv_post_fail(x->post, CS_ELIMIT, "there is no room for its sources");
     if (err != CS_OK)
         return err;
     x->in.uplink = exec->uplink ? x->out[0].outlet : NULL;

@@ -581,6 +581,19 @@ static size_t descriptors(void)
 }
 
 /* Of every other nobody opens standard error, which waits for that without a descriptor. */
+Test(exec, a_server_with_no_room_for_both_sources_says_so_and_runs_nothing_on)
+{
+    const struct chanserv_server_options options = {.post_sources_max = 1};
+    struct shell s;
+
+    shell_new_with(&s, &tool_kind_exec, "cat", &options);
+    post_with(&s, cs_str("body"), NULL);
+    run_only(&s, NULL);
+    cr_assert_eq(s.feed_why, CS_ELIMIT);
+    cr_assert(strstr(chanserv_feed_errmsg(s.feed), "no room for its sources"));
+    shell_free(&s);
+}
+
 Test(exec, a_thousand_posts_leave_nothing)
 {
     struct shell s;
