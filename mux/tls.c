@@ -167,14 +167,17 @@ static cs_err use_authorities(mux__tls *tls, const struct mux_tls *options, cons
 /* ---- The whole ------------------------------------------------------------------------------ */
 
 /* An address without the scope that means something to its own host only; a name without the dot
- * that ends it. */
-static cs_err use_name(mux__tls *tls, const char *name)
+ * that ends it.  OpenSSL takes an empty name for none to verify. */
+static cs_err use_name(mux__tls *tls, const char *name, const struct teller *to)
 {
     struct in6_addr number;
     size_t len = strcspn(name, "%");
 
     if (len > 1 && name[len - 1] == '.')
         len--;
+    if (len == 0 || len > TLSEXT_MAXLEN_host_name)
+        return tell(to, CS_EINVAL, "a server's name has 1 to %d characters, not '%s'",
+                    TLSEXT_MAXLEN_host_name, name);
     tls->name = cs_bytesdup(cs_bytes_of(name, len));
     if (!tls->name)
         return CS_ENOMEM;
@@ -248,7 +251,7 @@ cs_err mux__tls_new(const struct mux_tls *options, bool is_server, const char *h
     tls->bio = mux__tls_bio();
     err = tls->ctx && tls->bio ? set_up(tls) : CS_ENOMEM;
     if (err == CS_OK && !is_server)
-        err = use_name(tls, options->server_name ? options->server_name : host);
+        err = use_name(tls, options->server_name ? options->server_name : host, &to);
     if (err == CS_ENOMEM)
         (void)tell(&to, err, "no memory");
     if (err == CS_OK)

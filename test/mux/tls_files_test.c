@@ -81,6 +81,21 @@ Test(tls_files, what_is_missing_is_said)
     wants(&tls, false, CS_ESYS, "#no-ca.pem: no such file or directory");
 }
 
+Test(tls_files, a_name_that_cannot_be_verified_is_said)
+{
+    char longest[257] = "";
+    struct mux_tls tls = {.server_name = ""};
+
+    wants(&tls, false, CS_EINVAL, "a server's name has 1 to 255 characters, not ''");
+    tls.server_name = "%eth0";
+    wants(&tls, false, CS_EINVAL, "a server's name has 1 to 255 characters, not '%eth0'");
+    tls.server_name = longest;
+    memset(longest, 'a', 255);
+    wants(&tls, false, CS_OK, "");
+    longest[255] = 'a';
+    cr_assert_eq(mux_tls_check(&tls, false, NULL, 0), CS_EINVAL);
+}
+
 Test(tls_files, what_is_no_certificate_is_said)
 {
     struct mux_tls tls = {.cert_file = certs_path("text"), .key_file = certs_path("server.key")};
