@@ -32,7 +32,8 @@ static void broke_rules(mux_conn *conn, cs_err err, const char *story)
     mux__conn_lost(conn, err == CS_ENOMEM ? err : CS_EPROTO, story);
 }
 
-/* Of bytes that are not HTTP/2.  A handshake of TLS begins with a record 22 of version 3.x (RFC 8446, 5.1). */
+/* Of bytes that are not HTTP/2.  A handshake of TLS begins with a record 22 of version 3.x (RFC
+ * 8446, 5.1). */
 static const char *foreign_words(const mux_conn *conn, const uint8_t *bytes, size_t len)
 {
     return conn->is_server && len > 1 && bytes[0] == 22 && bytes[1] == 3

@@ -1,6 +1,6 @@
-# Sourced by run (bash): TLS that must not come about.  chanserv(1) says why, each time in words of its own, and so does
-# the log of the server, which serves on.  The servers are those of cells.sh, and openssl-s_server(1) for what
-# ours never do.
+# Sourced by run (bash): TLS that must not come about.  chanserv(1) says why, each time in words of
+# its own, and so does the log of the server, which serves on.  The servers are those of cells.sh, and
+# openssl-s_server(1) for what ours never do.
 
 # lines SERVER: how long its log is.
 lines() { wc -l < "$scratch/$1.said"; }
@@ -14,8 +14,8 @@ logged() {
     failed "$1" "the log has no '$4': $(tail -n 3 "$scratch/$2.said")"
 }
 
-# refuses WHAT SERVER CLIENT'S-WORDS SERVER'S-WORDS ARGUMENT...: of a post with these arguments; SERVER is "-" when it is
-# none of ours.
+# refuses WHAT SERVER CLIENT'S-WORDS SERVER'S-WORDS ARGUMENT...: of a post with these arguments;
+# SERVER is "-" when it is none of ours.
 refuses() {
     local what=$1 server=$2 here=$3 there=$4 from=0
     shift 4
@@ -61,20 +61,24 @@ run_tls() {
         "${ca[@]}" --server-name wrong.example "$tls"
     refuses 'an unknown authority' cells-tls \
         'tls: certificate is not signed by anybody we believe (issuer CN=chanserv test CA)' \
-        'tls: the client does not accept our certificate (unknown CA)' --ca "$CHANSERV_CERTS/other-ca.pem" "$tls"
+        'tls: the client does not accept our certificate (unknown CA)' \
+        --ca "$CHANSERV_CERTS/other-ca.pem" "$tls"
     refuses 'no certificate of the client' cells-mtls 'tls: the server demands a client certificate' \
         'tls: the client showed no certificate' "${ca[@]}" "$mtls"
     refuses "an unknown authority of the client's" cells-mtls \
         'tls: the server does not accept our certificate (unknown CA)' \
         "tls: the client's certificate is not signed by anybody we believe (issuer CN=other CA)" \
         "${ca[@]}" --cert "$CHANSERV_CERTS/stranger.pem" --key "$CHANSERV_CERTS/stranger.key" "$mtls"
-    refuses 'plain text to a port with TLS' cells-tls 'want TLS?' 'tls: the client does not speak TLS' "$tls"
+    refuses 'plain text to a port with TLS' cells-tls 'want TLS?' \
+        'tls: the client does not speak TLS' "$tls"
     refuses 'TLS to a port in plain text' cells-plain 'tls: the server does not speak TLS' \
         'the client speaks TLS, and this port is plain text' "${ca[@]}" "$plain"
     refuses 'a certificate that expired' cells-expired 'tls: certificate expired on 2' \
-        'tls: the client does not accept our certificate (certificate expired)' "${ca[@]}" "$CHANSERV_EXPIRED"
+        'tls: the client does not accept our certificate (certificate expired)' \
+        "${ca[@]}" "$CHANSERV_EXPIRED"
 
-    other 'a server of TLS 1.1' 'tls: the server speaks neither TLS 1.2 nor 1.3' -tls1_1 "${none[@]}" -alpn h2
+    other 'a server of TLS 1.1' 'tls: the server speaks neither TLS 1.2 nor 1.3' \
+        -tls1_1 "${none[@]}" -alpn h2
     other 'a server without ALPN' 'tls: the server does not speak HTTP/2 (ALPN h2)'
     other 'a server of HTTP/1.1' 'tls: the server does not speak HTTP/2 (ALPN h2)' -alpn http/1.1
     other 'a server without good ciphers' 'tls: the server refuses: it likes none of our ciphers' \

@@ -30,8 +30,8 @@ counted() {
     awk -v name="$1" '$2 == name { n = $3 } END { print n + 0 }' "$scratch/out"
 }
 
-# grown NAME COUNTER FROM LEAST: it is at least so much more than it was.  The server learns of some things a
-# little later than we: it is asked until it has.
+# grown NAME COUNTER FROM LEAST: it is at least so much more than it was.  The server learns of some
+# things a little later than we: it is asked until it has.
 grown() {
     local now
     for _ in $(seq 100); do

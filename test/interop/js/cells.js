@@ -13,7 +13,7 @@ for (const { name: cell, gen, witness } of cells) {
         client.close();
     });
 
-    proves('the list has what we may use, and the rest is refused in words', gen, async (client) => {
+    proves('the list has what we may use, the rest is refused in words', gen, async (client) => {
         const call = client.Services({});
         const list = await one(call);
         call.on('error', () => {});

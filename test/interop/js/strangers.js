@@ -8,7 +8,8 @@ const witness = Object.fromEntries(cells.map((cell) => [cell.name, cell.witness]
 const old = () => grpc.credentials.createFromSecureContext(tls.createSecureContext({
     ca: file('ca.pem'), minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0',
 }));
-// How many the server has turned away.  A name is compared behind the handshake, which may have gone well.
+// How many the server has turned away.  A name is compared behind the handshake, which may have
+// gone well.
 const met = (said, options) =>
     said.tls_handshakes_failed + (options ? said.tls_connections_total : 0);
 const other = { 'grpc.ssl_target_name_override': 'wrong.example' };

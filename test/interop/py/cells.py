@@ -3,7 +3,8 @@ import queue
 
 import chanserv_pb2 as pb
 import grpc
-from kit import (announced, case, ended, ends, frames, gen_frame, open_source, post, same, seen, until)
+from kit import (announced, case, ended, ends, frames, gen_frame, open_source, post, same, seen,
+                 until)
 from ways import CELLS, known, unknown
 
 
@@ -96,7 +97,7 @@ def packed(witness):
 
 
 for _cell, _gen, _witness in CELLS:
-    proves(_cell, "the list has what we may use, and the rest is refused in words", _gen)(refused_in_words)
+    proves(_cell, "the list has what we may use, the rest is refused in words", _gen)(refused_in_words)
     if _cell != "unix":
         case(f"{_cell}: who may do nothing here is told so")(lambda a=(_cell, _gen): is_told_so(*a))
     proves(_cell, "five sources, and every byte of them", _gen)(every_byte)

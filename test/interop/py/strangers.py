@@ -6,7 +6,7 @@ from ways import CELLS, known, showing, trusting
 
 
 def met(said, options):
-    """How many the server has turned away.  A name is compared behind the handshake: that one went well."""
+    """How many the server has turned away.  A name is compared behind the handshake, which went well."""
     return said["tls_handshakes_failed"] + (said["tls_connections_total"] if options else 0)
 
 
