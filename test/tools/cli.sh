@@ -1,39 +1,11 @@
 #!/bin/bash
 # chanserv(1) as people and scripts run it (TAP): help, exit codes, the shapes of its output.
-set -u
-export LC_ALL=C.UTF-8
-here=$(cd "$(dirname "$0")/.." && pwd)
-. "$here/tap.sh"
-tool=${CHANSERV_TOOL:-${CHANSERV_BUILD:-$(dirname "$here")}/tools/chanserv}
-scratch=$(mktemp -d) || exit 1
-unset CHANSERV_ADDR CHANSERV_TOKEN CHANSERV_LOG TRACEPARENT
-server=
-trap '[ -n "$server" ] && kill "$server" 2>/dev/null; rm -rf "$scratch"' EXIT
-
-# Nothing here takes long: what does, hangs.
-chanserv() { timeout 30 "$tool" "$@" < "${input:-/dev/null}" > "$scratch/out" 2> "$scratch/err"; }
-
-# runs CODE NAME ARGUMENT...: the exit code is CODE.
-runs() {
-    local want=$1 name=$2 got
-    shift 2
-    chanserv "$@"
-    got=$?
-    [ $got -eq "$want" ] || echo "exit code $got, not $want" >> "$scratch/err"
-    [ $got -eq "$want" ]
-    verdict $? "$scratch/err" "$name"
-}
+. "$(dirname "$0")/kit.sh"
 
 # says FILE NAME: the lines on standard input are what FILE has, whole.
 says() {
     diff -u - "$scratch/$1" > "$scratch/diff"
     verdict $? "$scratch/diff" "$2"
-}
-
-# has FILE TEXT NAME: FILE has TEXT in it.
-has() {
-    grep -qF -- "$2" "$scratch/$1"
-    verdict $? "$scratch/$1" "$3"
 }
 
 # serve ARGUMENT...: in the background, until it said where it listens ($tcp, $unix).
@@ -45,17 +17,6 @@ serve() {
     exec 3< "$scratch/ready"
     read -r -t 30 _ tcp <&3 && read -r -t 30 _ unix <&3
     rm "$scratch/ready"
-}
-
-stop() {
-    local got
-    kill "-$1" "$server"
-    wait "$server"
-    got=$?
-    server=
-    exec 3<&-
-    [ $got -eq 0 ]
-    verdict $? "$scratch/server" "serve ends with 0 on SIG$1"
 }
 
 # ---- Without a server --------------------------------------------------------------------------

@@ -1,39 +1,11 @@
 #!/bin/bash
 # How the clients of chanserv(1) reach a server: TLS, tokens, several nodes; `services` (TAP).
-set -u
-export LC_ALL=C.UTF-8
-here=$(cd "$(dirname "$0")/.." && pwd)
-. "$here/tap.sh"
-tool=${CHANSERV_TOOL:-${CHANSERV_BUILD:-$(dirname "$here")}/tools/chanserv}
-scratch=$(mktemp -d) || exit 1
-unset CHANSERV_ADDR CHANSERV_TOKEN CHANSERV_LOG TRACEPARENT
-servers=()
-trap '[ ${#servers[@]} -eq 0 ] || kill "${servers[@]}" 2>/dev/null; rm -rf "$scratch"' EXIT
-cd "$scratch" || exit 1
-
-chanserv() { timeout 30 "$tool" "$@" < /dev/null > out 2> err; }
-
-# runs CODE NAME ARGUMENT...: the exit code is CODE.
-runs() {
-    local want=$1 name=$2 got
-    shift 2
-    chanserv "$@"
-    got=$?
-    [ $got -eq "$want" ] || echo "exit code $got, not $want" >> err
-    [ $got -eq "$want" ]
-    verdict $? err "$name"
-}
+. "$(dirname "$0")/kit.sh"
 
 # says NAME: the lines on standard input are what was said, whole.
 says() {
     diff -u - out > diff
     verdict $? diff "$1"
-}
-
-# has TEXT NAME: standard error has TEXT.
-has() {
-    grep -qF -- "$1" err
-    verdict $? err "$2"
 }
 
 # serve ARGUMENT...: in the background, until it said where it listens ($addr, $server).
@@ -73,15 +45,15 @@ runs 0 "services over TLS" services --ca certs/ca.pem "$localhost"
 says "are the same" <<< $'echo\ngen'
 runs 0 "--no-verify" post --raw --no-verify "$localhost" echo x
 runs 30 "an authority that the system does not know" post --tls "$localhost" echo x
-has "certificate" "is told"
+has err "certificate" "is told"
 runs 30 "--server-name" post --ca certs/ca.pem --server-name other.example "$localhost" echo x
-has "other.example" "is the name that is verified"
+has err "other.example" "is the name that is verified"
 runs 30 "plain text to a server with TLS" post "$localhost" echo x
 cp server err
-has "chanserv: mux: connection of " "CHANSERV_LOG=info has the server say who failed"
+has err "chanserv: mux: connection of " "CHANSERV_LOG=info has the server say who failed"
 runs 30 "another authority" post --ca certs/other-ca.pem "$localhost" echo x
 runs 64 "a file that is not there" post --ca certs/none.pem "$localhost" echo x
-has "certs/none.pem" "is named"
+has err "certs/none.pem" "is named"
 runs 64 "a key of another certificate" post --cert certs/client.pem --key certs/server.key "$localhost" echo x
 kill "$server"
 
@@ -92,9 +64,9 @@ runs 0 "with a certificate of ours" post --raw --ca certs/ca.pem --cert certs/cl
     --key certs/client.key "$localhost" echo me
 says "we are let in" < <(printf me)
 runs 30 "without" post --ca certs/ca.pem "$localhost" echo me
-has "certificate" "we are not, and told why"
+has err "certificate" "we are not, and told why"
 runs 30 "rtt without" rtt --ca certs/ca.pem "$localhost"
-has "certificate" "is told, too"
+has err "certificate" "is told, too"
 kill "$server"
 
 # ---- Tokens ------------------------------------------------------------------------------------
@@ -148,7 +120,7 @@ runs 0 "services in a name space" services --name-space x "$one"
 says "are those in it, by their names there" <<< $'a\nb'
 runs 30 "services, when a node does not answer" services "unix:$scratch/none,$two"
 says "are those of the others" <<< $'echo two\ngen two'
-has "unix:$scratch/none: dial unix:" "and he is told"
+has err "unix:$scratch/none: dial unix:" "and he is told"
 runs 0 "post to the node that serves the name" post --raw "$one,$two" gen 'sources=1&frames=1&size=4'
 says "wherever it is" < <(printf 0:0:)
 runs 0 "bench over two nodes" bench --posts 2 --sources 3 "$two,$one"

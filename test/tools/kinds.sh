@@ -1,39 +1,11 @@
 #!/bin/bash
 # The kinds exec, exec-uplink and stdin of `chanserv serve`, with the real program (TAP).
-set -u
-export LC_ALL=C.UTF-8
-here=$(cd "$(dirname "$0")/.." && pwd)
-. "$here/tap.sh"
-tool=${CHANSERV_TOOL:-${CHANSERV_BUILD:-$(dirname "$here")}/tools/chanserv}
-scratch=$(mktemp -d) || exit 1
-server=
-trap '[ -n "$server" ] && kill "$server" 2>/dev/null; rm -rf "$scratch"' EXIT
-cd "$scratch" || exit 1
-
-# Nothing here takes long: what does, hangs.
-chanserv() { timeout 60 "$tool" "$@" < "${input:-/dev/null}" > out 2> err; }
-
-# runs CODE NAME ARGUMENT...: the exit code is CODE.
-runs() {
-    local want=$1 name=$2 got
-    shift 2
-    chanserv "$@"
-    got=$?
-    [ $got -eq "$want" ] || echo "exit code $got, not $want" >> err
-    [ $got -eq "$want" ]
-    verdict $? err "$name"
-}
+. "$(dirname "$0")/kit.sh"
 
 # is TEXT NAME: what was written is TEXT.
 is() {
     [ "$(cat out)" = "$1" ]
     verdict $? out "$2"
-}
-
-# has FILE TEXT NAME: FILE has TEXT in it.
-has() {
-    grep -qF -- "$2" "$1"
-    verdict $? "$1" "$3"
 }
 
 # serve ARGUMENT...: in the background, until it said where it listens ($addr).
@@ -44,17 +16,6 @@ serve() {
     server=$!
     exec 3< ready
     read -r -t 30 _ addr <&3
-}
-
-stop() {
-    local got
-    kill "$server"
-    wait "$server"
-    got=$?
-    server=
-    exec 3<&-
-    [ $got -eq 0 ]
-    verdict $? server "serve ends with 0"
 }
 
 # A zombie is gone: its parent has not looked yet.

@@ -1,35 +1,7 @@
 #!/bin/bash
-# `chanserv serve` as people and service managers run it (TAP): who may do what, its configuration, sockets
-# and messages of systemd.
-set -u
-export LC_ALL=C.UTF-8
-unset CHANSERV_ADDR CHANSERV_TOKEN CHANSERV_LOG TRACEPARENT NOTIFY_SOCKET WATCHDOG_USEC LISTEN_PID LISTEN_FDS
-here=$(cd "$(dirname "$0")/.." && pwd)
-. "$here/tap.sh"
-tool=${CHANSERV_TOOL:-${CHANSERV_BUILD:-$(dirname "$here")}/tools/chanserv}
-scratch=$(mktemp -d) || exit 1
-server=
-trap '[ -n "$server" ] && kill "$server" 2>/dev/null; rm -rf "$scratch"' EXIT
-cd "$scratch" || exit 1
-
-chanserv() { timeout 30 "$tool" "$@" < /dev/null > out 2> err; }
-
-# runs CODE NAME ARGUMENT...: the exit code is CODE.
-runs() {
-    local want=$1 name=$2 got
-    shift 2
-    chanserv "$@"
-    got=$?
-    [ $got -eq "$want" ] || echo "exit code $got, not $want" >> err
-    [ $got -eq "$want" ]
-    verdict $? err "$name"
-}
-
-# has FILE TEXT NAME: FILE has TEXT in it.
-has() {
-    grep -qF -- "$2" "$1"
-    verdict $? "$1" "$3"
-}
+# `chanserv serve` as people and service managers run it (TAP): who may do what, its configuration,
+# sockets and messages of systemd.
+. "$(dirname "$0")/kit.sh"
 
 # serve ARGUMENT...: in the background, until it said where it listens ($tcp, $unix).
 serve() {
@@ -41,18 +13,7 @@ serve() {
     read -r -t 30 _ tcp <&3 && read -r -t 30 _ unix <&3
 }
 
-stop() {
-    local got
-    kill "$server"
-    wait "$server"
-    got=$?
-    server=
-    exec 3<&-
-    [ $got -eq 0 ]
-    verdict $? server "serve ends with 0"
-}
-
-# by TOKEN ARGUMENT...: the arguments, with that token for the post.
+# as TOKEN: the metadata of somebody who has it.
 as() { printf 'authorization=Bearer %s' "$1"; }
 
 # ---- Tokens ------------------------------------------------------------------------------------
