@@ -87,7 +87,7 @@ installed() {
     [ -f "$root$1" ]
     verdict $? /dev/null "installed: $1"
 }
-mandir=$("$make" -s -f Makefile -f - print-dirs << 'END' 2>/dev/null
+mandir=$(env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL "$make" -s --no-print-directory -f Makefile -f - print-dirs << 'END' 2>/dev/null
 print-dirs: ; @echo $(mandir) $(docdir) $(systemdsystemunitdir)
 END
 )

@@ -205,7 +205,7 @@ static void on_one(cs_err err, cs_bytes reply, const char *errmsg, void *user)
 static void limited(void)
 {
     static struct one ones[MANY];
-    char text[8];
+    char text[16];
     many_left = MANY;
     many_done = false;
     for (int i = 0; i < MANY; i++) {
@@ -273,7 +273,7 @@ static void on_load(cs_err err, cs_bytes reply, const char *errmsg, void *user)
 
 static void load_more(void)
 {
-    char text[8];
+    char text[16];
     if (load_next == LOAD)
         return;
     snprintf(text, sizeof text, "%d", load_next);

@@ -153,7 +153,7 @@ static void put_and_range(void)
     struct answer a;
     cs_bytes value;
     for (int i = 0; i < 20; i++) {
-        char key[16], text[16];
+        char key[32], text[32];
         snprintf(key, sizeof key, "range/%02d", i);
         snprintf(text, sizeof text, "value %d", i);
         put(key, text, 0, &a);

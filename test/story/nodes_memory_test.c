@@ -46,7 +46,7 @@ static bool up(void)
         chanserv_client_new(t.loop, &options, &t.client) != CS_OK)
         return false;
     for (int i = 0; i < SERVERS; i++) {
-        char name[8];
+        char name[16];
         const struct chanserv_server_options server = {.node = name, .name_space = "a.b"};
 
         snprintf(name, sizeof name, "n%d", i);

@@ -464,7 +464,7 @@ Test(bucket, moves_only_with_its_node_and_all_are_spread_evenly)
     enum { KEYS = 10000 };
     static const char *const names[MANY] = {"a:5555", "b:5555", "c:5555", "d:5555", "e:5555"};
     int count[MANY] = {0}, moved = 0;
-    char key[16];
+    char key[24];
 
     for (int k = 0; k < KEYS; k++) {
         uint64_t best[2] = {0, 0};
@@ -499,7 +499,7 @@ Test(bucket, weights_are_these)
 
 Test(nodes, a_bucket_stays_where_it_is)
 {
-    char owners[64], key[8];
+    char owners[64], key[16];
     int moved = 0;
 
     many_servers(5);

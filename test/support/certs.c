@@ -11,9 +11,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { DAY = 24 * 60 * 60, PATH = 256 };
+enum { DAY = 24 * 60 * 60, PATH = 512 };
 
-static char dir[PATH / 2];
+static char dir[PATH / 4];
 
 const char *certs_path(const char *file)
 {
