@@ -104,6 +104,15 @@ static inline bool cs_same(cs_bytes a, cs_bytes b)
     return a.len == b.len && (a.len == 0 || memcmp(a.base, b.base, a.len) == 0);
 }
 
+/* As memcmp(): by bytes; of two that begin alike the shorter one comes first. */
+static inline int cs_order(cs_bytes a, cs_bytes b)
+{
+    size_t len = a.len < b.len ? a.len : b.len;
+    int order = len > 0 ? memcmp(a.base, b.base, len) : 0;
+
+    return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
 /* True if `b` matches the shell pattern (* ? [a-z]), byte by byte. */
 CS_API bool cs_glob(cs_bytes pattern, cs_bytes b);
 

@@ -67,11 +67,7 @@ static cs_bytes short_name(const chanserv_client *client, cs_bytes full)
 
 static int by_text(const void *a, const void *b)
 {
-    const cs_bytes *x = a, *y = b;
-    size_t len = x->len < y->len ? x->len : y->len;
-    int order = memcmp(x->base, y->base, len);
-
-    return order ? order : (x->len > y->len) - (x->len < y->len);
+    return cs_order(*(const cs_bytes *)a, *(const cs_bytes *)b);
 }
 
 static size_t nodes_of(const chanserv_client *client, cs_bytes full, cs_bytes *names)

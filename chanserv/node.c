@@ -19,11 +19,7 @@ enum { FIRST_MS = 100, LONGEST_MS = 5000 };
 
 static int by_name(const void *a, const void *b)
 {
-    const cs_bytes *x = a, *y = b;
-    size_t len = x->len < y->len ? x->len : y->len;
-    int order = memcmp(x->base, y->base, len);
-
-    return order ? order : (x->len > y->len) - (x->len < y->len);
+    return cs_order(*(const cs_bytes *)a, *(const cs_bytes *)b);
 }
 
 /* A node's name is shown to people, one a line. */

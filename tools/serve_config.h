@@ -23,8 +23,8 @@ struct config_list {
 
 struct serve_config {
     struct config_list listen, service, client_san, allow_uid;
-    struct config_text cert, key, client_ca, token_file, node,
-        name_space; /* text NULL: not given */
+    /* `text` NULL: not given. */
+    struct config_text cert, key, client_ca, token_file, node, name_space;
     bool insecure, verbose, gzip;
     struct chanserv_server_options options; /* the limits and timeouts; nothing else is set */
     struct mux_tls tls;                     /* config_options() fills it */
@@ -46,7 +46,7 @@ int config_wrong(const struct serve_config *config, unsigned line, const char *f
 /* "--" on the command line, "" in the file: what stands in front of an option's name. */
 const char *config_dashes(unsigned line);
 
-/* What fits not together, and addresses that make no sense: 0, or TOOL_USAGE. */
+/* What does not fit together, and addresses that make no sense: 0, or TOOL_USAGE. */
 int config_check(const struct serve_config *config);
 
 /* What a server is made with; views of `config`. */

@@ -97,11 +97,7 @@ static cs_err add_name(struct service_list *list, cs_bytes service)
 
 static int by_text(const void *a, const void *b)
 {
-    const cs_bytes *x = a, *y = b;
-    size_t len = x->len < y->len ? x->len : y->len;
-    int order = len > 0 ? memcmp(x->base, y->base, len) : 0;
-
-    return order ? order : (x->len > y->len) - (x->len < y->len);
+    return cs_order(*(const cs_bytes *)a, *(const cs_bytes *)b);
 }
 
 static void sort(struct service_list *list)

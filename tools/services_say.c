@@ -97,13 +97,6 @@ static void put_name(const struct services *s, cs_bytes full)
     putchar('\n');
 }
 
-static bool is_before(cs_bytes a, cs_bytes b)
-{
-    int order = memcmp(a.base, b.base, a.len < b.len ? a.len : b.len);
-
-    return order ? order < 0 : a.len < b.len;
-}
-
 /* The nodes' lists are sorted: each time the first name of those that are left. */
 cs_err services_put(const struct services *s)
 {
@@ -116,7 +109,7 @@ cs_err services_put(const struct services *s)
         first = NULL;
         for (size_t i = 0; i < s->len; i++) {
             const struct service_list *list = &s->nodes[i].list;
-            if (at[i] < list->len && (!first || is_before(list->names[at[i]], *first)))
+            if (at[i] < list->len && (!first || cs_order(list->names[at[i]], *first) < 0))
                 first = &list->names[at[i]];
         }
         for (size_t i = 0; first && i < s->len; i++) {

@@ -220,6 +220,20 @@ Test(mem, bytes_are_put_behind_each_other)
     cr_assert(cs_same(one, cs_str("one")) && cs_same(two, cs_str("two")));
 }
 
+static int order(const char *a, const char *b)
+{
+    return cs_order(cs_str(a), cs_str(b));
+}
+
+Test(mem, bytes_have_an_order)
+{
+    cr_assert(order("a", "b") < 0 && order("b", "a") > 0 && order("a", "a") == 0);
+    cr_assert(order("a", "ab") < 0 && order("ab", "a") > 0, "what is longer comes later");
+    cr_assert(order("b", "ab") > 0 && order("a\xff", "ab") > 0, "by bytes without a sign");
+    cr_assert_eq(cs_order(cs_bytes_of(NULL, 0), cs_str("")), 0);
+    cr_assert_lt(cs_order(cs_bytes_of(NULL, 0), cs_str("a")), 0);
+}
+
 Test(mem, secrets_are_compared_whole)
 {
     cr_assert(cs_same_secret("abc", "abc", 3));
