@@ -183,6 +183,7 @@ test_tools_SOURCES = \
 	test/tools/options_test.c \
 	test/tools/serve_config_test.c \
 	test/tools/service_list_test.c \
+	test/tools/status_test.c \
 	test/tools/stdin_test.c \
 	test/tools/tail_test.c
 

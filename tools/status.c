@@ -26,7 +26,7 @@ static const char *const names[] = {
     "ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
     "DATA_LOSS", "UNAUTHENTICATED"};
 
-/* The second column of base.h. */
+/* The second column of base.h, which what goes over the wire is held to as well. */
 unsigned tool_code_of(cs_err err)
 {
     if (err >= CS_ECANCELED && err <= CS_EAUTH)
