@@ -7,6 +7,7 @@
  *   lookup     the server, and the node by which we reach it
  *   search     a post to it: a pattern
  *   found      a name that matched, until nobody serves it; its outlet, until its reader leaves */
+#include "base/map.h"
 #include "chanserv/client__in.h"
 #include "mux/local.h"
 
@@ -28,6 +29,10 @@ struct search {
     struct cs_link link;
     chanserv_post *post;
     struct cs_list found;
+    struct cs_names names; /* those found that are not over */
+    bool changed;          /* it begins anew; else it goes on where it was told to wait: */
+    uint64_t at_node;
+    size_t at;
 };
 
 struct found {
@@ -135,8 +140,17 @@ static cs_err found_next(chanserv_outlet *outlet, cs_bytes *frame, void *state)
     return CS_OK;
 }
 
+/* Its name may be found again. */
+static void forget(struct found *found)
+{
+    if (!found->over)
+        (void)cs_names_remove(&found->search->names, cs_bytes_of(found->name, found->name_len));
+    found->over = true;
+}
+
 static void found_free(struct found *found)
 {
+    forget(found);
     cs_unlink(&found->link);
     cs_buf_fini(&found->text);
     cs_free(found);
@@ -169,7 +183,9 @@ static cs_err announce(struct search *search, cs_bytes name)
     memcpy(found->name, name.base, name.len);
     cs_link_init(&found->link);
     cs_list_push(&search->found, &found->link);
-    err = chanserv_announce(search->post, name, &ops, found, &found->outlet);
+    err = cs_names_put(&search->names, cs_bytes_of(found->name, name.len), found);
+    if (err == CS_OK)
+        err = chanserv_announce(search->post, name, &ops, found, &found->outlet);
     if (err != CS_OK)
         found_free(found);
     return err;
@@ -177,33 +193,25 @@ static cs_err announce(struct search *search, cs_bytes name)
 
 /* ---- A search -------------------------------------------------------------------------------- */
 
-static struct found *find(const struct search *search, cs_bytes name)
-{
-    struct cs_link *link = cs_list_first(&search->found);
-
-    for (; link; link = cs_list_next(&search->found, link)) {
-        struct found *found = CS_CONTAINER(link, struct found, link);
-        if (!found->over && cs_same(cs_bytes_of(found->name, found->name_len), name))
-            return found;
-    }
-    return NULL;
-}
-
+/* Not CS_OK: to be gone on with at the name that failed. */
 static cs_err search_node(struct search *search, const struct chanserv__node *node)
 {
     const chanserv_client *client = search->lookup->client;
     cs_err err = CS_OK;
 
-    for (size_t i = 0; i < node->list->len && err == CS_OK; i++) {
-        cs_bytes name = short_name(client, node->list->names[i]);
+    if (node->id != search->at_node)
+        search->at = 0;
+    search->at_node = node->id;
+    for (; search->at < node->list->len; search->at++) {
+        cs_bytes name = short_name(client, node->list->names[search->at]);
         struct found *found;
 
         if (name.len == 0 || !cs_glob(chanserv_post_body(search->post), name))
             continue;
-        if ((found = find(search, name)))
+        if ((found = cs_names_get(&search->names, name)))
             found->seen = true;
-        else
-            err = announce(search, name);
+        else if ((err = announce(search, name)) != CS_OK)
+            break;
     }
     return err;
 }
@@ -220,7 +228,7 @@ static void end_unseen(struct search *search)
         if (found->outlet && found->seen) {
             chanserv_outlet_wake(found->outlet);
         } else if (found->outlet) {
-            found->over = true;
+            forget(found);
             chanserv_outlet_finish(found->outlet, CS_DONE);
         } else if (!found->seen) {
             found_free(found);
@@ -228,21 +236,30 @@ static void end_unseen(struct search *search)
     }
 }
 
+static void begin_anew(struct search *search)
+{
+    struct cs_link *link = cs_list_first(&search->found);
+
+    for (; link; link = cs_list_next(&search->found, link))
+        CS_CONTAINER(link, struct found, link)->seen = false;
+    search->changed = false;
+    search->at_node = 0;
+}
+
 static cs_err search_next(chanserv_post *post, void *state)
 {
     struct search *search = state;
     const struct chanserv__node *node;
-    struct cs_link *link;
     cs_err err = CS_OK;
 
     (void)post;
     if (!search->lookup->client)
         return CS_DONE;
-    for (link = cs_list_first(&search->found); link; link = cs_list_next(&search->found, link))
-        CS_CONTAINER(link, struct found, link)->seen = false;
+    if (search->changed)
+        begin_anew(search);
     node = chanserv__nodes_first(search->lookup->client);
     for (; node && err == CS_OK; node = chanserv__nodes_next(node))
-        if (counts(node))
+        if (node->id >= search->at_node && counts(node))
             err = search_node(search, node);
     if (err != CS_OK)
         return err;
@@ -269,6 +286,7 @@ static void search_end(chanserv_post *post, cs_err why, void *state)
     (void)post, (void)why;
     while ((link = cs_list_first(&search->found)))
         found_free(CS_CONTAINER(link, struct found, link));
+    cs_names_fini(&search->names);
     drop(search->lookup);
 }
 
@@ -288,6 +306,7 @@ static cs_err search_begin(chanserv_post *post, cs_bytes body, void *user)
     search = chanserv_post_state(post);
     search->lookup = lookup;
     search->post = post;
+    search->changed = true;
     lookup->refs++;
     cs_list_init(&search->found);
     cs_list_push(&lookup->searches, &search->link);
@@ -362,8 +381,12 @@ void chanserv__lookup_changed(chanserv_client *client)
     if (!client->lookup)
         return;
     link = cs_list_first(&client->lookup->searches);
-    for (; link; link = cs_list_next(&client->lookup->searches, link))
-        chanserv_post_wake(CS_CONTAINER(link, struct search, link)->post);
+    for (; link; link = cs_list_next(&client->lookup->searches, link)) {
+        struct search *search = CS_CONTAINER(link, struct search, link);
+
+        search->changed = true;
+        chanserv_post_wake(search->post);
+    }
 }
 
 void chanserv__lookup_end(chanserv_client *client)

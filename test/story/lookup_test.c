@@ -134,6 +134,35 @@ Test(lookup, does_not_tell_again_of_what_was_closed)
     serves(found(feed, "x"), "n1");
 }
 
+/* More than may be announced at once, so it goes on where it was told to wait: to go through all of
+ * them again for each would take longer than anybody waits. */
+Test(lookup, finds_each_of_very_many_once, .timeout = 20)
+{
+    enum { NAMES = 30000 };
+    chanserv_source *source;
+    chanserv_feed *feed;
+    char name[16];
+
+    many_server(0);
+    for (int i = 0; i < NAMES; i++) {
+        snprintf(name, sizeof name, "x%05d", i);
+        many_serve(0, name);
+    }
+    many_join(0);
+    feed = look("x*");
+    for (int i = 0; i < NAMES; i++) {
+        snprintf(name, sizeof name, "x%05d", i);
+        cr_assert(chanserv_range_source(feed, &source));
+        cr_assert(cs_same(chanserv_source_header(source), cs_str(name)), "found %.*s, not %s",
+                  CS_FMT(chanserv_source_header(source)), name);
+        chanserv_source_close(source);
+        if (i == 10)
+            many_serve(0, "xyz"); /* while it waits */
+    }
+    chanserv_source_close(found(feed, "xyz"));
+    found(feed, NULL);
+}
+
 Test(lookup, can_be_ranged_over)
 {
     chanserv_source *source;
