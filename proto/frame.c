@@ -47,18 +47,6 @@ static cs_err gap_merge(cs_bytes msg, struct wire_frame *frame)
     return err == CS_DONE ? CS_OK : err;
 }
 
-/* protobuf-c takes a bool of any wire type and looks at all its bytes; so do we. */
-static bool field_is_true(const struct wire__field *field)
-{
-    const uint8_t *p = field->raw.base;
-
-    for (size_t i = 0; i < field->raw.len; i++) {
-        if (p[i] & 0x7f)
-            return true;
-    }
-    return false;
-}
-
 static cs_err frame_take(const struct wire__field *field, struct wire_frame *frame)
 {
     switch (field->number) {
@@ -77,7 +65,7 @@ static cs_err frame_take(const struct wire__field *field, struct wire_frame *fra
         frame->payload = cs_bytes_of(NULL, 0);
         return gap_merge(field->bytes, frame);
     case FRAME_MORE:
-        frame->more = field_is_true(field);
+        frame->more = wire__field_is_true(field);
         return CS_OK;
     default:
         return CS_OK; /* unknown: somebody newer than we are */

@@ -12,6 +12,7 @@ libproto_la_SOURCES = \
 	proto/frame.c \
 	proto/grpc.c \
 	proto/names.c \
+	proto/session.c \
 	proto/status.c \
 	proto/status.h \
 	proto/up.c \

@@ -101,6 +101,50 @@ cs_err wire_up_parse(cs_bytes msg, struct wire_up *ret);
 enum { WIRE_UP_HEAD = 1 + WIRE_VARINT_MAX + WIRE_FRAME_HEAD };
 size_t wire_up_head(uint8_t *to, size_t payload_len, bool more);
 
+/* ---- Session: what its two sides say -------------------------------------------------------- */
+
+struct wire_skips { /* {0} has none */
+    cs_bytes fields, packed;
+};
+struct wire_ack {
+    uint32_t number;
+    uint64_t next;
+    bool done;
+    cs_bytes reason; /* text */
+    struct wire_skips skips;
+};
+struct wire_session_up {
+    cs_bytes session; /* empty, or 16 bytes */
+    uint32_t attempt;
+    cs_bytes acks; /* for wire_ack_next() */
+};
+struct wire_session_down {
+    cs_bytes instance;
+    uint32_t linger_ms;
+    cs_bytes acks;
+};
+
+/* CS_OK, or CS_EPROTO: not such a message, the acks in it looked at too.  Views, as of a Frame. */
+cs_err wire_session_up_parse(cs_bytes msg, struct wire_session_up *ret);
+cs_err wire_session_down_parse(cs_bytes msg, struct wire_session_down *ret);
+
+/* One a call, in order; false: that was all. */
+bool wire_ack_next(cs_bytes *acks, struct wire_ack *ret);
+bool wire_skip_next(struct wire_skips *skips, uint64_t *ret);
+
+/* A message is its head, which later ones do without, and any number of acks behind each other.
+ * Each answers its length. */
+enum {
+    WIRE_SESSION_MAX = 2 + 64 + 1 + WIRE_VARINT_MAX, /* session and instance: at most 64 bytes */
+    WIRE_ACK_REASON_MAX = 256,                       /* what is longer is cut */
+    WIRE_ACK_MAX = 4 + 2 * (1 + WIRE_VARINT_MAX) + 2 + 3 + WIRE_ACK_REASON_MAX,
+    WIRE_SKIP_MAX = 2 + 2 * (1 + WIRE_VARINT_MAX)
+};
+size_t wire_session_up_put(uint8_t *to, cs_bytes session, uint32_t attempt);
+size_t wire_session_down_put(uint8_t *to, cs_bytes instance, uint32_t linger_ms);
+size_t wire_ack_put(uint8_t *to, uint32_t number, uint64_t next, bool done, cs_bytes reason);
+size_t wire_skip_put(uint8_t *to, uint32_t number, uint64_t seq); /* an ack that skips one */
+
 /* ---- Control messages ---------------------------------------------------------------------- */
 
 struct wire_channel {

@@ -90,6 +90,18 @@ static inline cs_err wire__field_next(cs_bytes *rest, struct wire__field *ret)
     return CS_OK;
 }
 
+/* protobuf-c takes a bool of any wire type and looks at all its bytes; so do we. */
+static inline bool wire__field_is_true(const struct wire__field *field)
+{
+    const uint8_t *p = field->raw.base;
+
+    for (size_t i = 0; i < field->raw.len; i++) {
+        if (p[i] & 0x7f)
+            return true;
+    }
+    return false;
+}
+
 /* UTF-8 without a NUL. */
 bool wire__text_ok(cs_bytes text);
 /* Copies text.len bytes; a NUL and what is not UTF-8 become '?', so that the peer can take it. */

@@ -57,6 +57,7 @@ test_proto_SOURCES = \
 	test/proto/control_test.c \
 	test/proto/frame_test.c \
 	test/proto/grpc_test.c \
+	test/proto/session_test.c \
 	test/proto/status_test.c \
 	test/proto/up_test.c
 

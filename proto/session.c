@@ -1,0 +1,252 @@
+/* session -- what the two sides of a Session say, by hand: acks come with every turn.
+ *
+ * The verdict is protobuf-c's, and the tests hold it there; stricter in two things, as for the other
+ * control messages: a session has 16 bytes, and a reason is UTF-8 without a NUL.
+ */
+#include "proto/wire.h"
+#include "proto/wire__field.h"
+
+enum { ACKS = 3 }; /* in SessionUp and SessionDown alike */
+enum { UP_SESSION = 1, UP_ATTEMPT = 2 };
+enum { DOWN_INSTANCE = 1, DOWN_LINGER = 2 };
+enum { ACK_NUMBER = 1, ACK_NEXT = 2, ACK_DONE = 3, ACK_REASON = 4, ACK_SKIP = 5 };
+enum { SESSION_LEN = 16 };
+
+/* ---- Reading ------------------------------------------------------------------------------- */
+
+static cs_err varint_take(const struct wire__field *field, uint64_t *ret)
+{
+    if (field->type != WIRE__VARINT)
+        return CS_EPROTO;
+    *ret = wire__varint(field->raw.base, field->raw.len);
+    return CS_OK;
+}
+
+static cs_err varint32_take(const struct wire__field *field, uint32_t *ret)
+{
+    uint64_t wide;
+    cs_err err = varint_take(field, &wide);
+
+    if (err == CS_OK)
+        *ret = (uint32_t)wide;
+    return err;
+}
+
+/* One number of them, or, packed, as many as there are. */
+static cs_err skip_check(const struct wire__field *field)
+{
+    cs_bytes rest = field->bytes;
+    size_t n;
+
+    if (field->type == WIRE__VARINT)
+        return CS_OK;
+    if (field->type != WIRE__BYTES)
+        return CS_EPROTO;
+    for (; rest.len > 0; rest = cs_bytes_of((const uint8_t *)rest.base + n, rest.len - n)) {
+        if ((n = wire__varint_len(rest.base, rest.len, WIRE_VARINT_MAX)) == 0)
+            return CS_EPROTO;
+    }
+    return CS_OK;
+}
+
+static cs_err ack_take(const struct wire__field *field, struct wire_ack *ack)
+{
+    switch (field->number) {
+    case ACK_NUMBER:
+        return varint32_take(field, &ack->number);
+    case ACK_NEXT:
+        return varint_take(field, &ack->next);
+    case ACK_DONE:
+        ack->done = wire__field_is_true(field);
+        return CS_OK;
+    case ACK_REASON:
+        if (field->type != WIRE__BYTES || !wire__text_ok(field->bytes))
+            return CS_EPROTO;
+        ack->reason = field->bytes;
+        return CS_OK;
+    case ACK_SKIP:
+        return skip_check(field);
+    default:
+        return CS_OK; /* unknown: somebody newer than we are */
+    }
+}
+
+static cs_err ack_parse(cs_bytes msg, struct wire_ack *ret)
+{
+    struct wire_ack ack = {.skips.fields = msg};
+    struct wire__field field;
+    cs_err err;
+
+    while ((err = wire__field_next(&msg, &field)) == CS_OK) {
+        if ((err = ack_take(&field, &ack)) != CS_OK)
+            return err;
+    }
+    if (err != CS_DONE)
+        return err;
+    *ret = ack;
+    return CS_OK;
+}
+
+static cs_err ack_check(const struct wire__field *field)
+{
+    struct wire_ack ack;
+
+    return field->type == WIRE__BYTES ? ack_parse(field->bytes, &ack) : CS_EPROTO;
+}
+
+static cs_err up_take(const struct wire__field *field, struct wire_session_up *up)
+{
+    switch (field->number) {
+    case UP_SESSION:
+        if (field->type != WIRE__BYTES || (field->bytes.len > 0 && field->bytes.len != SESSION_LEN))
+            return CS_EPROTO;
+        up->session = field->bytes;
+        return CS_OK;
+    case UP_ATTEMPT:
+        return varint32_take(field, &up->attempt);
+    case ACKS:
+        return ack_check(field);
+    default:
+        return CS_OK;
+    }
+}
+
+cs_err wire_session_up_parse(cs_bytes msg, struct wire_session_up *ret)
+{
+    struct wire_session_up up = {.acks = msg};
+    struct wire__field field;
+    cs_err err;
+
+    while ((err = wire__field_next(&msg, &field)) == CS_OK) {
+        if ((err = up_take(&field, &up)) != CS_OK)
+            return err;
+    }
+    if (err != CS_DONE)
+        return err;
+    *ret = up;
+    return CS_OK;
+}
+
+static cs_err down_take(const struct wire__field *field, struct wire_session_down *down)
+{
+    switch (field->number) {
+    case DOWN_INSTANCE:
+        if (field->type != WIRE__BYTES)
+            return CS_EPROTO;
+        down->instance = field->bytes;
+        return CS_OK;
+    case DOWN_LINGER:
+        return varint32_take(field, &down->linger_ms);
+    case ACKS:
+        return ack_check(field);
+    default:
+        return CS_OK;
+    }
+}
+
+cs_err wire_session_down_parse(cs_bytes msg, struct wire_session_down *ret)
+{
+    struct wire_session_down down = {.acks = msg};
+    struct wire__field field;
+    cs_err err;
+
+    while ((err = wire__field_next(&msg, &field)) == CS_OK) {
+        if ((err = down_take(&field, &down)) != CS_OK)
+            return err;
+    }
+    if (err != CS_DONE)
+        return err;
+    *ret = down;
+    return CS_OK;
+}
+
+bool wire_ack_next(cs_bytes *acks, struct wire_ack *ret)
+{
+    struct wire__field field;
+
+    while (wire__field_next(acks, &field) == CS_OK) {
+        if (field.number == ACKS && ack_parse(field.bytes, ret) == CS_OK)
+            return true;
+    }
+    return false;
+}
+
+bool wire_skip_next(struct wire_skips *skips, uint64_t *ret)
+{
+    struct wire__field field;
+    size_t n;
+
+    while (skips->packed.len == 0) {
+        do {
+            if (wire__field_next(&skips->fields, &field) != CS_OK)
+                return false;
+        } while (field.number != ACK_SKIP);
+        skips->packed = field.type == WIRE__BYTES ? field.bytes : field.raw;
+    }
+    n = wire__varint_len(skips->packed.base, skips->packed.len, WIRE_VARINT_MAX);
+    *ret = wire__varint(skips->packed.base, n);
+    skips->packed = cs_bytes_of((const uint8_t *)skips->packed.base + n, skips->packed.len - n);
+    return true;
+}
+
+/* ---- Writing ------------------------------------------------------------------------------- */
+
+static size_t field_put(uint8_t *to, uint32_t number, uint64_t value)
+{
+    if (value == 0)
+        return 0;
+    to[0] = (uint8_t)(number << 3 | WIRE__VARINT);
+    return 1 + wire_varint_put(to + 1, value);
+}
+
+static size_t bytes_put(uint8_t *to, uint32_t number, cs_bytes bytes)
+{
+    size_t n;
+
+    if (bytes.len == 0)
+        return 0;
+    to[0] = (uint8_t)(number << 3 | WIRE__BYTES);
+    n = 1 + wire_varint_put(to + 1, bytes.len);
+    memcpy(to + n, bytes.base, bytes.len);
+    return n + bytes.len;
+}
+
+size_t wire_ack_put(uint8_t *to, uint32_t number, uint64_t next, bool done, cs_bytes reason)
+{
+    uint8_t ack[WIRE_ACK_MAX];
+    char text[WIRE_ACK_REASON_MAX];
+    size_t n = field_put(ack, ACK_NUMBER, number);
+
+    n += field_put(ack + n, ACK_NEXT, next);
+    n += field_put(ack + n, ACK_DONE, done);
+    if (reason.len > sizeof text)
+        reason.len = sizeof text;
+    if (reason.len > 0)
+        wire__text_copy(text, reason);
+    n += bytes_put(ack + n, ACK_REASON, cs_bytes_of(text, reason.len));
+    return bytes_put(to, ACKS, cs_bytes_of(ack, n));
+}
+
+size_t wire_skip_put(uint8_t *to, uint32_t number, uint64_t seq)
+{
+    uint8_t ack[WIRE_SKIP_MAX];
+    size_t n = field_put(ack, ACK_NUMBER, number);
+
+    ack[n++] = ACK_SKIP << 3 | WIRE__VARINT; /* a 0 has to be said */
+    n += wire_varint_put(ack + n, seq);
+    return bytes_put(to, ACKS, cs_bytes_of(ack, n));
+}
+
+size_t wire_session_up_put(uint8_t *to, cs_bytes session, uint32_t attempt)
+{
+    size_t n = bytes_put(to, UP_SESSION, session);
+
+    return n + field_put(to + n, UP_ATTEMPT, attempt);
+}
+
+size_t wire_session_down_put(uint8_t *to, cs_bytes instance, uint32_t linger_ms)
+{
+    size_t n = bytes_put(to, DOWN_INSTANCE, instance);
+
+    return n + field_put(to + n, DOWN_LINGER, linger_ms);
+}
