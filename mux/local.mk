@@ -13,6 +13,8 @@ libmux_la_SOURCES = \
 	mux/gzip__in.h \
 	mux/h2.c \
 	mux/handlers.c \
+	mux/keep.c \
+	mux/keep.h \
 	mux/link.c \
 	mux/link__in.h \
 	mux/local.h \

@@ -11,9 +11,16 @@ size_t mux_stream_queued(const mux_stream *stream)
     return stream->out.bytes;
 }
 
+/* What was sent and is not acknowledged counts too, where it is kept. */
+static bool is_full(const mux_stream *stream)
+{
+    const struct mux_keep *keep = stream->out.keep;
+    return stream->out.bytes >= stream->send_max || (keep && keep->bytes >= keep->bytes_max);
+}
+
 size_t mux_stream_room(const mux_stream *stream)
 {
-    if (stream->over || stream->finished || stream->out.bytes >= stream->send_max)
+    if (stream->over || stream->finished || is_full(stream))
         return 0;
     return stream->send_max - stream->out.bytes;
 }
@@ -24,16 +31,16 @@ static cs_err may_send(mux_stream *stream)
         return stream->why == CS_DONE ? CS_ECANCELED : stream->why;
     if (stream->finished)
         return CS_EMISUSE;
-    if (stream->out.bytes >= stream->send_max) {
+    if (is_full(stream)) {
         stream->writable_due = true;
         return CS_AGAIN;
     }
     return CS_OK;
 }
 
-static void sent(mux_stream *stream)
+void mux__stream_sent(mux_stream *stream)
 {
-    if (stream->in_pull || stream->waits)
+    if (stream->in_pull || stream->waits || stream->over)
         return; /* nghttp2 is asking for it this very moment, or will */
     if (!stream->submitted)
         mux__call_answer(stream);
@@ -88,7 +95,7 @@ cs_err mux_stream_send(mux_stream *stream, cs_bytes head, cs_bytes tail)
         if ((err = mux__sendq_add(&stream->out, parts, 3)) != CS_OK)
             return err;
     }
-    sent(stream);
+    mux__stream_sent(stream);
     return CS_OK;
 }
 
@@ -113,8 +120,18 @@ cs_err mux_stream_send_ref(mux_stream *stream, cs_bytes head, cs_ref *tail)
     wire_prefix_put(prefix, false, (uint32_t)(head.len + tail->bytes.len));
     const cs_bytes parts[] = {cs_bytes_of(prefix, sizeof prefix), head};
     if ((err = mux__sendq_add_ref(&stream->out, parts, 2, tail)) == CS_OK)
-        sent(stream);
+        mux__stream_sent(stream);
     return err;
+}
+
+void mux__stream_has_room(mux_stream *stream)
+{
+    if (stream->over)
+        return;
+    if (stream->awake)
+        mux__stream_sent(stream);
+    if (stream->writable_due)
+        mux__stream_post(stream);
 }
 
 void mux_stream_wake(mux_stream *stream)
@@ -123,7 +140,7 @@ void mux_stream_wake(mux_stream *stream)
         return;
     stream->awake = true;
     if (!stream->in_pull)
-        sent(stream);
+        mux__stream_sent(stream);
 }
 
 /* Pulled here, one turn at a time and no more than goes out now: so a producer that nobody reads

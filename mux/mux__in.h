@@ -269,7 +269,9 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
 
 mux_stream *mux__stream_new(mux_conn *conn, const struct mux_stream_ops *ops, void *state);
 void mux__stream_over(mux_stream *stream, cs_err why, const char *story);
-void mux__stream_post(mux_stream *stream);                              /* its call task */
+void mux__stream_sent(mux_stream *stream);     /* there is something to send */
+void mux__stream_has_room(mux_stream *stream); /* for more of it */
+void mux__stream_post(mux_stream *stream);     /* its call task */
 cs_err mux__stream_reason(mux_stream *stream, enum wire_reason reason); /* the trailer */
 /* The framework ends it: at once, with this reason, on the wire and here. */
 void mux__stream_kill(mux_stream *stream, enum wire_reason reason);

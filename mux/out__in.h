@@ -13,9 +13,14 @@
 /* Bytes that are counted on one loop: written by a stream, waited for by its connection. */
 typedef struct mux__chunk {
     struct mux__chunk *next; /* in the stream's queue */
-    uint32_t refs, cap;
+    uint16_t refs;
+    bool loose;          /* in front of what is kept (keep.h), and not part of it */
+    bool heavy;          /* one message that takes several numbers, and nothing else */
+    uint32_t cap;        /* of its own bytes */
     const uint8_t *base; /* its own bytes, or those of `ref` */
-    size_t len;
+    uint32_t len;
+    uint32_t first_at; /* where the first message begins, of those that begin here */
+    uint64_t begun;    /* how many these are; only if they are kept */
     cs_ref ref;
 } mux__chunk;
 

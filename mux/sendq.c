@@ -13,6 +13,9 @@ static mux__chunk *chunk_new(size_t cap)
     c->next = NULL;
     c->refs = 1;
     c->cap = (uint32_t)cap;
+    c->loose = c->heavy = false;
+    c->first_at = 0;
+    c->begun = 0;
     c->base = (const uint8_t *)(c + 1);
     c->len = 0;
     c->ref = (cs_ref){0};
@@ -21,11 +24,19 @@ static mux__chunk *chunk_new(size_t cap)
 
 static void append(struct mux__sendq *q, mux__chunk *chunk)
 {
+    struct mux_keep *keep = q->keep;
     if (q->last)
         q->last->next = chunk;
     else
         q->first = chunk;
     q->last = chunk;
+    if (!keep)
+        return;
+    if (!keep->last)
+        keep->first = chunk;
+    else
+        keep->last->next = chunk; /* all of it may have been sent, and the queue be empty */
+    keep->last = chunk;
 }
 
 static void pop(struct mux__sendq *q)
@@ -35,7 +46,8 @@ static void pop(struct mux__sendq *q)
     if (!q->first)
         q->last = NULL;
     q->sent = 0;
-    mux__chunk_drop(first);
+    if (!q->keep || first->loose)
+        mux__chunk_drop(first);
 }
 
 void mux__sendq_fini(struct mux__sendq *q)
@@ -43,6 +55,9 @@ void mux__sendq_fini(struct mux__sendq *q)
     while (q->first)
         pop(q);
     q->bytes = 0;
+    if (q->keep)
+        q->keep->stream = NULL;
+    q->keep = NULL;
 }
 
 static size_t spare(const struct mux__sendq *q)
@@ -79,25 +94,38 @@ static void fill(struct mux__sendq *q, const uint8_t *p, size_t len, mux__chunk 
             n = len;
         mux__chunk *c = q->last;
         memcpy((uint8_t *)(c + 1) + c->len, p, n);
-        c->len += n;
+        c->len += (uint32_t)n;
         p += n;
         len -= n;
         q->bytes += (uint32_t)n;
     }
 }
 
-cs_err mux__sendq_add(struct mux__sendq *q, const cs_bytes *parts, size_t n)
+/* `more` bytes of the same message will follow. */
+static cs_err add(struct mux__sendq *q, const cs_bytes *parts, size_t n, size_t more)
 {
-    mux__chunk *fresh;
-    size_t len = 0;
+    mux__chunk *fresh, *begins = spare(q) > 0 ? q->last : NULL;
+    size_t len = 0, at = begins ? begins->len : 0;
     for (size_t i = 0; i < n; i++)
         len += parts[i].len;
     cs_err err = reserve(q, len, &fresh);
     if (err != CS_OK)
         return err;
+    if (!begins)
+        begins = fresh;
     for (size_t i = 0; i < n; i++)
         fill(q, parts[i].base, parts[i].len, &fresh);
+    if (!q->keep)
+        return CS_OK;
+    mux__keep_count(q->keep, begins, at, len + more);
+    if (begins->heavy)
+        begins->cap = begins->len;
     return CS_OK;
+}
+
+cs_err mux__sendq_add(struct mux__sendq *q, const cs_bytes *parts, size_t n)
+{
+    return add(q, parts, n, 0);
 }
 
 cs_err mux__sendq_add_ref(struct mux__sendq *q, const cs_bytes *parts, size_t n, cs_ref *tail)
@@ -105,13 +133,13 @@ cs_err mux__sendq_add_ref(struct mux__sendq *q, const cs_bytes *parts, size_t n,
     mux__chunk *c = chunk_new(0);
     if (!c)
         return CS_ENOMEM;
-    cs_err err = mux__sendq_add(q, parts, n);
+    cs_err err = add(q, parts, n, tail->bytes.len);
     if (err != CS_OK) {
         mux__chunk_drop(c);
         return err;
     }
     c->base = tail->bytes.base;
-    c->len = tail->bytes.len;
+    c->len = (uint32_t)tail->bytes.len;
     c->cap = 0;
     c->ref = *tail;
     *tail = (cs_ref){0};
@@ -146,13 +174,15 @@ void mux__sendq_cut(struct mux__sendq *q, size_t keep)
         mux__sendq_fini(q);
         return;
     }
+    if (q->keep)
+        mux__keep_let_go(q->keep, q);
     size_t left = keep + q->sent;
     mux__chunk *c = q->first;
     while (left > c->len) {
         left -= c->len;
         c = c->next;
     }
-    c->len = left;
+    c->len = (uint32_t)left;
     c->cap = (uint32_t)left; /* not written behind again: its bytes may be on their way */
     while (c->next) {
         mux__chunk *next = c->next;

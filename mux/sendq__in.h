@@ -15,9 +15,40 @@
 
 struct mux__sendq {
     mux__chunk *first, *last;
-    uint32_t sent;  /* of the first chunk */
-    uint32_t bytes; /* not yet sent, in all */
+    struct mux_keep *keep; /* what was sent stays there until it is acknowledged; or NULL */
+    uint32_t sent;         /* of the first chunk */
+    uint32_t bytes;        /* not yet sent, in all */
 };
+
+/* What was sent and is kept, and behind it what is queued: one list.
+ *
+ *     keep->first            q->first              q->last, keep->last
+ *     [acked | ...] -> [...] -> [sent | ......] -> [.....  spare]
+ */
+struct mux_keep {
+    mux__chunk *first, *last;
+    struct mux_stream *stream; /* that sends from it, or NULL */
+    uint64_t base;             /* number of the first message that begins in `first` */
+    uint64_t acked, next;      /* numbers: below which all is acknowledged; of the next message */
+    uint64_t weight;           /* how many numbers the next message takes */
+    size_t bytes, bytes_max;
+};
+
+/* The message of `len` bytes that ends where the queue does begins in this chunk, there. */
+static inline void mux__keep_count(struct mux_keep *keep, mux__chunk *chunk, size_t at, size_t len)
+{
+    if (chunk->begun == 0)
+        chunk->first_at = (uint32_t)at;
+    chunk->begun += keep->weight;
+    keep->next += keep->weight;
+    keep->bytes += len;
+    if (keep->weight != 1)
+        chunk->heavy = true;
+    keep->weight = 1;
+}
+
+/* Forgets what was sent; the rest is the queue's alone. */
+void mux__keep_let_go(struct mux_keep *keep, struct mux__sendq *q);
 
 void mux__sendq_fini(struct mux__sendq *q);
 
@@ -29,7 +60,9 @@ static inline uint8_t *mux__sendq_claim(struct mux__sendq *q, size_t len)
     if (!c || c->cap < c->len || c->cap - c->len < len)
         return NULL;
     uint8_t *at = (uint8_t *)(c + 1) + c->len;
-    c->len += len;
+    if (q->keep)
+        mux__keep_count(q->keep, c, c->len, len);
+    c->len += (uint32_t)len;
     q->bytes += (uint32_t)len;
     return at;
 }

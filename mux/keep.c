@@ -1,0 +1,216 @@
+/* keep -- see keep.h. */
+#include "mux/keep.h"
+
+#include "mux/mux__in.h"
+#include "proto/wire.h"
+
+cs_err mux_keep_new(size_t bytes_max, mux_keep **ret)
+{
+    mux_keep *keep = cs_zalloc(sizeof *keep);
+
+    if (!keep)
+        return CS_ENOMEM;
+    keep->weight = 1;
+    keep->bytes_max = bytes_max;
+    *ret = keep;
+    return CS_OK;
+}
+
+static void drop_until(mux_keep *keep, const mux__chunk *end)
+{
+    while (keep->first && keep->first != end) {
+        mux__chunk *chunk = keep->first;
+
+        keep->first = chunk->next;
+        keep->base += chunk->begun;
+        keep->bytes -= chunk->len;
+        mux__chunk_drop(chunk);
+    }
+    if (!keep->first)
+        keep->last = NULL;
+}
+
+void mux__keep_let_go(struct mux_keep *keep, struct mux__sendq *q)
+{
+    const mux__chunk *mine = q->first;
+
+    while (mine && mine->loose)
+        mine = mine->next;
+    drop_until(keep, mine);
+    keep->first = keep->last = NULL;
+    keep->base = keep->acked = keep->next;
+    keep->bytes = 0;
+    keep->stream = NULL;
+    q->keep = NULL;
+}
+
+void mux_keep_free(mux_keep *keep)
+{
+    if (!keep)
+        return;
+    if (keep->stream)
+        mux__keep_let_go(keep, &keep->stream->out);
+    drop_until(keep, NULL);
+    cs_free(keep);
+}
+
+/* ---- Where a number lies -------------------------------------------------------------------- */
+
+struct place {
+    mux__chunk *chunk;
+    size_t at;
+};
+
+/* Bytes that may lie in several chunks. */
+static void place_read(struct place place, uint8_t *to, size_t len)
+{
+    while (len > 0) {
+        if (place.at == place.chunk->len) {
+            place = (struct place){place.chunk->next, 0};
+            continue;
+        }
+        *to++ = place.chunk->base[place.at++];
+        len--;
+    }
+}
+
+static struct place place_behind(struct place place)
+{
+    uint8_t prefix[WIRE_PREFIX];
+    size_t len;
+
+    place_read(place, prefix, sizeof prefix);
+    len = WIRE_PREFIX + (size_t)wire_prefix_len(prefix);
+    while (len > place.chunk->len - place.at) {
+        len -= place.chunk->len - place.at;
+        place = (struct place){place.chunk->next, 0};
+    }
+    place.at += len;
+    return place;
+}
+
+/* A message that takes more than one number is alone in its chunk: mux_keep_weigh(). */
+static cs_err place_of(const mux_keep *keep, uint64_t number, struct place *ret)
+{
+    uint64_t base = keep->base;
+    mux__chunk *chunk = keep->first;
+
+    while (chunk && base + chunk->begun <= number) {
+        base += chunk->begun;
+        chunk = chunk->next;
+    }
+    *ret = (struct place){chunk, chunk ? chunk->first_at : 0};
+    if (!chunk || base == number)
+        return CS_OK;
+    if (chunk->heavy)
+        return CS_EINVAL;
+    for (; base < number; base++)
+        *ret = place_behind(*ret);
+    return CS_OK;
+}
+
+/* ---- Attached, acknowledged ----------------------------------------------------------------- */
+
+/* The stream sends no more of it, but for what nghttp2 was promised already. */
+static void detach(mux_keep *keep)
+{
+    mux_stream *stream = keep->stream;
+    struct mux__sendq *q = &stream->out;
+    struct place place = {q->first, q->sent};
+    size_t len = stream->reserved;
+    uint8_t *promised = len > 0 ? cs_alloc(len) : NULL;
+
+    if (promised)
+        place_read(place, promised, len);
+    mux__sendq_fini(q);
+    if (len == 0)
+        return;
+    if (!promised || mux__sendq_add(q, &(cs_bytes){promised, len}, 1) != CS_OK)
+        stream->conn->failed = true; /* no memory for what must be said */
+    cs_free(promised);
+}
+
+static void splice(struct mux__sendq *q, mux_keep *keep, struct place place)
+{
+    /* What the stream has queued goes in front; it was given before, and is not kept. */
+    for (mux__chunk *chunk = q->first; chunk; chunk = chunk->next)
+        chunk->loose = true;
+    if (q->last)
+        q->last->cap = q->last->len; /* nothing more is written behind it */
+    if (!place.chunk)
+        return;
+    for (mux__chunk *chunk = place.chunk; chunk; chunk = chunk->next)
+        q->bytes += chunk->len;
+    q->bytes -= (uint32_t)place.at;
+    q->first = place.chunk;
+    q->last = keep->last;
+    q->sent = (uint32_t)place.at;
+}
+
+cs_err mux_keep_attach(mux_keep *keep, mux_stream *stream, uint64_t from)
+{
+    struct mux__sendq *q = &stream->out;
+    struct place place;
+    cs_err err;
+
+    if (from < keep->acked)
+        return CS_ERANGE;
+    if (from > keep->next)
+        return CS_EINVAL;
+    if (stream->over || keep->stream == stream || (q->bytes > 0 && from < keep->next))
+        return CS_EMISUSE;
+    if ((err = place_of(keep, from, &place)) != CS_OK)
+        return err;
+    if (keep->stream)
+        detach(keep);
+    splice(q, keep, place);
+    q->keep = keep;
+    keep->stream = stream;
+    if (q->bytes > 0)
+        mux__stream_sent(stream);
+    return CS_OK;
+}
+
+cs_err mux_keep_acked(mux_keep *keep, uint64_t next)
+{
+    const struct mux__sendq *q = keep->stream ? &keep->stream->out : NULL;
+    bool was_full = keep->bytes >= keep->bytes_max;
+
+    if (next > keep->next)
+        return CS_EINVAL;
+    if (next <= keep->acked)
+        return CS_OK;
+    keep->acked = next;
+    while (keep->first && keep->base + keep->first->begun <= next) {
+        if (q && q->bytes > 0 && keep->first == q->first)
+            return CS_EINVAL; /* it has not been sent yet */
+        drop_until(keep, keep->first->next);
+    }
+    if (was_full && keep->bytes < keep->bytes_max && keep->stream)
+        mux__stream_has_room(keep->stream);
+    return CS_OK;
+}
+
+/* ---- Small things --------------------------------------------------------------------------- */
+
+void mux_keep_weigh(mux_keep *keep, uint64_t numbers)
+{
+    keep->weight = numbers;
+    if (keep->last)
+        keep->last->cap = keep->last->len; /* it gets a chunk of its own */
+}
+
+uint64_t mux_keep_oldest(const mux_keep *keep)
+{
+    return keep->acked;
+}
+
+uint64_t mux_keep_next(const mux_keep *keep)
+{
+    return keep->next;
+}
+
+size_t mux_keep_bytes(const mux_keep *keep)
+{
+    return keep->bytes;
+}

@@ -1,0 +1,42 @@
+/* keep -- messages of a stream that stay until the other end has acknowledged them.
+ *
+ * Room header.  A channel of a session outlives the streams that carry it (PROTOCOL, 2): what was
+ * sent is kept in the order of its numbers, and another stream goes on where the last one broke.
+ * Send queue and retention are one: a message is written once, sent from where it lies, and dropped
+ * at its acknowledgement.  A chunk goes when all that begins in it is acknowledged, so that a little
+ * more stays than must.
+ *
+ * Everything on the loop of the stream.
+ */
+#ifndef MUX_KEEP_H
+#define MUX_KEEP_H
+
+#include "mux/mux.h"
+
+typedef struct mux_keep mux_keep;
+
+/* Empty, and the next message is number 0.  mux_stream_room() is 0 while `bytes_max` bytes are kept:
+ * one message always fits.  CS_ENOMEM. */
+cs_err mux_keep_new(size_t bytes_max, mux_keep **ret);
+void mux_keep_free(mux_keep *keep); /* NULL is fine; its stream, if any, keeps nothing any more */
+
+/* From now on `stream` sends what is kept from number `from` on, and keeps what it is given; what it
+ * has queued already goes first and is not kept.  A stream that sent from it before sends nothing
+ * more of it: end that.  When a stream is over, the messages stay here.
+ *   CS_ERANGE  `from` was acknowledged      CS_EINVAL  it is above next, or in the middle of a gap
+ *   CS_EMISUSE the stream is over, sends from it, or has something queued while there is something
+ *              here to send again */
+cs_err mux_keep_attach(mux_keep *keep, mux_stream *stream, uint64_t from);
+
+/* Every number below `next` has arrived.  Lower than before: nothing.  CS_EINVAL: it was not even
+ * sent. */
+cs_err mux_keep_acked(mux_keep *keep, uint64_t next);
+
+/* The next message takes `numbers` of them: a gap. */
+void mux_keep_weigh(mux_keep *keep, uint64_t numbers);
+
+uint64_t mux_keep_oldest(const mux_keep *keep); /* number of the first that can be sent again */
+uint64_t mux_keep_next(const mux_keep *keep);   /* of the next message */
+size_t mux_keep_bytes(const mux_keep *keep);
+
+#endif
