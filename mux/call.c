@@ -347,7 +347,10 @@ void mux__call_ended(mux_stream *stream)
         mux__h2_reset(stream, false);
         mux__conn_flush_soon(stream->conn);
     }
-    mux__stream_over(stream, why, NULL);
+    if (stream->has_status)
+        mux__stream_over(stream, why, NULL);
+    else
+        mux__stream_broken(stream, why, NULL);
 }
 
 void mux__call_reset(mux_stream *stream, uint32_t h2_error)
@@ -369,7 +372,7 @@ void mux__call_reset(mux_stream *stream, uint32_t h2_error)
                                         "HTTP_1_1_REQUIRED"};
     stream->refused = h2_error == REFUSED;
     if (stream->conn->goaway && stream->refused) {
-        mux__stream_over(stream, CS_EDRAIN, "the server is going away");
+        mux__stream_broken(stream, CS_EDRAIN, "the server is going away");
         return;
     }
     if (stream->refused)
@@ -378,5 +381,5 @@ void mux__call_reset(mux_stream *stream, uint32_t h2_error)
     else
         cs_story(&stream->story, "the server reset the stream: %s",
                  h2_error < sizeof names / sizeof names[0] ? names[h2_error] : "an unknown code");
-    mux__stream_over(stream, wire_err_of_rst(h2_error), NULL);
+    mux__stream_broken(stream, wire_err_of_rst(h2_error), NULL);
 }

@@ -132,7 +132,7 @@ static void end_all(mux_conn *conn, cs_err why, const char *story)
     for (link = cs_list_first(&conn->streams); link; link = next) {
         mux_stream *stream = CS_CONTAINER(link, mux_stream, link_in);
         next = cs_list_next(&conn->streams, link);
-        mux__stream_over(stream, why, story);
+        mux__stream_broken(stream, why, story);
         if (conn->freed && !stream->drop_rx) { /* nobody is waited for to take what came */
             stream->drop_rx = true;
             mux__stream_post(stream);

@@ -182,7 +182,7 @@ static void failed(struct mux__front *front, cs_err why, const char *story)
         mux_stream *stream = CS_CONTAINER(link, mux_stream, link_in);
         next = cs_list_next(&front->waiting, link);
         if (!stream->patient)
-            mux__stream_over(stream, why, story);
+            mux__stream_broken(stream, why, story);
     }
 }
 
@@ -224,7 +224,7 @@ static void no_place(struct mux__front *front, mux_stream *stream)
              "the server allows %u streams a connection, and %u connection%s full",
              limit_of(mux__front_standing(front)), n, n == 1 ? " is" : "s are");
     front->main->stats->streams_no_place++;
-    mux__stream_over(stream, CS_ELIMIT, story);
+    mux__stream_broken(stream, CS_ELIMIT, story);
 }
 
 /* Ends those whose patience is over; answers in how many milliseconds the next one's is, or -1. */

@@ -466,6 +466,12 @@ void mux__h2_detach(mux_stream *stream)
     nghttp2_session_set_stream_user_data(stream->conn->h2, stream->id, NULL);
 }
 
+void mux__h2_attach(mux_stream *stream, mux_conn *conn)
+{
+    if (conn->h2)
+        nghttp2_session_set_stream_user_data(conn->h2, stream->id, stream);
+}
+
 void mux__h2_credit(mux_stream *stream, size_t n)
 {
     must(stream->conn, nghttp2_session_consume_stream(stream->conn->h2, stream->id, n));

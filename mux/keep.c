@@ -111,22 +111,18 @@ static cs_err place_of(const mux_keep *keep, uint64_t number, struct place *ret)
 
 /* ---- Attached, acknowledged ----------------------------------------------------------------- */
 
-/* The stream sends no more of it, but for what nghttp2 was promised already. */
-static void detach(mux_keep *keep)
+/* nghttp2 was promised bytes of the queue: another object says them.  What is kept stays. */
+void mux__keep_promise(mux_stream *from, mux_stream *to)
 {
-    mux_stream *stream = keep->stream;
-    struct mux__sendq *q = &stream->out;
-    struct place place = {q->first, q->sent};
-    size_t len = stream->reserved;
+    struct place place = {from->out.first, from->out.sent};
+    size_t len = from->reserved;
     uint8_t *promised = len > 0 ? cs_alloc(len) : NULL;
 
     if (promised)
         place_read(place, promised, len);
-    mux__sendq_fini(q);
-    if (len == 0)
-        return;
-    if (!promised || mux__sendq_add(q, &(cs_bytes){promised, len}, 1) != CS_OK)
-        stream->conn->failed = true; /* no memory for what must be said */
+    mux__sendq_fini(&from->out);
+    if (len > 0 && (!promised || mux__sendq_add(&to->out, &(cs_bytes){promised, len}, 1) != CS_OK))
+        from->conn->failed = true; /* no memory for what must be said */
     cs_free(promised);
 }
 
@@ -147,22 +143,26 @@ static void splice(struct mux__sendq *q, mux_keep *keep, struct place place)
     q->sent = (uint32_t)place.at;
 }
 
+cs_err mux__keep_may_attach(const mux_keep *keep, uint64_t from)
+{
+    struct place place;
+
+    if (from < keep->acked)
+        return CS_ERANGE;
+    return from > keep->next ? CS_EINVAL : place_of(keep, from, &place);
+}
+
 cs_err mux_keep_attach(mux_keep *keep, mux_stream *stream, uint64_t from)
 {
     struct mux__sendq *q = &stream->out;
     struct place place;
-    cs_err err;
+    cs_err err = mux__keep_may_attach(keep, from);
 
-    if (from < keep->acked)
-        return CS_ERANGE;
-    if (from > keep->next)
-        return CS_EINVAL;
-    if (stream->over || keep->stream == stream || (q->bytes > 0 && from < keep->next))
-        return CS_EMISUSE;
-    if ((err = place_of(keep, from, &place)) != CS_OK)
+    if (err != CS_OK)
         return err;
-    if (keep->stream)
-        detach(keep);
+    if (stream->over || keep->stream || q->keep || (q->bytes > 0 && from < keep->next))
+        return CS_EMISUSE;
+    (void)place_of(keep, from, &place);
     splice(q, keep, place);
     q->keep = keep;
     keep->stream = stream;

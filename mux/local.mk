@@ -15,6 +15,8 @@ libmux_la_SOURCES = \
 	mux/handlers.c \
 	mux/keep.c \
 	mux/keep.h \
+	mux/lasting.c \
+	mux/lasting.h \
 	mux/link.c \
 	mux/link__in.h \
 	mux/local.h \

@@ -15,7 +15,8 @@ size_t mux_stream_queued(const mux_stream *stream)
 static bool is_full(const mux_stream *stream)
 {
     const struct mux_keep *keep = stream->out.keep;
-    return stream->out.bytes >= stream->send_max || (keep && keep->bytes >= keep->bytes_max);
+    return stream->out.bytes >= stream->send_max || (keep && keep->bytes >= keep->bytes_max) ||
+           mux__lasting_is_cut(stream) || mux__lasting_waits(stream);
 }
 
 size_t mux_stream_room(const mux_stream *stream)
@@ -40,7 +41,7 @@ static cs_err may_send(mux_stream *stream)
 
 void mux__stream_sent(mux_stream *stream)
 {
-    if (stream->in_pull || stream->waits || stream->over)
+    if (stream->in_pull || stream->waits || stream->over || mux__lasting_is_cut(stream))
         return; /* nghttp2 is asking for it this very moment, or will */
     if (!stream->submitted)
         mux__call_answer(stream);
@@ -67,8 +68,16 @@ static cs_err send_packed(mux_stream *stream, cs_bytes head, cs_bytes tail)
         return err;
     conn->stats->messages_gzipped++;
     conn->stats->gzip_saved += head.len + tail.len - len;
-    sent(stream);
+    mux__stream_sent(stream);
     return CS_OK;
+}
+
+cs_err mux__message_queue(mux_stream *stream, cs_bytes message)
+{
+    uint8_t prefix[WIRE_PREFIX];
+    wire_prefix_put(prefix, false, (uint32_t)message.len);
+    const cs_bytes parts[] = {cs_bytes_of(prefix, sizeof prefix), message};
+    return mux__sendq_add(&stream->out, parts, 2);
 }
 
 cs_err mux_stream_send(mux_stream *stream, cs_bytes head, cs_bytes tail)
@@ -172,7 +181,7 @@ size_t mux__stream_fill(mux_stream *stream, size_t max, bool *end)
     if (stream->over || stream->aborted || stream->trailers_out)
         return 0;
     size_t n = stream->out.bytes < max ? stream->out.bytes : max;
-    *end = stream->finished && n == stream->out.bytes;
+    *end = stream->finished && n == stream->out.bytes && !mux__lasting_waits(stream);
     return n;
 }
 
@@ -204,7 +213,7 @@ void mux_stream_credit(mux_stream *stream, size_t bytes)
 {
     stream->credit_due += (uint32_t)bytes;
     stream->credited += (uint32_t)bytes;
-    if (stream->credit_due < stream->window / 4 || stream->over)
+    if (stream->credit_due < stream->window / 4 || stream->over || mux__lasting_is_cut(stream))
         return; /* a sender that waits has used the whole window: then there is this much */
     mux__h2_credit(stream, stream->credit_due);
     stream->credit_due = 0;

@@ -55,6 +55,16 @@ cs_err mux__meta_get(const struct mux__meta *meta, const char *name, cs_bytes *r
     return CS_ENOENT;
 }
 
+void mux__meta_remove(struct mux__meta *meta, cs_bytes name)
+{
+    for (size_t i = 0; i < meta->len; i++)
+        if (cs_same(meta->pairs[i].name, name)) {
+            cs_free((void *)(uintptr_t)meta->pairs[i].name.base);
+            memmove(meta->pairs + i, meta->pairs + i + 1, (--meta->len - i) * sizeof *meta->pairs);
+            return;
+        }
+}
+
 void mux__meta_free(struct mux__meta *meta)
 {
     if (!meta)

@@ -11,6 +11,7 @@
  *   stream.c   life of a stream, and its calls        message.c  its messages, both ways
  *   call.c     gRPC's spelling of a request and of its answer
  *   meta.c     metadata      handlers.c  methods that are served      gzip.c  all that is zlib's
+ *   lasting.c  calls that outlive their HTTP/2 streams; keep.c what such a call has sent
  *
  * Nobody but h2.c calls nghttp2, and nghttp2 calls nobody but h2.c.  Inside its callbacks only
  * mux__stream_on_..., mux__stream_fill and mux__stream_emit run, and of the user's code only
@@ -54,6 +55,7 @@ cs_err mux__meta_add(struct mux__meta *meta, cs_bytes name, cs_bytes value); /* 
 /* The same, as it comes: values of "-bin" names are decoded. */
 cs_err mux__meta_add_wire(struct mux__meta *meta, cs_bytes name, cs_bytes text);
 cs_err mux__meta_get(const struct mux__meta *meta, const char *name, cs_bytes *ret);
+void mux__meta_remove(struct mux__meta *meta, cs_bytes name); /* the first of that name */
 
 /* Fields on their way out; the first failure sticks in `err`. */
 struct mux__field {
@@ -214,7 +216,8 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     struct mux_rx *rx; /* NULL before the first byte */
     struct mux__sendq out;
     struct mux__extra *extra;
-    char *story; /* what end() is told, or what our status says */
+    struct mux__lasting *lasting; /* it outlives its HTTP/2 stream; or NULL */
+    char *story;                  /* what end() is told, or what our status says */
     union {
         const char *method;           /* a client's */
         struct mux__handler *handler; /* a server's */
@@ -269,6 +272,8 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
 
 mux_stream *mux__stream_new(mux_conn *conn, const struct mux_stream_ops *ops, void *state);
 void mux__stream_over(mux_stream *stream, cs_err why, const char *story);
+/* The wire is done with it, and nobody said so: over, unless it is lasting. */
+void mux__stream_broken(mux_stream *stream, cs_err why, const char *story);
 void mux__stream_sent(mux_stream *stream);     /* there is something to send */
 void mux__stream_has_room(mux_stream *stream); /* for more of it */
 void mux__stream_post(mux_stream *stream);     /* its call task */
@@ -277,6 +282,7 @@ cs_err mux__stream_reason(mux_stream *stream, enum wire_reason reason); /* the t
 void mux__stream_kill(mux_stream *stream, enum wire_reason reason);
 struct mux__extra *mux__stream_extra(mux_stream *stream); /* NULL: no memory */
 cs_err mux__stream_set_deadline(mux_stream *stream, int64_t ms);
+struct mux_rx *mux__stream_rx(mux_stream *stream); /* made when it is not there; NULL: no memory */
 
 /* What nghttp2 says. */
 mux_stream *mux__stream_on_begin(mux_conn *conn, int32_t id);
@@ -289,6 +295,17 @@ void mux__stream_on_close(mux_stream *stream, uint32_t h2_error);
 /* What nghttp2 asks: how many bytes go in the next DATA, 0: none now.  *end: and then our half is
  * over. */
 size_t mux__stream_fill(mux_stream *stream, size_t max, bool *end);
+
+/* ---- lasting.c: calls that outlive their streams --------------------------------------------- */
+
+void mux__lasting_free(mux_stream *stream);
+void mux__keep_promise(mux_stream *from, mux_stream *to); /* what nghttp2 was promised; keep.c */
+cs_err mux__message_queue(mux_stream *stream, cs_bytes message); /* behind nothing, and not kept */
+void mux__lasting_tell(mux_stream *stream); /* detached(); or end(), when all is said */
+void mux__lasting_gone(mux_stream *stream);
+void mux__lasting_count(mux_stream *stream, const uint8_t *bytes, size_t len); /* they arrived */
+bool mux__lasting_waits(const mux_stream *stream);  /* for what it kept, before it may end */
+bool mux__lasting_is_cut(const mux_stream *stream); /* nothing can be sent now */
 
 /* ---- call.c: gRPC's spelling --------------------------------------------------------------- */
 
@@ -320,9 +337,10 @@ cs_err mux__h2_request(mux_stream *stream, const struct mux__field *fields, size
 cs_err mux__h2_answer(mux_stream *stream, const struct mux__field *fields, size_t n, bool end);
 cs_err mux__h2_trailers(mux_stream *stream, const struct mux__field *fields, size_t n);
 void mux__h2_resume(mux_stream *stream);
-bool mux__h2_said_all(const mux_stream *stream);      /* our END_STREAM went out */
-void mux__h2_reset(mux_stream *stream, bool refused); /* CANCEL, or REFUSED_STREAM */
-void mux__h2_detach(mux_stream *stream);              /* nghttp2 forgets the object */
+bool mux__h2_said_all(const mux_stream *stream);         /* our END_STREAM went out */
+void mux__h2_reset(mux_stream *stream, bool refused);    /* CANCEL, or REFUSED_STREAM */
+void mux__h2_detach(mux_stream *stream);                 /* nghttp2 forgets the object */
+void mux__h2_attach(mux_stream *stream, mux_conn *conn); /* and knows it by its id from now on */
 void mux__h2_credit(mux_stream *stream, size_t n);
 void mux__h2_grow(mux_stream *stream, int64_t window);
 int64_t mux__h2_send_window(const mux_stream *stream);

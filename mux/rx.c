@@ -85,6 +85,9 @@ cs_err mux_rx_add(struct mux_rx *rx, const uint8_t *bytes, size_t len, cs_block 
     s->end = bytes + len;
     s->block = cs_block_keep(block);
     s->own = false;
+    s->restart = rx->restart_next;
+    rx->restarts = rx->restarts || s->restart;
+    rx->restart_next = false;
     if (rx->last)
         rx->last->next = s;
     else
@@ -226,6 +229,46 @@ static cs_err next_in_pieces(struct mux_rx *rx, cs_bytes *ret)
     return rx->big->packed ? unpack(rx, ret) : CS_OK;
 }
 
+/* Bytes that stand before the first restart; all of them when there is none. */
+static size_t until_restart(const struct mux_rx *rx, bool *found)
+{
+    size_t n = 0;
+    *found = false;
+    for (const struct mux_segment *s = rx->first; s && !*found; s = s->next) {
+        *found = s->restart;
+        n += *found ? 0 : (size_t)(s->end - s->at);
+    }
+    return n;
+}
+
+static bool is_whole_within(const struct mux_rx *rx, size_t n)
+{
+    uint8_t prefix[WIRE_PREFIX];
+    if (rx->big)
+        return n >= rx->big->len - rx->big->have;
+    return n >= WIRE_PREFIX && peek_prefix(rx, prefix) &&
+           n - WIRE_PREFIX >= wire_prefix_len(prefix);
+}
+
+/* Half a message before a restart goes; what is dropped counts as taken. */
+static void drop_halves(struct mux_rx *rx)
+{
+    size_t n;
+    while (rx->restarts &&
+           ((n = until_restart(rx, &rx->restarts)) == 0 || !is_whole_within(rx, n))) {
+        if (!rx->restarts)
+            return;
+        big_free(rx);
+        for (struct mux_segment *s = rx->first; !s->restart; s = rx->first) {
+            rx->bytes -= (uint32_t)(s->end - s->at);
+            rx->taken += (uint32_t)(s->end - s->at);
+            pop(rx);
+            segment_free(s);
+        }
+        rx->first->restart = false;
+    }
+}
+
 cs_err mux_rx_next(struct mux_rx *rx, cs_bytes *ret)
 {
     release(rx);
@@ -253,7 +296,14 @@ cs_err mux_rx_next(struct mux_rx *rx, cs_bytes *ret)
             return packed ? unpack(rx, ret) : CS_OK;
         }
     }
+    if (rx->restarts)
+        drop_halves(rx);
     return next_in_pieces(rx, ret);
+}
+
+void mux_rx_restart(struct mux_rx *rx)
+{
+    rx->restart_next = true;
 }
 
 cs_err mux_rx_keep(struct mux_rx *rx, cs_bytes message, cs_ref *ret)
@@ -292,6 +342,8 @@ void mux_rx_append(struct mux_rx *rx, struct mux_rx *from)
         rx->first = from->first;
     rx->last = from->last;
     rx->bytes += from->bytes;
+    rx->restarts = rx->restarts || from->restarts;
+    from->restarts = false;
     from->first = from->last = NULL;
     from->bytes = 0;
 }
@@ -347,7 +399,7 @@ static bool pins_too_much(const struct mux_segment *s)
 static struct mux_segment *join(struct mux_rx *rx, struct mux_segment *before,
                                 struct mux_segment *s)
 {
-    if (!before || spare(before) < share(s))
+    if (!before || s->restart || spare(before) < share(s))
         return NULL;
     uint8_t *bytes = cs_block_bytes(before->block);
     memcpy(bytes + (before->end - bytes), s->at, share(s));

@@ -21,6 +21,7 @@ struct mux_segment {
     const uint8_t *end;
     cs_block *block; /* one reference */
     bool own;        /* nobody else sees the block: more may be written behind `end` */
+    bool restart;    /* a message begins here; one that began before and did not end never will */
 };
 
 struct mux_rx {
@@ -34,6 +35,8 @@ struct mux_rx {
     uint32_t message_max; /* a prefix that promises more is CS_ETOOBIG */
     bool lent;            /* the last message is a view into the first segment's block */
     bool gzip;            /* messages may be compressed */
+    bool restart_next;    /* the next segment is a restart */
+    bool restarts;        /* there may be such segments */
 };
 
 void mux_rx_init(struct mux_rx *rx, int64_t message_max);
@@ -54,6 +57,10 @@ size_t mux_rx_credit(struct mux_rx *rx);
 
 /* In the middle of a message?  At the end of a stream that is a truncation. */
 bool mux_rx_partial(const struct mux_rx *rx);
+
+/* What is added from now on begins with a message: half of one that stands before is dropped, when its
+ * turn comes. */
+void mux_rx_restart(struct mux_rx *rx);
 
 /* Appends all that `from` has not taken, of the same stream; leaves `from` empty. */
 void mux_rx_append(struct mux_rx *rx, struct mux_rx *from);

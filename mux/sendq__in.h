@@ -47,6 +47,9 @@ static inline void mux__keep_count(struct mux_keep *keep, mux__chunk *chunk, siz
     keep->weight = 1;
 }
 
+/* CS_OK, or as mux_keep_attach(). */
+cs_err mux__keep_may_attach(const struct mux_keep *keep, uint64_t from);
+
 /* Forgets what was sent; the rest is the queue's alone. */
 void mux__keep_let_go(struct mux_keep *keep, struct mux__sendq *q);
 

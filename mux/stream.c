@@ -85,6 +85,7 @@ static void stream_free(mux_stream *stream)
     conn->grown -= stream->window - conn->opt.window_bytes;
     rx_free(stream);
     mux__sendq_fini(&stream->out);
+    mux__lasting_free(stream);
     extra_free(stream->extra);
     cs_free(stream->story);
     if (stream->ops && stream->ops->state_bytes > 0)
@@ -121,6 +122,8 @@ static void call(cs_task *task)
         if (!stream->over)
             mux__call_request_ready(stream);
     }
+    if (stream->lasting)
+        mux__lasting_tell(stream);
     const struct mux_stream_ops *ops = stream->ops;
     if (ops && stream->told) {
         stream->told = false;
@@ -143,6 +146,8 @@ static void call(cs_task *task)
     check_truncated(stream);
     if (ops)
         ops->end(stream, stream->why, stream->state);
+    if (stream->lasting)
+        mux__lasting_gone(stream);
     stream_free(stream);
 }
 
@@ -197,7 +202,11 @@ static cs_err set(mux_stream *stream, bool trailer, cs_bytes name, cs_bytes valu
         return CS_ENOMEM;
     struct mux__meta **meta = trailer ? &extra->own_trailers : &extra->own_headers;
     cs_err err = mux__meta_make(meta);
-    return err == CS_OK ? mux__meta_add(*meta, name, value) : err;
+    if (err != CS_OK)
+        return err;
+    if (stream->lasting) /* what is said on every stream again has one value */
+        mux__meta_remove(*meta, name);
+    return mux__meta_add(*meta, name, value);
 }
 
 static cs_err keep_options(mux_stream *stream, const struct mux_call_options *options)
@@ -246,6 +255,10 @@ void mux_stream_finish(mux_stream *stream, cs_err status, const char *message)
         stream->status = status;
         if (cs_failed(status))
             cs_story(&stream->story, "%s", message ? message : cs_strerror(status));
+        if (stream->lasting)
+            mux__stream_post(stream); /* its owner need not wait until all has arrived */
+        if (mux__lasting_is_cut(stream))
+            return;
         if (!stream->submitted)
             mux__call_answer(stream);
         else if (stream->out.bytes == 0 && !stream->in_pull)
@@ -264,6 +277,10 @@ void mux_stream_abort(mux_stream *stream, cs_err status, const char *message)
     stream->status = cs_failed(status) ? status : CS_EUNKNOWN; /* an abortive end is never OK */
     cs_story(&stream->story, "%s", message ? message : cs_strerror(stream->status));
     mux__sendq_cut(&stream->out, stream->reserved);
+    if (stream->lasting)
+        mux__stream_post(stream);
+    if (mux__lasting_is_cut(stream))
+        return;
     if (!stream->submitted)
         mux__call_answer(stream);
     else
@@ -351,6 +368,15 @@ void mux__stream_on_headers(mux_stream *stream, bool last)
     mux__stream_post(stream);
 }
 
+struct mux_rx *mux__stream_rx(mux_stream *stream)
+{
+    if (!stream->rx && (stream->rx = cs_alloc(sizeof *stream->rx)))
+        mux_rx_init(stream->rx, stream->conn->opt.message_max_bytes);
+    if (stream->rx)
+        stream->rx->gzip = stream->rx->gzip || stream->gzip_in;
+    return stream->rx;
+}
+
 void mux__stream_on_data(mux_stream *stream, const uint8_t *bytes, size_t len)
 {
     mux_conn *conn = stream->conn;
@@ -358,11 +384,9 @@ void mux__stream_on_data(mux_stream *stream, const uint8_t *bytes, size_t len)
         mux__h2_credit(stream, len);
         return;
     }
-    if (!stream->rx && (stream->rx = cs_alloc(sizeof *stream->rx))) {
-        mux_rx_init(stream->rx, conn->opt.message_max_bytes);
-        stream->rx->gzip = stream->gzip_in;
-    }
-    if (!stream->rx || mux_rx_add(stream->rx, bytes, len, conn->block) != CS_OK) {
+    if (stream->lasting)
+        mux__lasting_count(stream, bytes, len);
+    if (!mux__stream_rx(stream) || mux_rx_add(stream->rx, bytes, len, conn->block) != CS_OK) {
         mux_stream_cancel(stream, CS_ENOMEM);
         return;
     }
@@ -390,11 +414,11 @@ void mux__stream_on_close(mux_stream *stream, uint32_t h2_error)
     if (!stream->is_server)
         mux__call_reset(stream, h2_error);
     else if (stream->trailers_out && h2_error == 0)
-        mux__stream_over(stream, stream->aborted ? stream->status : CS_DONE, NULL);
+        mux__stream_broken(stream, stream->aborted ? stream->status : CS_DONE, NULL);
     else if (h2_error == 8) /* CANCEL */
-        mux__stream_over(stream, CS_ECANCELED, "the client cancelled the call");
+        mux__stream_broken(stream, CS_ECANCELED, "the client cancelled the call");
     else
-        mux__stream_over(stream, CS_EPEER, "the client reset the stream");
+        mux__stream_broken(stream, CS_EPEER, "the client reset the stream");
 }
 
 /* ---- What is known -------------------------------------------------------------------------- */
@@ -505,6 +529,6 @@ cs_err mux__stream_reason(mux_stream *stream, enum wire_reason reason)
 
 void mux_stream_send_headers(mux_stream *stream)
 {
-    if (stream->is_server && !stream->submitted && !stream->over)
+    if (stream->is_server && !stream->submitted && !stream->over && !mux__lasting_is_cut(stream))
         mux__call_answer(stream);
 }

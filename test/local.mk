@@ -75,6 +75,7 @@ test_mux_SOURCES = \
 	test/mux/front_test.c \
 	test/mux/gzip_test.c \
 	test/mux/keep_test.c \
+	test/mux/lasting_test.c \
 	test/mux/link_test.c \
 	test/mux/message_test.c \
 	test/mux/meta_test.c \

@@ -1,0 +1,404 @@
+/* lasting -- see lasting.h.
+ *
+ * What belongs to the HTTP/2 stream (its id, its window, how far its half of the talk has come) moves
+ * between objects; what belongs to the call stays: ops and state, what it keeps, its metadata, its
+ * deadline, its last word. */
+#include "mux/lasting.h"
+
+#include "mux/mux__in.h"
+#include "proto/wire.h"
+
+struct mux__lasting {
+    const struct mux_lasting_ops *ops;
+    mux_conn *limbo;
+    mux_keep *keep;
+    uint64_t received;
+    uint32_t left; /* of the message that is arriving, behind its prefix */
+    uint32_t len;  /* of that message */
+    cs_err why;    /* it is detached; to be told */
+    void *user;
+    bool detached, tell, resends;
+    bool ended;   /* our last word was said, and its owner told: end() */
+    uint8_t have; /* bytes in head */
+    uint8_t head[WIRE_PREFIX + MUX_LASTING_HEAD];
+};
+
+cs_err mux_limbo_new(cs_loop *loop, mux_handlers *handlers, mux_conn **ret)
+{
+    cs_err err = mux__conn_new(loop, NULL, handlers != NULL, ret);
+
+    if (err == CS_OK && handlers) {
+        (*ret)->handlers = handlers;
+        handlers->refs++;
+        (*ret)->stats = &handlers->stats;
+    }
+    return err;
+}
+
+cs_err mux_stream_last(mux_stream *stream, mux_conn *limbo, size_t keep_max,
+                       const struct mux_lasting_ops *ops, void *user)
+{
+    struct mux__lasting *lasting;
+    cs_err err = CS_OK;
+
+    if (stream->lasting || stream->over || stream->finished || stream->sent_any)
+        return CS_EMISUSE;
+    if (!(lasting = cs_zalloc(sizeof *lasting)))
+        return CS_ENOMEM;
+    lasting->ops = ops;
+    lasting->user = user;
+    lasting->limbo = limbo;
+    if (keep_max > 0 && (err = mux_keep_new(keep_max, &lasting->keep)) == CS_OK)
+        err = mux_keep_attach(lasting->keep, stream, 0);
+    if (err == CS_OK) {
+        stream->lasting = lasting;
+        return CS_OK;
+    }
+    mux_keep_free(lasting->keep);
+    cs_free(lasting);
+    return err;
+}
+
+void mux__lasting_free(mux_stream *stream)
+{
+    if (!stream->lasting)
+        return;
+    mux_keep_free(stream->lasting->keep);
+    cs_free(stream->lasting);
+    stream->lasting = NULL;
+}
+
+/* ---- What belongs to the HTTP/2 stream ------------------------------------------------------- */
+
+struct wire {
+    mux_conn *conn;
+    struct mux_rx *rx;
+    int32_t id;
+    uint32_t reserved, window, credit_due, credited, window_at_ms, born_ms, header_bytes;
+    uint16_t http_status;
+    bool submitted, trailers_out, sent_any, remote_headers, remote_done, has_status, dry;
+    bool gzip_in, gzip_out;
+};
+
+static struct wire wire_of(const mux_stream *s)
+{
+    return (struct wire){.conn = s->conn,
+                         .rx = s->rx,
+                         .id = s->id,
+                         .reserved = s->reserved,
+                         .window = s->window,
+                         .credit_due = s->credit_due,
+                         .credited = s->credited,
+                         .window_at_ms = s->window_at_ms,
+                         .born_ms = s->born_ms,
+                         .header_bytes = s->header_bytes,
+                         .http_status = s->http_status,
+                         .submitted = s->submitted,
+                         .trailers_out = s->trailers_out,
+                         .sent_any = s->sent_any,
+                         .remote_headers = s->remote_headers,
+                         .remote_done = s->remote_done,
+                         .has_status = s->has_status,
+                         .dry = s->dry,
+                         .gzip_in = s->gzip_in,
+                         .gzip_out = s->gzip_out};
+}
+
+static struct wire wire_none(mux_conn *limbo)
+{
+    uint32_t now = (uint32_t)cs_loop_now_ms(limbo->loop);
+
+    return (struct wire){.conn = limbo,
+                         .window = (uint32_t)limbo->opt.window_bytes,
+                         .window_at_ms = now,
+                         .born_ms = now};
+}
+
+static void wire_set(mux_stream *s, const struct wire *w)
+{
+    mux_conn *before = s->conn;
+
+    s->rx = w->rx;
+    s->id = w->id;
+    s->reserved = w->reserved;
+    s->window = w->window;
+    s->credit_due = w->credit_due;
+    s->credited = w->credited;
+    s->window_at_ms = w->window_at_ms;
+    s->born_ms = w->born_ms;
+    s->header_bytes = w->header_bytes;
+    s->http_status = w->http_status;
+    s->submitted = w->submitted;
+    s->trailers_out = w->trailers_out;
+    s->sent_any = w->sent_any;
+    s->remote_headers = w->remote_headers;
+    s->remote_done = w->remote_done;
+    s->has_status = w->has_status;
+    s->dry = w->dry;
+    s->gzip_in = w->gzip_in;
+    s->gzip_out = w->gzip_out;
+    if (s->id > 0)
+        mux__h2_attach(s, w->conn);
+    if (before == w->conn)
+        return;
+    before->stats->streams--;
+    w->conn->stats->streams++;
+    cs_unlink(&s->link_in);
+    cs_list_push(&w->conn->streams, &s->link_in);
+    s->conn = w->conn;
+    mux__conn_stream_gone(before);
+}
+
+/* ---- Detached ------------------------------------------------------------------------------- */
+
+static void rx_drop(mux_stream *stream)
+{
+    if (!stream->rx)
+        return;
+    mux_rx_fini(stream->rx);
+    cs_free(stream->rx);
+    stream->rx = NULL;
+}
+
+static void detach(mux_stream *stream, cs_err why)
+{
+    struct mux__lasting *lasting = stream->lasting;
+    struct wire none = wire_none(lasting->limbo);
+    bool said = stream->is_server && stream->finished;
+
+    if (stream->conn->h2 && stream->id > 0)
+        mux__h2_detach(stream);
+    if (stream->waits)
+        mux__front_give_up(stream);
+    stream->conn->grown -= stream->window - stream->conn->opt.window_bytes;
+    mux__sendq_fini(&stream->out); /* what is kept stays */
+    if (stream->is_server)
+        rx_drop(stream); /* what was not taken was not acknowledged */
+    none.rx = stream->rx;
+    none.gzip_out = stream->gzip_out && !stream->is_server;
+    wire_set(stream, &none);
+    stream->request_out = stream->refused = false;
+    lasting->detached = true;
+    lasting->why = why;
+    lasting->tell = !said;
+    mux__stream_post(stream);
+}
+
+void mux__stream_broken(mux_stream *stream, cs_err why, const char *story)
+{
+    if (stream->over || (stream->lasting && stream->lasting->detached))
+        return;
+    if (!stream->lasting || stream->conn->freed) {
+        mux__stream_over(stream, why, story);
+        return;
+    }
+    if (story && story != stream->story)
+        cs_story(&stream->story, "%s", story);
+    detach(stream, why);
+}
+
+/* All that its owner has to say is kept: he need not wait until it has arrived. */
+static void end(mux_stream *stream)
+{
+    const struct mux_stream_ops *ops = stream->ops;
+
+    stream->lasting->ended = true;
+    stream->ops = NULL;
+    ops->end(stream, stream->aborted ? stream->status : CS_DONE, stream->state);
+    if (ops->state_bytes > 0)
+        cs_free(stream->state);
+    stream->state = NULL;
+}
+
+void mux__lasting_tell(mux_stream *stream)
+{
+    struct mux__lasting *lasting = stream->lasting;
+
+    if (stream->over)
+        return;
+    if (stream->is_server && stream->finished && !lasting->ended)
+        end(stream);
+    if (!lasting->tell)
+        return;
+    lasting->tell = false;
+    if (lasting->ops->detached)
+        lasting->ops->detached(stream, lasting->why, lasting->user);
+}
+
+void mux__lasting_gone(mux_stream *stream)
+{
+    if (stream->lasting->ops->gone)
+        stream->lasting->ops->gone(stream, stream->lasting->user);
+}
+
+void mux_stream_forget(mux_stream *stream, cs_err why)
+{
+    bool said = stream->is_server && stream->finished && !stream->aborted;
+
+    if (stream->over)
+        return;
+    if (!said) {
+        mux_stream_cancel(stream, why);
+        return;
+    }
+    if (stream->id > 0 && !stream->trailers_out) {
+        mux__h2_reset(stream, false);
+        mux__conn_flush_soon(stream->conn);
+    }
+    mux__stream_over(stream, CS_DONE, NULL);
+}
+
+/* ---- Carried on: a server's ------------------------------------------------------------------ */
+
+cs_err mux_stream_graft(mux_stream *stream, mux_stream *fresh, uint64_t from)
+{
+    struct mux__lasting *lasting = stream->lasting;
+    struct wire mine, theirs;
+    cs_err err;
+
+    if (!lasting || !lasting->keep || stream->over || stream->in_pull || !fresh->is_server ||
+        fresh->submitted || fresh->finished || fresh->over || fresh->lasting)
+        return CS_EMISUSE;
+    err = stream->aborted ? CS_OK : mux__keep_may_attach(lasting->keep, from);
+    if (err != CS_OK)
+        return err;
+    mine = wire_of(stream);
+    theirs = wire_of(fresh);
+    mux__keep_promise(stream, fresh);
+    wire_set(stream, &theirs);
+    wire_set(fresh, &mine);
+    fresh->drop_rx = true;
+    if (fresh->id > 0)
+        mux__stream_kill(fresh, WIRE_R_SUPERSEDED);
+    else
+        mux__stream_over(fresh, CS_DONE, NULL);
+    lasting->detached = lasting->tell = false;
+    stream->told = true;
+    stream->dry = false;
+    stream->awake = true;
+    mux__stream_post(stream);
+    return stream->aborted ? CS_OK : mux_keep_attach(lasting->keep, stream, from);
+}
+
+/* ---- Carried on: a client's ------------------------------------------------------------------ */
+
+cs_err mux_stream_reopen(mux_stream *stream, mux_conn *conn, cs_bytes message)
+{
+    struct mux__lasting *lasting = stream->lasting;
+    struct wire fresh;
+    cs_err err;
+
+    if (!lasting || !lasting->detached || stream->over || stream->is_server)
+        return CS_EMISUSE;
+    if (!mux__stream_rx(stream))
+        return CS_ENOMEM;
+    if ((err = mux__message_queue(stream, message)) != CS_OK)
+        return err;
+    fresh = wire_none(conn);
+    fresh.rx = stream->rx;
+    fresh.gzip_out = stream->gzip_out;
+    wire_set(stream, &fresh);
+    mux_rx_restart(stream->rx);
+    mux_stream_drop_headers(stream);
+    lasting->have = 0;
+    lasting->left = 0;
+    lasting->detached = lasting->tell = false;
+    lasting->resends = lasting->keep != NULL;
+    return mux__front_open(stream);
+}
+
+bool mux__lasting_is_cut(const mux_stream *stream)
+{
+    return stream->lasting && stream->lasting->detached;
+}
+
+bool mux__lasting_waits(const mux_stream *stream)
+{
+    return stream->lasting && stream->lasting->resends;
+}
+
+cs_err mux_stream_resend(mux_stream *stream, uint64_t from)
+{
+    struct mux__lasting *lasting = stream->lasting;
+    cs_err err;
+
+    if (!lasting || !lasting->resends || lasting->detached)
+        return CS_EMISUSE;
+    if (stream->over)
+        return CS_OK; /* nobody wants it any more: end() comes */
+    if ((err = mux_keep_attach(lasting->keep, stream, from)) != CS_OK)
+        return err;
+    lasting->resends = false;
+    mux__stream_sent(stream);
+    if (stream->writable_due)
+        mux__stream_post(stream);
+    return CS_OK;
+}
+
+/* ---- Counting ------------------------------------------------------------------------------- */
+
+static void message_begins(struct mux__lasting *lasting)
+{
+    lasting->len = lasting->left = wire_prefix_len(lasting->head);
+}
+
+static void message_ends(struct mux__lasting *lasting)
+{
+    cs_bytes head = cs_bytes_of(lasting->head + WIRE_PREFIX, lasting->have - (size_t)WIRE_PREFIX);
+    bool packed = lasting->head[0] != 0; /* then it is a long one */
+
+    lasting->received += packed ? 1 : lasting->ops->weigh(head, lasting->len);
+    lasting->have = 0;
+}
+
+/* Bytes as they come, each message's first ones gathered. */
+void mux__lasting_count(mux_stream *stream, const uint8_t *bytes, size_t len)
+{
+    struct mux__lasting *lasting = stream->lasting;
+    size_t n;
+
+    while (len > 0 && lasting->ops->weigh) {
+        if (lasting->have < WIRE_PREFIX) {
+            lasting->head[lasting->have++] = *bytes++;
+            len--;
+            if (lasting->have < WIRE_PREFIX)
+                continue;
+            message_begins(lasting);
+        }
+        n = len < lasting->left ? len : lasting->left;
+        for (size_t i = 0; i < n && lasting->have < sizeof lasting->head; i++)
+            lasting->head[lasting->have++] = bytes[i];
+        bytes += n;
+        len -= n;
+        lasting->left -= (uint32_t)n;
+        if (lasting->left == 0)
+            message_ends(lasting);
+    }
+}
+
+/* ---- What is known -------------------------------------------------------------------------- */
+
+bool mux_stream_is_lasting(const mux_stream *stream)
+{
+    return stream->lasting != NULL;
+}
+
+bool mux_stream_is_detached(const mux_stream *stream)
+{
+    return mux__lasting_is_cut(stream);
+}
+
+void *mux_stream_lasting_user(const mux_stream *stream)
+{
+    return stream->lasting ? stream->lasting->user : NULL;
+}
+
+mux_keep *mux_stream_kept(const mux_stream *stream)
+{
+    return stream->lasting ? stream->lasting->keep : NULL;
+}
+
+uint64_t mux_stream_received(const mux_stream *stream)
+{
+    return stream->lasting ? stream->lasting->received : 0;
+}

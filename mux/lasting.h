@@ -1,0 +1,77 @@
+/* lasting -- a call that outlives the HTTP/2 streams which carry it.
+ *
+ * Room header, what sessions are made of (PROTOCOL, 2).  A lasting call whose stream is reset or lost is
+ * not over but *detached*: nothing is sent and nothing received, its state and what it keeps (keep.h)
+ * stay, and another stream can carry it on.
+ *
+ * A server's owner hears end() as soon as his last word is said, or overtook the rest; what is kept of the
+ * call, and that word, stay until it is forgotten.  A client's is over when the server's last word came.
+ *
+ *                  stream reset or lost
+ *      attached ─────────────────────────▶ detached         limbo: where it lives meanwhile
+ *         ▲      graft(), reopen()            │
+ *         └───────────────────────────────────┘
+ *
+ * Everything on the loop of the stream.
+ */
+#ifndef MUX_LASTING_H
+#define MUX_LASTING_H
+
+#include "mux/keep.h"
+
+/* A connection that never stands: for calls that have none.  Counts into `handlers`' figures, or, NULL,
+ * nowhere.  Free it like any other, after its calls. */
+cs_err mux_limbo_new(cs_loop *loop, mux_handlers *handlers, mux_conn **ret);
+
+struct mux_lasting_ops {
+    /* The stream is gone, for this reason; told in the CALL phase, instead of end().  Not told where a
+     * server has said its last word: nothing is left to do but to say it again. */
+    void (*detached)(mux_stream *stream, cs_err why, void *user);
+
+    /* Last of all: it is over, and the stream goes when this returns. */
+    void (*gone)(mux_stream *stream, void *user);
+
+    /* How many numbers a message takes that has arrived: `head` is its beginning, up to
+     * MUX_LASTING_HEAD bytes of `len`.  A compressed one takes one.  NULL: nobody counts. */
+    uint64_t (*weigh)(cs_bytes head, size_t len);
+};
+enum { MUX_LASTING_HEAD = 40 };
+
+/* From now on `stream` is lasting.  `keep_max` 0: what it sends is not kept.  Before anything was sent; what
+ * is queued already is not kept.  CS_ENOMEM, CS_EMISUSE. */
+cs_err mux_stream_last(mux_stream *stream, mux_conn *limbo, size_t keep_max,
+                       const struct mux_lasting_ops *ops, void *user);
+
+void *mux_stream_lasting_user(const mux_stream *stream); /* NULL: not lasting */
+bool mux_stream_is_lasting(const mux_stream *stream);
+bool mux_stream_is_detached(const mux_stream *stream);
+mux_keep *mux_stream_kept(const mux_stream *stream); /* NULL: none */
+
+/* Numbers of the messages that have arrived whole, on all its streams together. */
+uint64_t mux_stream_received(const mux_stream *stream);
+
+/* It need not last any longer: what was said well is over (CS_DONE), everything else is cancelled with
+ * `why`; end() comes. */
+void mux_stream_forget(mux_stream *stream, cs_err why);
+
+/* ---- A server's ----------------------------------------------------------------------------- */
+
+/* `fresh`, a stream just accepted that has answered nothing yet, carries `stream` on, from number `from`:
+ * what is kept goes out again, and what was said last.  If another stream carried it, that one ends
+ * ABORTED `superseded`.  end() comes of `fresh`.  HEADERS are still to be sent.
+ *   CS_ERANGE, CS_EINVAL  see mux_keep_attach(): `fresh` is yours to refuse
+ *   CS_EMISUSE            over, aborted or not lasting; or `fresh` has answered */
+cs_err mux_stream_graft(mux_stream *stream, mux_stream *fresh, uint64_t from);
+
+/* ---- A client's ----------------------------------------------------------------------------- */
+
+/* Calls again, on `conn`, with the same method and metadata and this one message; half-closes behind it
+ * if the call was finished and keeps nothing.  What arrived half is dropped: the peer is asked to begin
+ * with number mux_stream_received().  CS_EMISUSE: not detached; CS_ENOMEM. */
+cs_err mux_stream_reopen(mux_stream *stream, mux_conn *conn, cs_bytes message);
+
+/* Of a call that keeps: the peer wants what was sent from number `from` on.  CS_ERANGE, CS_EINVAL as
+ * mux_keep_attach(). */
+cs_err mux_stream_resend(mux_stream *stream, uint64_t from);
+
+#endif
