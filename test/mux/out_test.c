@@ -13,7 +13,7 @@ static mux__chunk *chunk_of(const void *base, size_t len)
     cr_assert(chunk);
     chunk->refs = 1;
     chunk->base = base;
-    chunk->len = len;
+    chunk->len = (uint32_t)len;
     return chunk;
 }
 
