@@ -9,7 +9,8 @@ void chanserv__refuse(mux_stream *stream, enum wire_reason reason, const char *m
 {
     /* Without memory for the trailer the code alone still says what happened. */
     (void)mux_stream_set_trailer(stream, "chanserv-reason", cs_str(wire_reason_token(reason)));
-    mux_stream_finish(stream, wire_reason_err(reason),
+    /* The row's own code: errors that say more than gRPC has words for stand in several rows. */
+    mux_stream_finish(stream, (cs_err)(16 + wire_reason_code(reason)),
                       message ? message : wire_reason_words(reason));
 }
 
@@ -44,6 +45,9 @@ cs_err chanserv__why_of(cs_err mux_why, enum chanserv__reason *ret)
     case CS_EDRAIN:
         *ret = CHANSERV__SHUTDOWN;
         return CS_EDRAIN;
+    case CS_ELOST:
+        *ret = CHANSERV__LOST;
+        return CS_ELOST;
     default: /* a reset, whatever its code, and a lost connection are the same: B8, A3 */
         *ret = CHANSERV__LEFT;
         return CS_EPEER;

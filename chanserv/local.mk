@@ -6,6 +6,7 @@ libcs_la_SOURCES = \
 	chanserv/announce.c \
 	chanserv/bucket.c \
 	chanserv/call.c \
+	chanserv/channel.c \
 	chanserv/chanserv.h \
 	chanserv/client.c \
 	chanserv/client.h \
@@ -40,6 +41,8 @@ libcs_la_SOURCES = \
 	chanserv/server.h \
 	chanserv/server__in.h \
 	chanserv/services.c \
+	chanserv/session.c \
+	chanserv/session__in.h \
 	chanserv/set.c \
 	chanserv/signals.c \
 	chanserv/source.c \

@@ -1,7 +1,7 @@
 /* open -- the method Open: checks in PROTOCOL's order, and the claim; Talk shares both.
  *
  * Checks and claim are one step, so two Opens in one turn have one winner. */
-#include "chanserv/server__in.h"
+#include "chanserv/session__in.h"
 
 #include "mux/rx.h"
 
@@ -53,9 +53,26 @@ static void refuse_ticket(chanserv_server *server, mux_stream *stream, enum wire
         chanserv__refuse(stream, why, remedy(why));
 }
 
+/* False: refused, or the number is known and goes on there. */
+static bool check_session(chanserv_server *server, mux_stream *stream,
+                          const struct wire_open *asked, struct chanserv__session **ret)
+{
+    struct chanserv__channel *known = NULL;
+    enum wire_reason refusal = chanserv__session_find(server, stream, &asked->channel, ret);
+
+    if (refusal == WIRE_NO_REASON)
+        known = cs_map_get(&(*ret)->channels, asked->channel.number);
+    if (known)
+        chanserv__channel_attach(known, stream, false, asked->from);
+    else if (refusal != WIRE_NO_REASON)
+        chanserv__refuse(stream, refusal, NULL);
+    return refusal == WIRE_NO_REASON && !known;
+}
+
 /* The checks; NULL: answered. */
 static chanserv_outlet *check(chanserv_server *server, mux_stream *stream,
-                              const struct wire_open *asked, bool talks)
+                              const struct wire_open *asked, bool talks,
+                              struct chanserv__session **ret)
 {
     enum wire_reason why = WIRE_R_BAD_REQUEST;
     char words[CHANSERV_WHY_MAX];
@@ -67,10 +84,8 @@ static chanserv_outlet *check(chanserv_server *server, mux_stream *stream,
         chanserv__refuse(stream, why, "a ticket has 32 bytes");
         return NULL;
     }
-    if (asked->channel.present) {
-        chanserv__refuse(stream, WIRE_R_NO_SESSION, NULL);
+    if (asked->channel.present && !check_session(server, stream, asked, ret))
         return NULL;
-    }
     o = chanserv__ticket_find(server, asked->ticket, &why, &err);
     if (!o) {
         refuse_ticket(server, stream, why, err);
@@ -99,13 +114,14 @@ static chanserv_outlet *check(chanserv_server *server, mux_stream *stream,
 }
 
 static void claim(chanserv_outlet *o, mux_stream *stream, uint64_t from,
-                  struct chanserv__uplink *up)
+                  struct chanserv__uplink *up, struct chanserv__channel *channel)
 {
     chanserv_post *post = o->post;
     cs_err err = CS_OK;
 
     cs_unlink(&o->u.accept.link);
-    o->u.up = up; /* in the same place */
+    o->u.open.up = up; /* in the same place */
+    o->u.open.channel = channel;
     cs_unlink(&o->link);
     cs_list_push(&post->open, &o->link);
     post->unopened--;
@@ -133,13 +149,22 @@ static void claim(chanserv_outlet *o, mux_stream *stream, uint64_t from,
 chanserv_outlet *chanserv__open_claim(mux_stream *stream, struct chanserv__call *call,
                                       const struct wire_open *asked, bool talks)
 {
-    chanserv_outlet *o = check(call->server, stream, asked, talks);
+    struct chanserv__session *session = NULL;
+    struct chanserv__channel *channel = NULL;
     struct chanserv__uplink *up = NULL;
+    chanserv_outlet *o = check(call->server, stream, asked, talks, &session);
+    cs_err err = CS_OK;
 
     if (!o)
         return NULL;
-    if (talks && !(up = cs_zalloc(sizeof *up))) {
+    if (talks && !(up = cs_zalloc(sizeof *up)))
+        err = CS_ENOMEM;
+    if (err == CS_OK && session)
+        err = chanserv__channel_new(session, asked->channel.number, stream, NULL, o, asked->from,
+                                    &channel);
+    if (err != CS_OK) {
         chanserv__times_free(o);
+        cs_free(up);
         chanserv__refuse(stream, WIRE_R_LIMIT, NULL);
         return NULL;
     }
@@ -147,7 +172,7 @@ chanserv_outlet *chanserv__open_claim(mux_stream *stream, struct chanserv__call 
         up->armed = true;
     call->server->counters.talks += talks;
     call->object = o;
-    claim(o, stream, asked->from, up);
+    claim(o, stream, asked->from, up, channel);
     return o;
 }
 

@@ -6,6 +6,8 @@
  * declared before a frame goes out with that frame, so what is pending behind `held` came after. */
 #include "chanserv/server__in.h"
 
+#include "mux/lasting.h"
+
 /* Below this a copy into the stream's queue costs less than carrying a reference. */
 enum { REF_MIN = 4096 };
 
@@ -119,8 +121,14 @@ static cs_err send_gap(chanserv_outlet *o)
 {
     uint8_t msg[WIRE_GAP_MAX];
     size_t len = wire_gap_put(msg, o->gap, o->gap_why);
-    cs_err err = mux_stream_send(o->stream, cs_bytes_of(msg, len), cs_bytes_of(NULL, 0));
+    mux_keep *keep = mux_stream_kept(o->stream);
+    cs_err err;
 
+    if (keep)
+        mux_keep_weigh(keep, o->gap);
+    err = mux_stream_send(o->stream, cs_bytes_of(msg, len), cs_bytes_of(NULL, 0));
+    if (err != CS_OK && keep)
+        mux_keep_weigh(keep, 1);
     if (err == CS_OK) {
         o->next += o->gap;
         o->gap = 0;

@@ -2,7 +2,7 @@
  *
  * end() comes from a task of the CALL phase, whatever ended it, so it never comes inside a call of
  * the producer's; the memory goes in the REAP phase after that. */
-#include "chanserv/server__in.h"
+#include "chanserv/session__in.h"
 
 cs_err chanserv__outlet_new(chanserv_post *post, cs_bytes header,
                             const struct chanserv_outlet_ops *ops, const void *state,
@@ -102,8 +102,11 @@ void chanserv__outlet_over(chanserv_outlet *o, cs_err why, enum chanserv__reason
         return;
     if (was == CHANSERV__WAITING)
         cs_unlink(&o->u.accept.link);
-    if (was == CHANSERV__OPEN)
+    if (was == CHANSERV__OPEN) {
         chanserv__uplink_free(o);
+        if (o->u.open.channel)
+            o->u.open.channel->outlet = NULL;
+    }
     cs_unlink(&o->link);
     o->life = CHANSERV__OVER;
     o->stream = NULL;
@@ -161,6 +164,11 @@ void chanserv__outlet_stream_end(mux_stream *stream, cs_err why, void *state)
         why = chanserv__why_of(why, &reason);
     }
     chanserv__outlet_over(o, why, reason);
+}
+
+const char *chanserv_outlet_words(const chanserv_outlet *o)
+{
+    return o->reason == CHANSERV__CANCELLED && o->message ? o->message : "";
 }
 
 const char *chanserv_outlet_reason(const chanserv_outlet *o)

@@ -5,7 +5,7 @@
  * A refusal is a Trailers-Only answer and means: the function never ran (PROTOCOL, A6).  Once it
  * was called, response HEADERS are sent whatever it answers, so that nobody posts again what may
  * have had an effect. */
-#include "chanserv/server__in.h"
+#include "chanserv/session__in.h"
 
 /* next() is asked this often before others get their turn. */
 enum { NEXT_MAX = 256 };
@@ -175,8 +175,6 @@ static enum wire_reason check(chanserv_server *server, mux_stream *stream,
         server->counters.posts_refused_bad++;
         return WIRE_R_BAD_REQUEST;
     }
-    if (asked->channel.present)
-        return WIRE_R_NO_SESSION;
     if (server->dying)
         return WIRE_R_DRAINING;
     if (!chanserv__in_space(server, asked->service)) {
@@ -233,40 +231,85 @@ static void run_function(chanserv_post *post, chanserv_source_fn *fn, void *user
         cs_task_post(post->server->loop, CS_CALL, &post->task);
 }
 
-static void post_request(mux_stream *stream, struct chanserv__call *call)
+/* Of a post that names a session: a number that is known goes on there.  WIRE_NO_REASON with a channel:
+ * answered. */
+static enum wire_reason check_session(chanserv_server *server, mux_stream *stream,
+                                      const struct wire_post *asked, struct chanserv__session **ret,
+                                      struct chanserv__channel **known)
+{
+    enum wire_reason refusal;
+
+    if (!asked->channel.present || !wire_service_name_ok(asked->service))
+        return WIRE_NO_REASON;
+    refusal = chanserv__session_find(server, stream, &asked->channel, ret);
+    if (refusal != WIRE_NO_REASON)
+        return refusal;
+    *known = cs_map_get(&(*ret)->channels, asked->channel.number);
+    if (*known)
+        chanserv__channel_attach(*known, stream, true, asked->from);
+    else if (asked->from > 0)
+        return WIRE_R_LOST; /* what was received of it came from nowhere */
+    return WIRE_NO_REASON;
+}
+
+/* NULL: no memory; nothing is left of it. */
+static chanserv_post *post_new(chanserv_server *server, mux_stream *stream,
+                               const struct wire_post *asked, struct chanserv__session *session)
+{
+    chanserv_post *post = chanserv__post_new(server, stream, asked);
+    cs_err err = post ? prepare(post) : CS_ENOMEM;
+
+    if (err == CS_OK && session)
+        err = chanserv__channel_new(session, asked->channel.number, stream, post, NULL, 0,
+                                    &post->channel);
+    if (err == CS_OK)
+        return post;
+    if (post) {
+        server->counters.posts--;
+        chanserv__post_free(post);
+    }
+    return NULL;
+}
+
+static void post_asked(mux_stream *stream, struct chanserv__call *call, struct wire_post *asked)
 {
     chanserv_server *server = call->server;
     struct chanserv__service *service = NULL;
-    struct wire_post asked;
-    enum wire_reason refusal;
-    chanserv_post *post = NULL;
+    struct chanserv__session *session = NULL;
+    struct chanserv__channel *known = NULL;
     char words[CHANSERV_WHY_MAX] = "";
-    cs_err err = wire_post_unpack(cs_bytes_of(call->request, call->request_len), &asked);
+    chanserv_post *post = NULL;
+    enum wire_reason refusal = check_session(server, stream, asked, &session, &known);
 
-    chanserv__call_clear(call);
-    if (err != CS_OK) {
-        server->counters.posts_refused_bad += err != CS_ENOMEM;
-        chanserv__refuse(stream, err == CS_ENOMEM ? WIRE_R_LIMIT : WIRE_R_BAD_REQUEST, NULL);
-        return;
-    }
-    refusal = check(server, stream, &asked, &service, words);
-    if (refusal == WIRE_NO_REASON && (post = chanserv__post_new(server, stream, &asked)) == NULL)
+    if (refusal == WIRE_NO_REASON && !known)
+        refusal = check(server, stream, asked, &service, words);
+    if (refusal == WIRE_NO_REASON && !known && !(post = post_new(server, stream, asked, session)))
         refusal = WIRE_R_LIMIT;
-    if (post && prepare(post) != CS_OK) {
-        server->counters.posts--;
-        chanserv__post_free(post);
-        refusal = WIRE_R_LIMIT;
-    }
-    if (refusal != WIRE_NO_REASON) {
-        wire_post_clear(&asked);
+    if (refusal != WIRE_NO_REASON)
         chanserv__refuse(stream, refusal, words[0] ? words : NULL);
+    if (!post) {
+        wire_post_clear(asked);
         return;
     }
     call->object = post;
-    post->asked = asked;
-    post->body = asked.body;
+    post->asked = *asked;
+    post->body = asked->body;
     CS_TRACE("server > post %.*s, %zu bytes", CS_FMT(post->service), post->body.len);
     run_function(post, service->fn, service->user);
+}
+
+static void post_request(mux_stream *stream, struct chanserv__call *call)
+{
+    struct wire_post asked;
+    cs_err err = wire_post_unpack(cs_bytes_of(call->request, call->request_len), &asked);
+
+    chanserv__call_clear(call);
+    if (err == CS_OK) {
+        post_asked(stream, call, &asked);
+        return;
+    }
+    call->server->counters.posts_refused_bad += err != CS_ENOMEM;
+    chanserv__refuse(stream, err == CS_ENOMEM ? WIRE_R_LIMIT : WIRE_R_BAD_REQUEST, NULL);
 }
 
 static void readable(mux_stream *stream, void *state)

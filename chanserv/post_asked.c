@@ -1,5 +1,5 @@
 /* post_asked -- what a post can be asked about itself, and the metadata of its answer. */
-#include "chanserv/server__in.h"
+#include "chanserv/session__in.h"
 
 /* gRPC's names in lower case; "grpc-" and ours are the framework's to set. */
 static bool name_ok(const char *name)
@@ -66,4 +66,17 @@ const struct mux_peer *chanserv_post_peer(const chanserv_post *post)
 cs_loop *chanserv_post_loop(const chanserv_post *post)
 {
     return post->server->loop;
+}
+
+void chanserv_post_linger(chanserv_post *post, int linger_ms)
+{
+    int most = post->server->options.linger_ms;
+
+    if (!post->in_function || most == CS_OFF)
+        return;
+    post->linger_ms = linger_ms < 0                        ? CS_OFF
+                      : linger_ms == 0 || linger_ms > most ? most
+                                                           : linger_ms;
+    if (post->channel)
+        post->channel->linger_ms = post->linger_ms;
 }

@@ -2,7 +2,7 @@
  *
  * The stream may be over long before the record: outlets that are open, or still may be opened,
  * keep it; end() is the last that is heard of it. */
-#include "chanserv/server__in.h"
+#include "chanserv/session__in.h"
 
 #include "mux/rx.h"
 
@@ -64,6 +64,7 @@ chanserv_post *chanserv__post_new(chanserv_server *server, mux_stream *stream,
     post->server = server;
     post->service = chanserv__short_name(server, post->service);
     post->stream = stream;
+    post->linger_ms = server->options.linger_ms;
     post->inline_bytes = asked->inline_bytes;
     cs_task_init(&post->task, chanserv__post_run);
     cs_list_init(&post->queue);
@@ -117,6 +118,8 @@ void chanserv__post_free(chanserv_post *post)
     cs_task_drop(&post->task);
     timers_free(post);
     cs_unlink(&post->link);
+    if (post->channel)
+        post->channel->post = NULL;
     cs_free(post->state_block);
     cs_free(post->message);
     chanserv__post_body_free(post);
@@ -195,7 +198,8 @@ void chanserv__post_stream_end(mux_stream *stream, cs_err why, void *state)
     CS_TRACE("server > post over: %s", cs_strerror(post->why));
     if (post->ops && post->ops->closed)
         post->ops->closed(post, post->why, post->state);
-    if (!whole && (reason == CHANSERV__DEADLINE || reason == CHANSERV__SHUTDOWN))
+    if (!whole &&
+        (reason == CHANSERV__DEADLINE || reason == CHANSERV__SHUTDOWN || reason == CHANSERV__LOST))
         chanserv__post_end_unopened(post, post->why, reason);
     else if (!whole)
         chanserv__post_end_unopened(post, CS_ECANCELED, CHANSERV__POST_CANCELLED);

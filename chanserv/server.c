@@ -8,8 +8,9 @@
  *
  * From outside the loop is turned in between; in a callback the steps are tasks of the REAP
  * phase, this turn's and the next ones'. */
-#include "chanserv/server__in.h"
+#include "chanserv/session__in.h"
 
+#include "mux/lasting.h"
 #include "mux/local.h"
 #include "mux/tls.h"
 
@@ -53,6 +54,12 @@ static void resolve(struct chanserv_server_options *o)
     o->post_queue_bytes = bytes_or(o->post_queue_bytes, 1 << 20);
     o->connections_max = bytes_or(o->connections_max, 10000);
     o->assembly_bytes = bytes_or(o->assembly_bytes, (int64_t)256 << 20);
+    o->linger_ms = timeout_or(o->linger_ms, 30000);
+    o->keep_bytes = bytes_or(o->keep_bytes, 1 << 20);
+    o->sessions_max = bytes_or(o->sessions_max, 100000);
+    o->lingering_max = bytes_or(o->lingering_max, 4096);
+    o->lingering_peer_max = bytes_or(o->lingering_peer_max, 256);
+    o->lingering_bytes = bytes_or(o->lingering_bytes, (int64_t)64 << 20);
     if (o->net.message_max_bytes == 0) /* a body is judged before it is here */
         o->net.message_max_bytes = at_most(o->body_max_bytes, UINT32_MAX);
 }
@@ -96,6 +103,9 @@ static void server_fini(chanserv_server *server)
     cs_free(server->node);
     cs_free(server->tls);
     cs_free(server->ports);
+    if (server->limbo)
+        mux_conn_free(server->limbo);
+    cs_map_fini(&server->sessions);
     if (server->handlers)
         mux_handlers_free(server->handlers);
     while (cs_names_each(&server->services, &at, &service))
@@ -169,6 +179,12 @@ static cs_err server_init(chanserv_server *server)
     if (err == CS_OK)
         err = mux_handle(server->handlers, "/chanserv.v1.Chanserv/Services",
                          chanserv__services_accept, server);
+    if (err == CS_OK && server->options.linger_ms != CS_OFF) {
+        err = mux_handle(server->handlers, "/chanserv.v1.Chanserv/Session",
+                         chanserv__session_accept, server);
+        if (err == CS_OK)
+            err = mux_limbo_new(server->loop, server->handlers, &server->limbo);
+    }
     return err;
 }
 
@@ -192,6 +208,8 @@ cs_err chanserv_server_new(cs_loop *loop, const struct chanserv_server_options *
     cs_list_init(&server->posts);
     cs_list_init(&server->accept);
     cs_list_init(&server->watchers);
+    cs_list_init(&server->attached);
+    cs_list_init(&server->lingering);
     cs_list_init(&server->gos);
     if (!loop) {
         err = cs_loop_new(NULL, &server->loop);
@@ -411,6 +429,10 @@ static void break_all(chanserv_server *server)
     for (size_t i = 0; i < server->ports_len; i++)
         mux_port_free(server->ports[i]);
     server->ports_len = 0;
+    chanserv__sessions_end(server);
+    if (server->limbo)
+        mux_conn_free(server->limbo);
+    server->limbo = NULL;
     mux_handlers_end_local(server->handlers);
     chanserv__go_join(server);
 }

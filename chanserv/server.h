@@ -55,7 +55,9 @@ struct chanserv_outlet_ops {
      * has the finer word.
      *   CS_DONE       all of it was handed over            "done"
      *   CS_EPEER      the reader left or vanished          "client-left"
-     *   CS_ECANCELED  given up before it was opened        "post-cancelled"
+     *   CS_ECANCELED  given up before it was opened        "post-cancelled", "skipped"
+ *   CS_ECANCELED  the reader wants no more of it       "cancelled"
+ *   CS_ELOST      he did not come back in time         "lost"
      *   CS_EEXPIRED   nobody opened it in time             "accept-timeout"
      *   CS_ETIMEOUT   its deadline                         "deadline"
      *   CS_ESTALLED   the reader never took a byte         "stalled"
@@ -74,7 +76,13 @@ struct chanserv_outlet_ops {
     /* The reader may send frames too: chanserv_outlet_recv().  `next` may then be NULL, of a source
      * that only listens: chanserv_outlet_finish() is how it ends. */
     bool uplink;
-    void (*reserved[3])(void);
+
+    /* The reader's connection broke, and he may come back within the linger; he has.  Only with readers
+     * that have a session.  While he is away nothing is asked; a hold that cannot be confirmed should
+     * not be trusted. */
+    void (*detached)(chanserv_outlet *outlet, void *state);
+    void (*attached)(chanserv_outlet *outlet, void *state);
+    void (*reserved[1])(void);
 };
 
 /* Something to say after CS_AGAIN.  Harmless otherwise. */
@@ -127,6 +135,9 @@ CS_API cs_err chanserv_outlet_pour(chanserv_outlet *outlet, cs_chan *chan);
 
 CS_API bool chanserv_outlet_is_open(const chanserv_outlet *outlet);
 CS_API const char *chanserv_outlet_reason(const chanserv_outlet *outlet); /* in end() */
+CS_API const char *
+chanserv_outlet_words(const chanserv_outlet *outlet); /* the same: what the reader
+                                                                             said why, or "" */
 CS_API void *chanserv_outlet_state(const chanserv_outlet *outlet);
 CS_API chanserv_post *chanserv_outlet_post(const chanserv_outlet *outlet); /* outlives the outlet */
 
@@ -200,6 +211,11 @@ CS_API cs_err chanserv_go(chanserv_post *post, cs_bytes header, chanserv_go_fn *
 CS_API cs_err chanserv_post_set_header(chanserv_post *post, const char *name, cs_bytes value);
 CS_API cs_err chanserv_post_set_trailer(chanserv_post *post, const char *name, cs_bytes value);
 
+/* How long this post and its sources wait for a client with a session whose connection broke, instead of
+ * options.linger_ms and at most that.  CS_OFF: not at all, as a hold or a presence may want.  In the
+ * source function. */
+CS_API void chanserv_post_linger(chanserv_post *post, int linger_ms);
+
 /* What was asked.  Valid while the post is; the body: until the source function returns, longer
  * if the post is kept. */
 CS_API cs_bytes chanserv_post_service(const chanserv_post *post);
@@ -244,23 +260,29 @@ struct chanserv_server_options {
     const char *node;
     chanserv_authorise_fn *authorise; /* NULL: everybody may do everything */
     void *authorise_user;
-    bool signals;             /* run(): SIGTERM and SIGINT stop it */
-    bool insecure;            /* listen beyond loopback without TLS: CS_EPERM otherwise */
-    int serving_timeout_ms;   /* off: a post, and from their opening each of its sources */
-    int sourcing_timeout_ms;  /* off: silence between two announcements */
-    int accept_timeout_ms;    /* 30 000: an announced source that nobody opens */
-    int write_timeout_ms;     /* off: an open source has frames and the reader takes none */
-    int64_t inline_max_bytes; /* 64 KiB: of an eager source in its announcement, if asked for */
-    int64_t frame_max_bytes;  /* 100 MiB; a larger one fails here, on the sender */
-    int64_t part_bytes;       /* 1 MiB: larger frames travel in parts of this size */
-    int64_t body_max_bytes;   /* 4 MiB: a post's body, with all of its request */
-    int64_t header_max_bytes; /* 64 KiB: a source's header */
-    int64_t posts_max;        /* 100 000 at once */
-    int64_t sources_max;      /* 1 000 000 at once, announced or open */
-    int64_t post_sources_max; /* 65 536 of one post announced and not opened */
-    int64_t post_queue_bytes; /* 1 MiB of announcements waiting for their client */
-    int64_t connections_max;  /* 10 000 */
-    int64_t assembly_bytes;   /* 256 MiB: all frames of readers that are being put together */
+    bool signals;               /* run(): SIGTERM and SIGINT stop it */
+    bool insecure;              /* listen beyond loopback without TLS: CS_EPERM otherwise */
+    int serving_timeout_ms;     /* off: a post, and from their opening each of its sources */
+    int sourcing_timeout_ms;    /* off: silence between two announcements */
+    int accept_timeout_ms;      /* 30 000: an announced source that nobody opens */
+    int write_timeout_ms;       /* off: an open source has frames and the reader takes none */
+    int64_t inline_max_bytes;   /* 64 KiB: of an eager source in its announcement, if asked for */
+    int64_t frame_max_bytes;    /* 100 MiB; a larger one fails here, on the sender */
+    int64_t part_bytes;         /* 1 MiB: larger frames travel in parts of this size */
+    int64_t body_max_bytes;     /* 4 MiB: a post's body, with all of its request */
+    int64_t header_max_bytes;   /* 64 KiB: a source's header */
+    int64_t posts_max;          /* 100 000 at once */
+    int64_t sources_max;        /* 1 000 000 at once, announced or open */
+    int64_t post_sources_max;   /* 65 536 of one post announced and not opened */
+    int64_t post_queue_bytes;   /* 1 MiB of announcements waiting for their client */
+    int64_t connections_max;    /* 10 000 */
+    int64_t assembly_bytes;     /* 256 MiB: all frames of readers that are being put together */
+    int linger_ms;              /* 30 000: a session whose connection broke; CS_OFF: no sessions */
+    int64_t keep_bytes;         /* 1 MiB: of a channel of a session, sent and not acknowledged */
+    int64_t sessions_max;       /* 100 000 at once */
+    int64_t lingering_max;      /* 4 096 of them without a connection; the oldest ends first */
+    int64_t lingering_peer_max; /* 256 of these of one principal, or address */
+    int64_t lingering_bytes;    /* 64 MiB kept for these */
     int64_t reserved[7];
 };
 
@@ -331,6 +353,13 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
     X(frames_in_refused, "readers ended: frame_max_bytes, assembly_bytes, or bytes without sense") \
     X(gaps, "gaps sent")                                                                           \
     X(go_threads, "threads of chanserv_go running now")                                            \
+    X(sessions, "sessions there are now")                                                          \
+    X(sessions_total, "sessions made")                                                             \
+    X(sessions_lingering, "sessions whose connection broke, now")                                  \
+    X(sessions_resumed, "sessions taken up again")                                                 \
+    X(sessions_lost, "sessions given up: linger_ms, lingering_max, lingering_bytes")               \
+    X(sessions_refused, "sessions refused: sessions_max, or another's")                            \
+    X(channels_resumed, "posts and sources that went on, on another stream")                       \
     X(bytes_in, "bytes read from connections")                                                     \
     X(bytes_out, "bytes written to connections")                                                   \
     X(streams, "HTTP/2 streams open now")                                                          \

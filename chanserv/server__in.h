@@ -41,6 +41,9 @@ const struct mux_options *chanserv__server_net(struct chanserv_server *server);
     X(DEADLINE, "deadline")                                                                        \
     X(STALLED, "stalled")                                                                          \
     X(SHUTDOWN, "shutdown")                                                                        \
+    X(SKIPPED, "skipped")                                                                          \
+    X(CANCELLED, "cancelled")                                                                      \
+    X(LOST, "lost")                                                                                \
     X(FAILED, "failed")
 enum chanserv__reason {
 #define X(name, token) CHANSERV__##name,
@@ -77,9 +80,12 @@ struct chanserv_outlet {
         struct {
             struct cs_link link; /* of server->accept */
             int64_t since_ms;
-        } accept;                    /* WAITING only */
-        struct chanserv__uplink *up; /* OPEN only, by Talk; or NULL */
-        cs_task task;                /* OVER only: end(), then its memory */
+        } accept; /* WAITING only */
+        struct {
+            struct chanserv__uplink *up;       /* opened by Talk; or NULL */
+            struct chanserv__channel *channel; /* of a session; or NULL */
+        } open;                                /* OPEN only */
+        cs_task task;                          /* OVER only: end(), then its memory */
     } u;
     cs_ref held;    /* QUEUED: the header; later see CHANSERV__HELD; block NULL: the producer's */
     uint64_t index; /* the public part of its ticket; 0: none yet */
@@ -147,7 +153,9 @@ void chanserv__uplink_readable(chanserv_outlet *outlet);
 
 struct chanserv_post {
     chanserv_server *server;
-    mux_stream *stream; /* NULL: over */
+    mux_stream *stream;                /* NULL: over */
+    struct chanserv__channel *channel; /* of a session; or NULL */
+    int linger_ms;                     /* with a session: how long it waits for its client */
     const struct chanserv_post_ops *ops;
     void *state, *state_block; /* state_block: ours to free */
     struct cs_link link;       /* of server->posts */
@@ -290,6 +298,10 @@ struct chanserv_server {
     size_t ports_len;
     struct cs_names services;
     struct cs_list posts, accept, watchers, gos;
+    struct cs_map sessions; /* by the public part of their names */
+    struct cs_list attached, lingering;
+    size_t lingering_bytes;
+    mux_conn *limbo; /* where calls of sessions live that have no connection; NULL: no sessions */
     struct chanserv__raw *raws;
     cs_timer *accept_timer;
     struct chanserv__tickets tickets;

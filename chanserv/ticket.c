@@ -153,8 +153,8 @@ void chanserv__accept_wait(chanserv_outlet *outlet)
 
     outlet->u.accept.since_ms = cs_loop_now_ms(server->loop);
     cs_link_init(&outlet->u.accept.link);
-    if (server->options.accept_timeout_ms == CS_OFF)
-        return;
+    if (server->options.accept_timeout_ms == CS_OFF || outlet->post->channel)
+        return; /* in a session it lives until opened, skipped or done (PROTOCOL, A4) */
     cs_list_push(&server->accept, &outlet->u.accept.link);
     if (first)
         timer_set(server);

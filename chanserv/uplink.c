@@ -2,7 +2,7 @@
  *
  * A frame is decoded when the producer asks for it, and not before: what it does not ask for stays in
  * mux's stream and shuts the reader's window, so nothing here can grow but one frame in parts. */
-#include "chanserv/server__in.h"
+#include "chanserv/session__in.h"
 
 #include "mux/rx.h"
 
@@ -25,16 +25,16 @@ static void whole_drop(chanserv_outlet *o)
 {
     const struct chanserv__assembly of = assembly_of(o);
 
-    chanserv__whole_drop(&o->u.up->whole, &of);
+    chanserv__whole_drop(&o->u.open.up->whole, &of);
 }
 
 void chanserv__uplink_free(chanserv_outlet *o)
 {
-    if (!o->u.up)
+    if (!o->u.open.up)
         return;
     whole_drop(o);
-    cs_free(o->u.up);
-    o->u.up = NULL;
+    cs_free(o->u.open.up);
+    o->u.open.up = NULL;
 }
 
 /* May it still be listened to?  Our last word ends both ways. */
@@ -46,10 +46,10 @@ static bool is_listening(const chanserv_outlet *o)
 
 void chanserv__uplink_readable(chanserv_outlet *o)
 {
-    if (!is_listening(o) || !o->ops->readable || (o->u.up && !o->u.up->armed))
+    if (!is_listening(o) || !o->ops->readable || (o->u.open.up && !o->u.open.up->armed))
         return;
-    if (o->u.up)
-        o->u.up->armed = false;
+    if (o->u.open.up)
+        o->u.open.up->armed = false;
     o->ops->readable(o, chanserv__outlet_state(o));
 }
 
@@ -67,7 +67,7 @@ static cs_err broke(chanserv_outlet *o, cs_err err)
 
 static cs_err last_word(chanserv_outlet *o)
 {
-    struct chanserv__uplink *up = o->u.up;
+    struct chanserv__uplink *up = o->u.open.up;
 
     if (up->whole) /* in the middle of a frame */
         return broke(o, CS_EPROTO);
@@ -90,7 +90,7 @@ static cs_err take_gap(struct chanserv__uplink *up, uint64_t count)
 static cs_err take_frame(chanserv_outlet *o, const struct wire_frame *f, struct got *ret)
 {
     const struct chanserv__assembly of = assembly_of(o);
-    struct chanserv__uplink *up = o->u.up;
+    struct chanserv__uplink *up = o->u.open.up;
     cs_err err;
 
     if (f->kind == WIRE_HEARTBEAT)
@@ -128,7 +128,7 @@ static cs_err take(chanserv_outlet *o, struct got *ret)
     do {
         err = mux_stream_recv(o->stream, &ret->message);
         if (err == CS_AGAIN)
-            o->u.up->armed = true;
+            o->u.open.up->armed = true;
         if (err == CS_AGAIN || err == CS_DONE)
             return err == CS_DONE ? last_word(o) : err;
         if (err == CS_ETIMEOUT || err == CS_ESTALLED)
@@ -140,6 +140,8 @@ static cs_err take(chanserv_outlet *o, struct got *ret)
         if (err != CS_OK)
             return broke(o, err);
         err = said.kind == WIRE_UP_FRAME ? take_frame(o, &said.frame, ret) : CS_AGAIN;
+        if (o->u.open.channel && !cs_failed(err))
+            chanserv__channel_took(o->u.open.channel);
     } while (err == CS_AGAIN);
     return err == CS_OK ? CS_OK : broke(o, err);
 }
@@ -154,9 +156,9 @@ static cs_err receive(chanserv_outlet *o, struct got *ret)
         return o->status;
     if (!is_listening(o))
         return CS_AGAIN;
-    if (!o->u.up || o->u.up->done)
+    if (!o->u.open.up || o->u.open.up->done)
         return CS_DONE;
-    if (o->u.up->whole && o->u.up->whole->complete)
+    if (o->u.open.up->whole && o->u.open.up->whole->complete)
         whole_drop(o);
     if (mux_stream_is_over(o->stream)) { /* its end() is on the way */
         enum chanserv__reason reason;
@@ -187,7 +189,7 @@ static cs_err keep(chanserv_outlet *o, const struct got *got, cs_ref *ret)
     cs_err err;
 
     if (!got->message.base)
-        return chanserv__whole_move(&o->u.up->whole, &of, ret);
+        return chanserv__whole_move(&o->u.open.up->whole, &of, ret);
     if ((err = mux_stream_keep(o->stream, got->message, &message)) != CS_OK)
         return err;
     *ret = cs_ref_slice(message,
@@ -209,10 +211,10 @@ cs_err chanserv_outlet_recv_ref(chanserv_outlet *o, cs_ref *ret)
 
 uint64_t chanserv_outlet_seq(const chanserv_outlet *o)
 {
-    return o->life == CHANSERV__OPEN && o->u.up ? o->u.up->seq : 0;
+    return o->life == CHANSERV__OPEN && o->u.open.up ? o->u.open.up->seq : 0;
 }
 
 uint64_t chanserv_outlet_gap(const chanserv_outlet *o)
 {
-    return o->life == CHANSERV__OPEN && o->u.up ? o->u.up->gap : 0;
+    return o->life == CHANSERV__OPEN && o->u.open.up ? o->u.open.up->gap : 0;
 }

@@ -4,7 +4,7 @@
 #include "mux/mux__in.h"
 #include "proto/wire.h"
 
-cs_err mux_keep_new(size_t bytes_max, mux_keep **ret)
+cs_err mux_keep_new(size_t bytes_max, uint64_t first, mux_keep **ret)
 {
     mux_keep *keep = cs_zalloc(sizeof *keep);
 
@@ -12,6 +12,7 @@ cs_err mux_keep_new(size_t bytes_max, mux_keep **ret)
         return CS_ENOMEM;
     keep->weight = 1;
     keep->bytes_max = bytes_max;
+    keep->base = keep->acked = keep->next = first;
     *ret = keep;
     return CS_OK;
 }

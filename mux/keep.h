@@ -15,9 +15,9 @@
 
 typedef struct mux_keep mux_keep;
 
-/* Empty, and the next message is number 0.  mux_stream_room() is 0 while `bytes_max` bytes are kept:
+/* Empty; the next message is number `first`.  mux_stream_room() is 0 while `bytes_max` bytes are kept:
  * one message always fits.  CS_ENOMEM. */
-cs_err mux_keep_new(size_t bytes_max, mux_keep **ret);
+cs_err mux_keep_new(size_t bytes_max, uint64_t first, mux_keep **ret);
 void mux_keep_free(mux_keep *keep); /* NULL is fine; its stream, if any, keeps nothing any more */
 
 /* From now on `stream` sends what is kept from number `from` on, and keeps what it is given; what it

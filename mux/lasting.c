@@ -35,7 +35,7 @@ cs_err mux_limbo_new(cs_loop *loop, mux_handlers *handlers, mux_conn **ret)
     return err;
 }
 
-cs_err mux_stream_last(mux_stream *stream, mux_conn *limbo, size_t keep_max,
+cs_err mux_stream_last(mux_stream *stream, mux_conn *limbo, size_t keep_max, uint64_t first,
                        const struct mux_lasting_ops *ops, void *user)
 {
     struct mux__lasting *lasting;
@@ -48,8 +48,8 @@ cs_err mux_stream_last(mux_stream *stream, mux_conn *limbo, size_t keep_max,
     lasting->ops = ops;
     lasting->user = user;
     lasting->limbo = limbo;
-    if (keep_max > 0 && (err = mux_keep_new(keep_max, &lasting->keep)) == CS_OK)
-        err = mux_keep_attach(lasting->keep, stream, 0);
+    if (keep_max > 0 && (err = mux_keep_new(keep_max, first, &lasting->keep)) == CS_OK)
+        err = mux_keep_attach(lasting->keep, stream, first);
     if (err == CS_OK) {
         stream->lasting = lasting;
         return CS_OK;
@@ -233,8 +233,11 @@ void mux__lasting_gone(mux_stream *stream)
 
 void mux_stream_forget(mux_stream *stream, cs_err why)
 {
+    static const struct mux_lasting_ops nobody;
     bool said = stream->is_server && stream->finished && !stream->aborted;
 
+    if (stream->lasting)
+        stream->lasting->ops = &nobody;
     if (stream->over)
         return;
     if (!said) {

@@ -37,9 +37,10 @@ struct mux_lasting_ops {
 };
 enum { MUX_LASTING_HEAD = 40 };
 
-/* From now on `stream` is lasting.  `keep_max` 0: what it sends is not kept.  Before anything was sent; what
- * is queued already is not kept.  CS_ENOMEM, CS_EMISUSE. */
-cs_err mux_stream_last(mux_stream *stream, mux_conn *limbo, size_t keep_max,
+/* From now on `stream` is lasting.  What it sends is numbered from `first` on and kept, up to `keep_max`
+ * bytes; `keep_max` 0: it is not.  Before anything was sent; what is queued already is not kept.
+ * CS_ENOMEM, CS_EMISUSE. */
+cs_err mux_stream_last(mux_stream *stream, mux_conn *limbo, size_t keep_max, uint64_t first,
                        const struct mux_lasting_ops *ops, void *user);
 
 void *mux_stream_lasting_user(const mux_stream *stream); /* NULL: not lasting */
@@ -51,7 +52,7 @@ mux_keep *mux_stream_kept(const mux_stream *stream); /* NULL: none */
 uint64_t mux_stream_received(const mux_stream *stream);
 
 /* It need not last any longer: what was said well is over (CS_DONE), everything else is cancelled with
- * `why`; end() comes. */
+ * `why`; end() comes, if it has not, and nothing of struct mux_lasting_ops. */
 void mux_stream_forget(mux_stream *stream, cs_err why);
 
 /* ---- A server's ----------------------------------------------------------------------------- */

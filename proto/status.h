@@ -27,6 +27,8 @@
     X(NO_SESSION, CS_EPRECOND, 9, "no-session", "no such session here")                            \
     X(SUPERSEDED, CS_EABORTED, 10, "superseded", "a newer stream took over")                       \
     X(LOST, CS_ELOST, 15, "lost", "cut, and too late to resume without a hole")                    \
+    X(SESSION_LOST, CS_ELOST, 5, "lost", "no such session here any more")                          \
+    X(SESSION_EXISTS, CS_EEXIST, 6, "session-exists", "there is such a session already")           \
     X(DEADLINE, CS_ETIMEOUT, 4, "deadline", "the deadline passed")                                 \
     X(CANCELLED, CS_ECANCELED, 1, "cancelled", "cancelled")                                        \
     X(STALLED, CS_ESTALLED, 8, "stalled", "the reader took nothing for too long")                  \

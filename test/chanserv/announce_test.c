@@ -129,7 +129,7 @@ Test(announce, ops_with_reserved_set_or_two_kinds_of_next_are_refused)
     chanserv_outlet *o;
 
     post_list("a.");
-    odd.reserved[1] = (void (*)(void))raw_down;
+    odd.reserved[0] = (void (*)(void))raw_down;
     cr_assert_eq(chanserv_announce(the_post, cs_str("x"), &odd, NULL, &o), CS_EMISUSE);
     odd = one;
     odd.next_ref = (cs_err(*)(chanserv_outlet *, cs_ref *, void *))(void (*)(void))one_next;

@@ -98,6 +98,18 @@ static void hear_services(struct raw_call *call, cs_bytes msg)
     wire_services_clear(&s);
 }
 
+static void hear_session(struct raw_call *call, cs_bytes msg)
+{
+    struct wire_session_down down;
+    struct wire_ack ack;
+
+    cr_assert_eq(wire_session_down_parse(msg, &down), CS_OK);
+    if (down.instance.len > 0)
+        append(&call->heard, "linger %u;", (unsigned)down.linger_ms);
+    while (wire_ack_next(&down.acks, &ack))
+        append(&call->heard, "%u next %u;", (unsigned)ack.number, (unsigned)ack.next);
+}
+
 static void keep(char *to, size_t len, cs_bytes from)
 {
     snprintf(to, len, "%.*s", CS_FMT(from));
@@ -111,6 +123,8 @@ static void readable(mux_stream *stream, void *state)
     call->headers = call->headers || mux_stream_has_headers(stream);
     if (mux_stream_header(stream, "chanserv-instance", &msg) == CS_OK)
         keep(call->instance, sizeof call->instance, msg);
+    if (mux_stream_header(stream, "chanserv-next", &msg) == CS_OK)
+        keep(call->next, sizeof call->next, msg);
     while (!call->paused && mux_stream_recv(stream, &msg) == CS_OK) {
         struct wire_frame frame;
 
@@ -118,6 +132,8 @@ static void readable(mux_stream *stream, void *state)
             hear_announcement(call, msg);
         } else if (call->kind == RAW_SERVICES) {
             hear_services(call, msg);
+        } else if (call->kind == RAW_SESSION) {
+            hear_session(call, msg);
         } else {
             cr_assert_eq(wire_frame_parse(msg, &frame), CS_OK);
             hear_frame(call, &frame);
@@ -152,9 +168,10 @@ static void end(mux_stream *stream, cs_err why, void *state)
 struct raw_call *raw_begin(const char *method, enum raw_kind kind, int timeout_ms)
 {
     static const struct mux_stream_ops ops = {.readable = readable, .end = end};
-    static const cs_pair metadata[] = {{{"who", 3}, {"me", 2}}};
+    const cs_pair metadata[] = {{cs_str("who"), cs_str("me")},
+                                {cs_str("authorization"), cs_str(raw.token ? raw.token : "")}};
     struct mux_call_options options = {
-        .timeout_ms = timeout_ms, .metadata = metadata, .metadata_len = 1};
+        .timeout_ms = timeout_ms, .metadata = metadata, .metadata_len = raw.token ? 2 : 1};
     struct raw_call *call = &raw.calls[raw.calls_len++];
 
     cr_assert_leq(raw.calls_len, sizeof raw.calls / sizeof *raw.calls);

@@ -4,7 +4,8 @@
  * What a call heard is text, so that a test compares transcripts:
  *
  *   announcements   "#0 head [a|b|];"  "#1 head end 0;"  "#2 head end 5 reason: words;"
- *   frames          "a|"  "part+rest|"  "<3:1>" (a gap: count, reason)  "70000 bytes|" */
+ *   frames          "a|"  "part+rest|"  "<3:1>" (a gap: count, reason)  "70000 bytes|"
+ *   a session       "linger 30000;"  "3 next 7;" */
 #ifndef TEST_CHANSERV_RAW_H
 #define TEST_CHANSERV_RAW_H
 
@@ -18,7 +19,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-enum raw_kind { RAW_ANNOUNCEMENTS, RAW_FRAMES, RAW_SERVICES };
+enum raw_kind { RAW_ANNOUNCEMENTS, RAW_FRAMES, RAW_SERVICES, RAW_SESSION };
 
 struct raw_call {
     mux_stream *stream; /* NULL: over */
@@ -29,7 +30,7 @@ struct raw_call {
     uint8_t (*tickets)[32]; /* of the announcements, in order; zeroes: none */
     size_t tickets_len;
     cs_err why; /* CS_AGAIN: not over */
-    char reason[32], oldest[24], errmsg[160], instance[24], own[64];
+    char reason[32], oldest[24], errmsg[160], instance[24], own[64], next[24];
 };
 
 extern struct raw {
@@ -38,7 +39,8 @@ extern struct raw {
     mux_conn *conn;
     struct raw_call calls[64];
     size_t calls_len;
-    char *story; /* what the server's side says with raw_say() */
+    char *story;       /* what the server's side says with raw_say() */
+    const char *token; /* "authorization" of the calls to come; or NULL */
 } raw;
 
 void raw_up(const struct chanserv_server_options *options); /* a server, and a connection */

@@ -189,7 +189,7 @@ static cs_err begin(unsigned seed)
     if (err == CS_OK)
         err = mux_handle(w.handlers, METHOD, on_accept, NULL);
     if (err == CS_OK)
-        err = mux_keep_new(BOUND, &w.keep);
+        err = mux_keep_new(BOUND, 0, &w.keep);
     return err;
 }
 

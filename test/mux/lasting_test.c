@@ -184,7 +184,7 @@ static void begin_readable(mux_stream *stream, void *state)
     }
     if (mux_stream_recv(stream, &msg) != CS_OK)
         return;
-    if (mux_stream_last(stream, w.limbo[1], BOUND, &server_lasting, &w.server) != CS_OK) {
+    if (mux_stream_last(stream, w.limbo[1], BOUND, 0, &server_lasting, &w.server) != CS_OK) {
         mux_stream_finish(stream, CS_ENOMEM, NULL);
         return;
     }
@@ -296,7 +296,7 @@ static cs_err begin(unsigned seed, uint64_t down, uint64_t up)
         err =
             mux_stream_send(w.client.stream, cs_bytes_of(&from, sizeof from), cs_bytes_of(NULL, 0));
     if (err == CS_OK)
-        err = mux_stream_last(w.client.stream, w.limbo[0], BOUND, &client_lasting, &w.client);
+        err = mux_stream_last(w.client.stream, w.limbo[0], BOUND, 0, &client_lasting, &w.client);
     if (err == CS_OK)
         send_some(&w.client);
     return err;

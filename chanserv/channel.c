@@ -1,0 +1,204 @@
+/* channel -- a post or a source of a session, and the streams that carry it one after the other. */
+#include "chanserv/session__in.h"
+
+#include "mux/lasting.h"
+
+#include <stdio.h>
+
+static const struct mux_lasting_ops lasting_ops;
+
+/* ---- Made ----------------------------------------------------------------------------------- */
+
+cs_err chanserv__channel_new(struct chanserv__session *session, uint32_t number, mux_stream *stream,
+                             chanserv_post *post, chanserv_outlet *outlet, uint64_t first,
+                             struct chanserv__channel **ret)
+{
+    chanserv_server *server = session->server;
+    struct chanserv__channel *channel = cs_zalloc(sizeof *channel);
+    cs_err err;
+
+    if (!channel)
+        return CS_ENOMEM;
+    channel->session = session;
+    channel->number = number;
+    channel->stream = stream;
+    channel->post = post;
+    channel->outlet = outlet;
+    channel->is_post = post != NULL;
+    channel->linger_ms = post ? server->options.linger_ms : outlet->post->linger_ms;
+    cs_link_init(&channel->ack);
+    err = cs_map_put(&session->channels, number, channel);
+    if (err == CS_OK) {
+        err = mux_stream_last(stream, server->limbo, (size_t)server->options.keep_bytes, first,
+                              &lasting_ops, channel);
+        if (err != CS_OK)
+            cs_map_remove(&session->channels, number);
+    }
+    if (err == CS_OK)
+        *ret = channel;
+    else
+        cs_free(channel);
+    return err;
+}
+
+/* ---- Its streams come and go ---------------------------------------------------------------- */
+
+static void on_detached(mux_stream *stream, cs_err why, void *user)
+{
+    struct chanserv__channel *channel = user;
+    chanserv_outlet *o = channel->outlet;
+
+    (void)stream, (void)why;
+    CS_TRACE("server > channel %u detached", (unsigned)channel->number);
+    if (channel->linger_ms == CS_OFF)
+        chanserv__session_judge(channel->session);
+    if (o && o->ops->detached)
+        o->ops->detached(o, chanserv__outlet_state(o));
+}
+
+static void on_gone(mux_stream *stream, void *user)
+{
+    struct chanserv__channel *channel = user;
+
+    (void)stream;
+    channel->stream = NULL;
+}
+
+static const struct mux_lasting_ops lasting_ops = {.detached = on_detached, .gone = on_gone};
+
+static void refuse_from(mux_stream *stream, const struct chanserv__channel *channel, uint64_t from)
+{
+    char words[96], oldest[24];
+
+    snprintf(oldest, sizeof oldest, "%llu",
+             (unsigned long long)mux_keep_oldest(mux_stream_kept(channel->stream)));
+    snprintf(words, sizeof words, "message %llu is not kept; the oldest one is %s",
+             (unsigned long long)from, oldest);
+    (void)mux_stream_set_trailer(stream, "chanserv-oldest", cs_str(oldest));
+    chanserv__refuse(stream, WIRE_R_NOT_KEPT, words);
+}
+
+/* What the reader is to go on with, where the source listens. */
+static void say_next(const struct chanserv__channel *channel)
+{
+    const chanserv_outlet *o = channel->outlet;
+    char text[24];
+
+    if (!o || !o->u.open.up)
+        return;
+    snprintf(text, sizeof text, "%llu", (unsigned long long)o->u.open.up->number);
+    (void)mux_stream_set_header(channel->stream, "chanserv-next", cs_str(text));
+}
+
+void chanserv__channel_attach(struct chanserv__channel *channel, mux_stream *stream, bool is_post,
+                              uint64_t from)
+{
+    chanserv_outlet *o = channel->outlet;
+    cs_err err = CS_EINVAL;
+
+    if (!channel->stream) {
+        chanserv__refuse(stream, WIRE_R_LOST, NULL);
+        return;
+    }
+    if (is_post == channel->is_post)
+        err = mux_stream_graft(channel->stream, stream, from);
+    if (err == CS_ERANGE) {
+        refuse_from(stream, channel, from);
+    } else if (err != CS_OK) {
+        channel->session->server->counters.posts_refused_bad++;
+        chanserv__refuse(stream, WIRE_R_BAD_REQUEST, NULL);
+    } else {
+        CS_TRACE("server > channel %u attached", (unsigned)channel->number);
+        channel->session->server->counters.channels_resumed++;
+        say_next(channel);
+        mux_stream_send_headers(channel->stream);
+        if (o && o->ops->attached)
+            o->ops->attached(o, chanserv__outlet_state(o));
+    }
+}
+
+/* ---- What its client says -------------------------------------------------------------------- */
+
+static void skip(chanserv_post *post, uint64_t seq)
+{
+    struct cs_link *link = cs_list_first(&post->waiting);
+
+    for (; link; link = cs_list_next(&post->waiting, link)) {
+        chanserv_outlet *o = CS_CONTAINER(link, chanserv_outlet, link);
+
+        if (o->seq == (uint32_t)seq) {
+            chanserv__outlet_over(o, CS_ECANCELED, CHANSERV__SKIPPED);
+            return;
+        }
+    }
+}
+
+cs_err chanserv__channel_acked(struct chanserv__channel *channel, const struct wire_ack *ack)
+{
+    struct wire_skips skips = ack->skips;
+    cs_err err = CS_OK;
+    uint64_t seq;
+
+    while (channel->post && wire_skip_next(&skips, &seq))
+        skip(channel->post, seq);
+    if (channel->stream && ack->next > 0)
+        err = mux_keep_acked(mux_stream_kept(channel->stream), ack->next);
+    if (err == CS_OK && ack->done)
+        chanserv__channel_end(channel, CS_ECANCELED, CHANSERV__CANCELLED, ack->reason);
+    return err;
+}
+
+void chanserv__channel_took(struct chanserv__channel *channel)
+{
+    struct chanserv__session *session = channel->session;
+
+    if (cs_linked(&channel->ack))
+        return;
+    cs_list_push(&session->acks, &channel->ack);
+    if (session->stream)
+        mux_stream_wake(session->stream);
+}
+
+/* ---- Its end -------------------------------------------------------------------------------- */
+
+/* While the stream is there its end() tells; the record of a post that is over has only sources left that
+ * nobody opened. */
+static void post_end(chanserv_post *post, cs_err why, enum chanserv__reason reason)
+{
+    if (post->stream) {
+        post->cut = why;
+        post->closing = true;
+    } else if (reason == CHANSERV__CANCELLED) {
+        chanserv__post_end_unopened(post, CS_ECANCELED, CHANSERV__POST_CANCELLED);
+    } else {
+        chanserv__post_end_unopened(post, why, reason);
+    }
+    post->channel = NULL;
+}
+
+static void outlet_end(chanserv_outlet *o, cs_err why, enum chanserv__reason reason, cs_bytes words)
+{
+    o->u.open.channel = NULL;
+    if (o->flags & (CHANSERV__CUT | CHANSERV__SAID))
+        return;
+    o->flags |= CHANSERV__CUT;
+    o->status = why;
+    o->reason = (uint8_t)reason;
+    if (words.len > 0)
+        (void)chanserv_outlet_fail(o, why, "%.*s", CS_FMT(words));
+}
+
+void chanserv__channel_end(struct chanserv__channel *channel, cs_err why,
+                           enum chanserv__reason reason, cs_bytes words)
+{
+    CS_TRACE("server > channel %u done", (unsigned)channel->number);
+    if (channel->post)
+        post_end(channel->post, why, reason);
+    if (channel->outlet)
+        outlet_end(channel->outlet, why, reason, words);
+    if (channel->stream)
+        mux_stream_forget(channel->stream, why);
+    cs_map_remove(&channel->session->channels, channel->number);
+    cs_unlink(&channel->ack);
+    cs_free(channel);
+}

@@ -1,0 +1,478 @@
+/* session -- the method Session: what a client says of its channels, and what becomes of them when it is
+ * not there (PROTOCOL, 2).
+ *
+ *      attempt 1 ──▶ ATTACHED ◀────────── attempt n + 1 ──────────┐
+ *                      │  └── its stream is reset or lost ──▶ LINGERING
+ *                      │ bye, or nonsense                         │ linger_ms, or too many of them
+ *                      ▼                                          ▼
+ *                    GONE: channels are cancelled               GONE: channels are lost
+ */
+#include "chanserv/session__in.h"
+
+#include "mux/lasting.h"
+
+enum { PUBLIC = 8, DOWN_MAX = 4096 };
+
+/* ---- Who -------------------------------------------------------------------------------------- */
+
+/* Certificates and addresses change in good faith; who they are of does not (PROTOCOL, B19). */
+static size_t principal_put(char *to, const mux_stream *stream)
+{
+    const struct mux_peer *peer = mux_stream_peer(stream);
+    cs_bytes token = {NULL, 0};
+    size_t n = 0;
+
+    (void)mux_stream_header(stream, "authorization", &token);
+    if (to && peer->tls_subject.len > 0)
+        memcpy(to, peer->tls_subject.base, peer->tls_subject.len);
+    n += peer->tls_subject.len;
+    if (to)
+        memcpy(to + n, &peer->uid, sizeof peer->uid);
+    n += sizeof peer->uid;
+    if (to && token.len > 0)
+        memcpy(to + n, token.base, token.len);
+    return n + token.len;
+}
+
+/* Whose lingering sessions are counted together: without any identity an address' are. */
+static size_t owner_len(const mux_stream *stream)
+{
+    const struct mux_peer *peer = mux_stream_peer(stream);
+    const char *at = peer->addr.base;
+    size_t n = peer->addr.len;
+
+    while (n > 0 && at[n - 1] != ':')
+        n--;
+    return n > 0 ? n : peer->addr.len;
+}
+
+static bool is_of(const struct chanserv__session *session, const mux_stream *stream)
+{
+    size_t len = principal_put(NULL, stream);
+    char *who;
+    bool same;
+
+    if (len != session->principal_len || !(who = cs_alloc(len)))
+        return false;
+    (void)principal_put(who, stream);
+    same = cs_same_secret(who, session->who, len);
+    cs_free(who);
+    return same;
+}
+
+static uint64_t key_of(cs_bytes id)
+{
+    uint64_t key;
+
+    memcpy(&key, id.base, PUBLIC);
+    return key;
+}
+
+/* NULL: there is none, or it is another's. */
+static struct chanserv__session *find(chanserv_server *server, mux_stream *stream, cs_bytes id)
+{
+    struct chanserv__session *session = cs_map_get(&server->sessions, key_of(id));
+    const uint8_t *secret = (const uint8_t *)id.base + PUBLIC;
+
+    if (!session || !cs_same_secret(secret, session->id + PUBLIC, CHANSERV__SESSION_ID - PUBLIC) ||
+        !is_of(session, stream))
+        return NULL;
+    return session;
+}
+
+enum wire_reason chanserv__session_find(chanserv_server *server, mux_stream *stream,
+                                        const struct wire_channel *asked,
+                                        struct chanserv__session **ret)
+{
+    struct chanserv__session *session;
+
+    if (asked->number == 0 || asked->attempt == 0)
+        return WIRE_R_BAD_REQUEST;
+    session = find(server, stream, asked->session);
+    if (!session || asked->attempt > session->attempt)
+        return WIRE_R_NO_SESSION;
+    if (asked->attempt < session->attempt)
+        return WIRE_R_SUPERSEDED;
+    *ret = session;
+    return WIRE_NO_REASON;
+}
+
+/* ---- The end of one -------------------------------------------------------------------------- */
+
+static void lingers_no_more(struct chanserv__session *session)
+{
+    if (session->stream || !cs_linked(&session->link))
+        return; /* or it has just been made */
+    session->server->counters.sessions_lingering--;
+    session->server->lingering_bytes -= session->kept;
+    session->kept = 0;
+    cs_timer_set(session->timer, CS_OFF);
+}
+
+static void session_end(struct chanserv__session *session, cs_err why, enum chanserv__reason reason)
+{
+    chanserv_server *server = session->server;
+    size_t at = 0;
+    void *channel;
+
+    lingers_no_more(session);
+    while (cs_map_each(&session->channels, &at, &channel))
+        chanserv__channel_end(channel, why, reason, cs_bytes_of(NULL, 0));
+    cs_map_fini(&session->channels);
+    (void)cs_map_remove(&server->sessions, key_of(cs_bytes_of(session->id, sizeof session->id)));
+    cs_unlink(&session->link);
+    cs_task_drop(&session->judge);
+    cs_timer_free(session->timer);
+    server->counters.sessions--;
+    cs_free(session);
+}
+
+static void lost(struct chanserv__session *session)
+{
+    CS_TRACE("server > session lost");
+    session->server->counters.sessions_lost++;
+    session_end(session, CS_ELOST, CHANSERV__LOST);
+}
+
+void chanserv__sessions_end(chanserv_server *server)
+{
+    struct cs_list *lists[] = {&server->attached, &server->lingering};
+    struct cs_link *link;
+
+    for (size_t i = 0; i < 2; i++) {
+        while ((link = cs_list_first(lists[i])) != NULL) {
+            struct chanserv__session *session = CS_CONTAINER(link, struct chanserv__session, link);
+
+            if (session->stream) { /* it has had its last word, or has it now */
+                ((struct chanserv__call *)mux_stream_state(session->stream))->object = NULL;
+                chanserv__abort(session->stream, WIRE_R_DRAINING);
+            }
+            session_end(session, CS_EDRAIN, CHANSERV__SHUTDOWN);
+        }
+    }
+}
+
+/* ---- Lingering ------------------------------------------------------------------------------- */
+
+/* Channels whose own linger is over; answers in how many milliseconds the next one's is. */
+static int64_t end_channels(struct chanserv__session *session)
+{
+    int64_t lingered = cs_loop_now_ms(session->server->loop) - session->since_ms;
+    int64_t next = session->server->options.linger_ms - lingered;
+    size_t at = 0;
+    void *value;
+
+    while (cs_map_each(&session->channels, &at, &value)) {
+        struct chanserv__channel *channel = value;
+        int64_t left = (channel->linger_ms < 0 ? 0 : channel->linger_ms) - lingered;
+
+        if (channel->stream && !mux_stream_is_detached(channel->stream))
+            continue;
+        if (left <= 0)
+            chanserv__channel_end(channel, CS_ELOST, CHANSERV__LOST, cs_bytes_of(NULL, 0));
+        else if (left < next)
+            next = left;
+    }
+    return next;
+}
+
+static void on_linger(void *user)
+{
+    struct chanserv__session *session = user;
+    int64_t next = end_channels(session);
+
+    if (next <= 0)
+        lost(session);
+    else
+        cs_timer_set(session->timer, (int)next);
+}
+
+static void judge(cs_task *task)
+{
+    struct chanserv__session *session = CS_CONTAINER(task, struct chanserv__session, judge);
+
+    if (!session->stream)
+        on_linger(session);
+}
+
+void chanserv__session_judge(struct chanserv__session *session)
+{
+    cs_task_post(session->server->loop, CS_REAP, &session->judge);
+}
+
+static size_t kept_by(const struct chanserv__session *session)
+{
+    size_t at = 0, n = 0;
+    void *value;
+
+    while (cs_map_each(&session->channels, &at, &value)) {
+        const struct chanserv__channel *channel = value;
+        n += channel->stream ? mux_keep_bytes(mux_stream_kept(channel->stream)) : 0;
+    }
+    return n;
+}
+
+static cs_bytes owner_of(const struct chanserv__session *session)
+{
+    return cs_bytes_of(session->who + session->principal_len, session->owner_len);
+}
+
+/* So that vanishing is no attack: the oldest go first (PROTOCOL, B18). */
+static void make_room(chanserv_server *server, const struct chanserv__session *newest)
+{
+    const struct chanserv_server_options *options = &server->options;
+    struct cs_link *link, *next;
+    int64_t mine = 0;
+
+    for (link = cs_list_first(&server->lingering); link;
+         link = cs_list_next(&server->lingering, link))
+        mine +=
+            cs_same(owner_of(CS_CONTAINER(link, struct chanserv__session, link)), owner_of(newest));
+    for (link = cs_list_first(&server->lingering); link; link = next) {
+        struct chanserv__session *session = CS_CONTAINER(link, struct chanserv__session, link);
+        bool same = cs_same(owner_of(session), owner_of(newest));
+
+        next = cs_list_next(&server->lingering, link);
+        if (server->counters.sessions_lingering <= (uint64_t)options->lingering_max &&
+            server->lingering_bytes <= (uint64_t)options->lingering_bytes &&
+            mine <= options->lingering_peer_max)
+            return;
+        if (session == newest ||
+            (mine > options->lingering_peer_max && !same &&
+             server->counters.sessions_lingering <= (uint64_t)options->lingering_max &&
+             server->lingering_bytes <= (uint64_t)options->lingering_bytes))
+            continue;
+        mine -= same;
+        lost(session);
+    }
+}
+
+static void begin_to_linger(struct chanserv__session *session)
+{
+    chanserv_server *server = session->server;
+
+    CS_TRACE("server > session detached");
+    session->stream = NULL;
+    session->since_ms = cs_loop_now_ms(server->loop);
+    session->kept = kept_by(session);
+    server->lingering_bytes += session->kept;
+    server->counters.sessions_lingering++;
+    cs_unlink(&session->link);
+    cs_list_push(&server->lingering, &session->link);
+    cs_timer_set(session->timer, server->options.linger_ms);
+    chanserv__session_judge(session);
+    make_room(server, session);
+}
+
+/* ---- The beginning --------------------------------------------------------------------------- */
+
+static struct chanserv__session *session_new(chanserv_server *server, mux_stream *stream,
+                                             cs_bytes id)
+{
+    size_t len = principal_put(NULL, stream), owner = owner_len(stream);
+    struct chanserv__session *session = cs_zalloc(sizeof *session + len + owner);
+
+    if (!session)
+        return NULL;
+    session->server = server;
+    memcpy(session->id, id.base, sizeof session->id);
+    session->principal_len = principal_put(session->who, stream);
+    session->owner_len = owner;
+    memcpy(session->who + len, mux_stream_peer(stream)->addr.base, owner);
+    cs_link_init(&session->link);
+    cs_list_init(&session->acks);
+    cs_task_init(&session->judge, judge);
+    if (cs_timer_new(server->loop, on_linger, session, &session->timer) != CS_OK) {
+        cs_free(session);
+        return NULL;
+    }
+    if (cs_map_put(&server->sessions, key_of(id), session) != CS_OK) {
+        cs_timer_free(session->timer);
+        cs_free(session);
+        return NULL;
+    }
+    server->counters.sessions++;
+    server->counters.sessions_total++;
+    return session;
+}
+
+static void attach(struct chanserv__session *session, mux_stream *stream, uint32_t attempt)
+{
+    mux_stream *before = session->stream;
+
+    lingers_no_more(session);
+    session->stream = stream;
+    session->attempt = attempt;
+    session->greets = true;
+    cs_unlink(&session->link);
+    cs_list_push(&session->server->attached, &session->link);
+    if (before) {
+        ((struct chanserv__call *)mux_stream_state(before))->object = NULL;
+        chanserv__abort(before, WIRE_R_SUPERSEDED);
+    }
+    mux_stream_drop_headers(stream);
+    mux_stream_send_headers(stream);
+    mux_stream_wake(stream);
+}
+
+/* Rule 1. */
+static enum wire_reason take_up(struct chanserv__call *call, mux_stream *stream,
+                                const struct wire_session_up *up)
+{
+    chanserv_server *server = call->server;
+    struct chanserv__session *session;
+
+    if (up->session.len != CHANSERV__SESSION_ID || up->attempt == 0)
+        return WIRE_R_BAD_REQUEST;
+    if (server->dying)
+        return WIRE_R_DRAINING;
+    session = find(server, stream, up->session);
+    if (up->attempt == 1 && cs_map_get(&server->sessions, key_of(up->session)))
+        return WIRE_R_SESSION_EXISTS;
+    if (up->attempt > 1 && !session)
+        return WIRE_R_SESSION_LOST;
+    if (session && up->attempt <= session->attempt)
+        return WIRE_R_SUPERSEDED;
+    if (!session && (server->counters.sessions >= (uint64_t)server->options.sessions_max ||
+                     !(session = session_new(server, stream, up->session))))
+        return WIRE_R_LIMIT;
+    server->counters.sessions_resumed += up->attempt > 1;
+    attach(session, stream, up->attempt);
+    call->object = session;
+    return WIRE_NO_REASON;
+}
+
+/* ---- The method ------------------------------------------------------------------------------ */
+
+static void nonsense(mux_stream *stream, struct chanserv__call *call, enum wire_reason reason,
+                     const char *words)
+{
+    struct chanserv__session *session = call->object;
+
+    call->server->counters.sessions_refused++;
+    call->object = NULL;
+    call->heard = true;
+    chanserv__refuse(stream, reason, words);
+    if (session)
+        session_end(session, CS_ELOST, CHANSERV__LOST);
+}
+
+/* False: the session is no more. */
+static bool acks(mux_stream *stream, struct chanserv__call *call, cs_bytes msg)
+{
+    struct chanserv__session *session = call->object;
+    struct wire_ack ack;
+
+    while (wire_ack_next(&msg, &ack)) {
+        struct chanserv__channel *channel = cs_map_get(&session->channels, ack.number);
+
+        if (channel && chanserv__channel_acked(channel, &ack) != CS_OK) {
+            nonsense(stream, call, WIRE_R_BAD_REQUEST, "what was not sent cannot have arrived");
+            return false;
+        }
+    }
+    return true;
+}
+
+static void hear(mux_stream *stream, struct chanserv__call *call, cs_bytes msg)
+{
+    struct wire_session_up up;
+    enum wire_reason reason;
+
+    if (wire_session_up_parse(msg, &up) != CS_OK) {
+        nonsense(stream, call, WIRE_R_BAD_REQUEST, NULL);
+        return;
+    }
+    if (!call->object) {
+        reason = take_up(call, stream, &up);
+        if (reason != WIRE_NO_REASON) {
+            nonsense(stream, call, reason, NULL);
+            return;
+        }
+    }
+    (void)acks(stream, call, up.acks);
+}
+
+static void readable(mux_stream *stream, void *state)
+{
+    struct chanserv__call *call = state;
+    struct chanserv__session *session;
+    cs_bytes msg;
+    cs_err err;
+
+    while (!call->heard && (err = mux_stream_recv(stream, &msg)) != CS_AGAIN) {
+        if (err == CS_OK) {
+            hear(stream, call, msg);
+            continue;
+        }
+        call->heard = true;
+        if (err != CS_DONE || !call->object) {
+            nonsense(stream, call, WIRE_R_BAD_REQUEST, NULL);
+            return;
+        }
+        session = call->object; /* good-bye */
+        call->object = NULL;
+        mux_stream_finish(stream, CS_DONE, NULL);
+        session_end(session, CS_EPEER, CHANSERV__LEFT);
+    }
+}
+
+/* As many acknowledgements as one message holds. */
+static size_t fill(struct chanserv__session *session, uint8_t *to)
+{
+    const chanserv_server *server = session->server;
+    struct cs_link *link;
+    size_t n = 0;
+
+    if (session->greets)
+        n = wire_session_down_put(to, cs_bytes_of(server->instance, sizeof server->instance),
+                                  (uint32_t)server->options.linger_ms);
+    session->greets = false;
+    while (n + WIRE_ACK_MAX <= DOWN_MAX && (link = cs_list_pop(&session->acks)) != NULL) {
+        const struct chanserv__channel *channel = CS_CONTAINER(link, struct chanserv__channel, ack);
+        const chanserv_outlet *o = channel->outlet;
+
+        if (o && o->u.open.up)
+            n += wire_ack_put(to + n, channel->number, o->u.open.up->number, false,
+                              cs_bytes_of(NULL, 0));
+    }
+    return n;
+}
+
+static void pull(mux_stream *stream, void *state)
+{
+    struct chanserv__session *session = ((struct chanserv__call *)state)->object;
+    uint8_t msg[DOWN_MAX];
+    size_t n;
+
+    while (session && mux_stream_room(stream) > 0 && (n = fill(session, msg)) > 0)
+        if (mux_stream_send(stream, cs_bytes_of(msg, n), cs_bytes_of(NULL, 0)) != CS_OK)
+            mux_stream_cancel(stream, CS_ENOMEM); /* it can be taken up again */
+}
+
+static void end(mux_stream *stream, cs_err why, void *state)
+{
+    struct chanserv__call *call = state;
+    struct chanserv__session *session = call->object;
+
+    (void)why;
+    call->server->calls--;
+    chanserv__call_clear(call);
+    if (session && session->stream == stream)
+        begin_to_linger(session);
+}
+
+static const struct mux_stream_ops session_ops = {
+    .state_bytes = sizeof(struct chanserv__call),
+    .readable = readable,
+    .pull = pull,
+    .end = end,
+};
+
+void chanserv__session_accept(mux_stream *stream, void *user)
+{
+    struct chanserv__call call = {.server = user};
+
+    if (mux_stream_accept(stream, &session_ops, &call) == CS_OK)
+        call.server->calls++;
+}

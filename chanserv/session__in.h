@@ -1,0 +1,79 @@
+/* session__in -- what outlives a connection, on the server's side.  Private to chanserv.
+ *
+ *   session   what a client's Session streams are about, one after the other; has channels
+ *   channel   a post or a source of it: (session, number).  Its stream is lasting (mux/lasting.h):
+ *             a post or an outlet of a session looks to the rest of the server like any other
+ *
+ * A channel is there until the client says that it is done with it, or the session is gone: so a number
+ * runs a source function once (PROTOCOL, A6).  One whose stream is gone for want of memory stays as a
+ * number that is lost.
+ */
+#ifndef CHANSERV_SESSION_IN_H
+#define CHANSERV_SESSION_IN_H
+
+#include "chanserv/server__in.h"
+
+enum { CHANSERV__SESSION_ID = 16 };
+
+struct chanserv__session {
+    chanserv_server *server;
+    struct cs_link link;    /* of server->attached or server->lingering, the oldest first */
+    mux_stream *stream;     /* NULL: it lingers */
+    struct cs_map channels; /* by number */
+    struct cs_list acks;    /* channels of which the client is to be told what has arrived */
+    cs_timer *timer;        /* while it lingers */
+    cs_task judge;          /* REAP: channels that do not linger */
+    int64_t since_ms;       /* it lingers */
+    size_t kept;            /* bytes, counted when that began */
+    uint32_t attempt;
+    bool greets; /* SessionDown is to begin with who we are */
+    uint8_t id[CHANSERV__SESSION_ID];
+    size_t principal_len, owner_len;
+    char who[]; /* principal: may take it up; then owner: for lingering_peer_max */
+};
+
+struct chanserv__channel {
+    struct chanserv__session *session;
+    mux_stream *stream;  /* lasting; NULL: gone */
+    chanserv_post *post; /* whose channel it is, while that lives; or */
+    chanserv_outlet *outlet;
+    struct cs_link ack; /* of session->acks */
+    uint32_t number;
+    int linger_ms;
+    bool is_post;
+};
+
+/* ---- session.c ------------------------------------------------------------------------------- */
+
+void chanserv__session_accept(mux_stream *stream, void *user);
+
+/* The session that a request names: WIRE_NO_REASON, or why not. */
+enum wire_reason chanserv__session_find(chanserv_server *server, mux_stream *stream,
+                                        const struct wire_channel *asked,
+                                        struct chanserv__session **ret);
+void chanserv__session_judge(struct chanserv__session *session); /* at the end of the turn */
+void chanserv__sessions_end(chanserv_server *server);            /* all, at once */
+
+/* ---- channel.c ------------------------------------------------------------------------------- */
+
+/* A new one, of `post` or of `outlet`, on a stream that has answered nothing yet; messages are numbered from
+ * `first`.  CS_ENOMEM. */
+cs_err chanserv__channel_new(struct chanserv__session *session, uint32_t number, mux_stream *stream,
+                             chanserv_post *post, chanserv_outlet *outlet, uint64_t first,
+                             struct chanserv__channel **ret);
+
+/* A stream came that names it: goes on there, or refuses. */
+void chanserv__channel_attach(struct chanserv__channel *channel, mux_stream *stream, bool is_post,
+                              uint64_t from);
+
+/* The client has received so much, or will not open these, or is done.  CS_EINVAL: it cannot have. */
+cs_err chanserv__channel_acked(struct chanserv__channel *channel, const struct wire_ack *ack);
+
+/* It ends with this, as far as it has not ended, and goes. */
+void chanserv__channel_end(struct chanserv__channel *channel, cs_err why,
+                           enum chanserv__reason reason, cs_bytes words);
+
+/* The producer has taken frames of the reader's. */
+void chanserv__channel_took(struct chanserv__channel *channel);
+
+#endif
