@@ -79,15 +79,15 @@ static void refuse_from(mux_stream *stream, const struct chanserv__channel *chan
 }
 
 /* What the reader is to go on with, where the source listens. */
-static void say_next(const struct chanserv__channel *channel)
+static cs_err say_next(const struct chanserv__channel *channel)
 {
     const chanserv_outlet *o = channel->outlet;
     char text[24];
 
     if (!o || !o->u.open.up)
-        return;
+        return CS_OK;
     snprintf(text, sizeof text, "%llu", (unsigned long long)o->u.open.up->number);
-    (void)mux_stream_set_header(channel->stream, "chanserv-next", cs_str(text));
+    return mux_stream_set_header(channel->stream, "chanserv-next", cs_str(text));
 }
 
 void chanserv__channel_attach(struct chanserv__channel *channel, mux_stream *stream, bool is_post,
@@ -110,7 +110,10 @@ void chanserv__channel_attach(struct chanserv__channel *channel, mux_stream *str
     } else {
         CS_TRACE("server > channel %u attached", (unsigned)channel->number);
         channel->session->server->counters.channels_resumed++;
-        say_next(channel);
+        if (say_next(channel) != CS_OK) { /* without memory for it: he will come again */
+            mux_stream_detach(channel->stream);
+            return;
+        }
         mux_stream_send_headers(channel->stream);
         if (o && o->ops->attached)
             o->ops->attached(o, chanserv__outlet_state(o));

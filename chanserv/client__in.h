@@ -5,6 +5,7 @@
  *   line     what a feed and a source have in common: a stream, who listens, how it ended
  *   feed     a line of announcements;  source   a line of frames
  *   request  of a feed, until the source function runs: it may have to go to another node
+ *   bond     a session with a node: what its Session streams are about;  tie  a line of it
  *
  * Everything lives on one cs_loop and is guarded by its lock (base/turn.h), which costs nothing
  * unless the client has a thread of its own.  The exception is what the comment of a field calls
@@ -45,6 +46,7 @@ struct chanserv_client {
     size_t refs;                     /* the user's, one of each line and set */
     size_t lines;                    /* whose memory is there */
     size_t streams;                  /* of mux, whose end() has not come */
+    int resume_ms;                   /* CS_OFF: posts end with their connection */
     int64_t message_max;             /* bytes of one message on the wire */
     size_t credit_bytes;     /* taken and not given back, above which a source gives back at once */
     atomic_llong assembling; /* bytes of frames being put together */
@@ -65,9 +67,11 @@ struct chanserv__line {
     mux_stream *stream;  /* NULL: not opened, or ended */
     struct chanserv__watcher *watcher;
     void *state;
-    cs_timer *timer;     /* of silence; NULL unless the option is on */
-    char *errmsg;        /* written once, before anybody can see that it failed */
-    cs_err status;       /* once `over` */
+    struct chanserv__tie *tie; /* it outlives its connection; or NULL.  Of a source that is not
+                                  opened: its feed's, which must stay until then */
+    cs_timer *timer;           /* of silence; NULL unless the option is on */
+    char *errmsg;              /* written once, before anybody can see that it failed */
+    cs_err status;             /* once `over` */
     atomic_bool dropped; /* cancelled, or failed here: what arrived is not delivered any more */
     bool is_feed;
     bool opened;  /* asked for */
@@ -120,7 +124,8 @@ struct chanserv__node {
     bool resting;                /* it is not dialed before the timer says so */
     char *words;                 /* why it is gone; or NULL */
     mux_stream *watch;
-    int64_t listed_ms; /* since when this watch speaks */
+    struct chanserv__bond *bond; /* made for the first line that needs one; or NULL */
+    int64_t listed_ms;           /* since when this watch speaks */
     cs_timer *again;
     int delay_ms; /* 0: what breaks next is dialed again at once */
 };
@@ -279,6 +284,88 @@ bool chanserv__request_tried(const struct chanserv__request *request, uint64_t n
 bool chanserv__lookup_wants(const chanserv_client *client); /* somebody looks */
 void chanserv__lookup_changed(chanserv_client *client);
 void chanserv__lookup_end(chanserv_client *client);
+
+/* ---- bond.c: all entered --------------------------------------------------------------------- */
+
+/* A session with the process that a node is (PROTOCOL, 2). */
+enum chanserv__bond_standing {
+    CHANSERV__BOND_NONE,   /* nobody knows of it yet */
+    CHANSERV__BOND_ASKED,  /* a Session call is out; with attempt 1 nobody waits for its answer */
+    CHANSERV__BOND_STANDS, /* answered */
+    CHANSERV__BOND_BROKEN, /* its stream is gone; taken up again, until `give_up` */
+    CHANSERV__BOND_OFF     /* the server has no sessions */
+};
+
+enum { CHANSERV__DONES = 4096 };
+
+struct chanserv__bond {
+    struct chanserv__node *node;
+    mux_conn *limbo;
+    mux_stream *stream; /* the Session call; or NULL */
+    enum chanserv__bond_standing standing;
+    uint8_t id[16];
+    uint32_t attempt, number; /* number: given last */
+    struct cs_list ties;      /* in the order of their numbers */
+    struct cs_list due;       /* of these: have something to acknowledge */
+    struct cs_buf out;        /* last words of those that are gone, encoded */
+    uint32_t *dones;          /* whom they were about: said again on the next stream, in a ring */
+    size_t dones_at, dones_len;
+    size_t unacked; /* bytes that arrived since acknowledgements went out */
+    cs_task task;   /* something has changed */
+    cs_timer *flush, *again, *give_up;
+    int delay_ms, linger_ms;            /* linger_ms: the server's; 0: not known */
+    bool flushes, rests, doomed, freed; /* the first three: their timers run */
+};
+
+/* NULL: this node, or this client, has none. */
+struct chanserv__bond *chanserv__bond_of(struct chanserv__node *node);
+void chanserv__bond_free(struct chanserv__bond *bond);  /* NULL is fine */
+void chanserv__bond_bye(struct chanserv__bond *bond);   /* NULL is fine: the client goes */
+void chanserv__bond_begin(struct chanserv__bond *bond); /* makes its call, unless it is made */
+void chanserv__bond_changed(struct chanserv__bond *bond);
+bool chanserv__bond_carries(const struct chanserv__bond *bond); /* its calls may go out */
+/* The server has no sessions, as it seems. */
+void chanserv__bond_off(struct chanserv__bond *bond);
+void chanserv__bond_flush(struct chanserv__bond *bond); /* now, what there is to say */
+void chanserv__bond_arrived(struct chanserv__bond *bond, size_t bytes); /* it will */
+void chanserv__bond_done(struct chanserv__bond *bond, uint32_t number, const char *why, bool now);
+void chanserv__bond_skip(struct chanserv__bond *bond, uint32_t number, uint64_t seq);
+
+/* ---- tie.c: all entered ---------------------------------------------------------------------- */
+
+struct chanserv__tie {
+    struct chanserv__bond *bond;
+    struct chanserv__line *line; /* NULL: its stream has ended */
+    struct cs_link link, due;    /* of the bond's lists */
+    size_t refs;                 /* the line's, and of each source announced and not opened */
+    uint64_t first;              /* number of the first message that was asked for */
+    uint64_t acked;              /* received, as the server was told */
+    uint64_t progress;           /* received, when it was opened last */
+    uint64_t bytes;              /* arrived, as the bond was told */
+    int64_t not_before_ms;       /* it is opened again */
+    uint32_t number;
+    int breaks; /* in a row, without progress, while the session stood */
+    bool plain; /* the server has no sessions, */
+    bool alone; /* and it went out so: it does not outlive its stream */
+};
+
+/* As mux_stream_open(), for a line that outlives its connection: it goes out as soon as it can. */
+cs_err chanserv__tie_open(struct chanserv__line *line, struct chanserv__bond *bond,
+                          const char *method, const struct mux_call_options *call,
+                          const struct mux_stream_ops *ops, void *state);
+void chanserv__tie_go(struct chanserv__tie *tie);        /* if it is detached and may go */
+void chanserv__tie_arrived(struct chanserv__line *line); /* something did; NULL tie is fine */
+/* The stream of the line has ended with this. */
+void chanserv__tie_ended(struct chanserv__line *line, cs_err why);
+struct chanserv__tie *chanserv__tie_hold(struct chanserv__tie *tie); /* NULL is fine */
+void chanserv__tie_release(struct chanserv__tie *tie);               /* NULL is fine */
+/* Its session is lost. */
+void chanserv__tie_lost(struct chanserv__tie *tie, const char *words);
+/* What a feed or a source asks for, with its place in the session; `from` counts it all. */
+cs_err chanserv__feed_ask_bytes(chanserv_feed *feed, const struct wire_channel *channel,
+                                uint64_t from, uint8_t **ret, size_t *ret_len);
+cs_err chanserv__source_ask_bytes(chanserv_source *source, const struct wire_channel *channel,
+                                  uint64_t from, uint8_t **ret, size_t *ret_len);
 
 /* ---- line.c: all entered ------------------------------------------------------------------- */
 

@@ -5,6 +5,8 @@
  */
 #include "chanserv/client__in.h"
 
+#include <stdio.h>
+
 enum { NAME_MAX_LEN = 255 };
 
 /* ---- Ends ---------------------------------------------------------------------------------- */
@@ -45,6 +47,7 @@ static void on_readable(mux_stream *stream, void *state)
         chanserv__request_free(feed);
     }
     chanserv__line_heard(&feed->line);
+    chanserv__tie_arrived(&feed->line);
     chanserv__line_arrived(&feed->line);
 }
 
@@ -69,6 +72,7 @@ static void on_end(mux_stream *stream, cs_err why, void *state)
 
     feed->line.stream = NULL;
     feed->line.client->streams--;
+    chanserv__tie_ended(&feed->line, why);
     if (!feed->line.over && chanserv__request_again(feed, stream, why))
         return;
     if (!feed->line.over)
@@ -193,6 +197,35 @@ cs_err chanserv_lookup_and_post(chanserv_client *client, const char *service, cs
     err = post(client, service, body, options, ret);
     chanserv__leave(client);
     return err;
+}
+
+cs_err chanserv__feed_ask_bytes(chanserv_feed *feed, const struct wire_channel *channel,
+                                uint64_t from, uint8_t **ret, size_t *ret_len)
+{
+    struct chanserv__request *r = feed->request;
+    struct wire_post post = {.from = from, .channel = *channel};
+    char name[NAME_MAX_LEN + 1];
+    uint8_t *tail, *all;
+    size_t len;
+    cs_err err;
+
+    if (!r) { /* it ran: its name is enough */
+        snprintf(name, sizeof name, "%s%s", feed->service, feed->line.client->suffix);
+        post.service = cs_str(name);
+        return wire_post_pack(&post, ret, ret_len);
+    }
+    /* Fields may come in any order (protobuf, "Encoding"): the rest was packed before. */
+    if ((err = wire_post_pack(&post, &tail, &len)) != CS_OK)
+        return err;
+    all = cs_alloc(r->len + len);
+    if (all) {
+        memcpy(all, r->bytes, r->len);
+        memcpy(all + r->len, tail, len);
+        *ret = all;
+        *ret_len = r->len + len;
+    }
+    cs_free(tail);
+    return all ? CS_OK : CS_ENOMEM;
 }
 
 /* ---- Receiving ----------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@ noinst_LTLIBRARIES += libcs.la
 libcs_la_SOURCES = \
 	chanserv/adapters.h \
 	chanserv/announce.c \
+	chanserv/bond.c \
 	chanserv/bucket.c \
 	chanserv/call.c \
 	chanserv/channel.c \
@@ -50,6 +51,7 @@ libcs_la_SOURCES = \
 	chanserv/source_open.c \
 	chanserv/talk.c \
 	chanserv/ticket.c \
+	chanserv/tie.c \
 	chanserv/uplink.c \
 	chanserv/whole.c \
 	chanserv/whole__in.h

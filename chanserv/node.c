@@ -280,6 +280,9 @@ void chanserv__node_ask_anew(struct chanserv__node *node)
 
 static void node_free(struct chanserv__node *node)
 {
+    if (node->bond && !node->bond->freed)
+        chanserv__bond_bye(node->bond);
+    chanserv__bond_free(node->bond);
     if (node->conn)
         mux_conn_free(node->conn);
     cs_unlink(&node->link);
@@ -336,6 +339,7 @@ void chanserv__node_leave(struct chanserv__node *node)
 
 void chanserv__node_cut(struct chanserv__node *node)
 {
+    chanserv__bond_bye(node->bond);
     mux_conn_free(node->conn);
     cs_timer_free(node->again);
     node->conn = NULL;

@@ -14,6 +14,8 @@
 
 enum { SENDS_MAX = 16, HERE_MAX = 3 };
 
+static const char METHOD[] = "/chanserv.v1.Chanserv/Post";
+
 /* ---- Its memory ------------------------------------------------------------------------------ */
 
 static uint32_t inline_bytes(const chanserv_client *client, const struct chanserv_post_options *o)
@@ -84,6 +86,7 @@ cs_err chanserv__request_send(chanserv_feed *feed, struct chanserv__node *node)
     struct chanserv__line *line = &feed->line;
     struct chanserv__request *r = feed->request;
     struct mux_call_options call = {.timeout_ms = 0};
+    struct chanserv__bond *bond = chanserv__bond_of(node);
     cs_err err;
 
     if (feed->deadline_ms != CS_FOREVER) {
@@ -95,15 +98,17 @@ cs_err chanserv__request_send(chanserv_feed *feed, struct chanserv__node *node)
         call.metadata = feed->metadata->pairs;
         call.metadata_len = feed->metadata->len;
     }
-    err = mux_stream_open(node->conn, "/chanserv.v1.Chanserv/Post", &call,
-                          &chanserv__feed_stream_ops, feed, &line->stream);
+    r->sends++;
+    stop_waiting(r);
+    feed->node = chanserv__node_hold(node);
+    chanserv__line_silent(line, line->client->options.announce_timeout_ms);
+    if (bond) /* from here on the request may be gone: it may have failed at once */
+        return chanserv__tie_open(line, bond, METHOD, &call, &chanserv__feed_stream_ops, feed);
+    err =
+        mux_stream_open(node->conn, METHOD, &call, &chanserv__feed_stream_ops, feed, &line->stream);
     if (err != CS_OK)
         return err;
     line->client->streams++;
-    feed->node = chanserv__node_hold(node);
-    r->sends++;
-    stop_waiting(r);
-    chanserv__line_silent(line, line->client->options.announce_timeout_ms);
     err = mux_stream_send(line->stream, cs_bytes_of(r->bytes, r->len), cs_bytes_of(NULL, 0));
     if (err == CS_OK)
         mux_stream_finish(line->stream, CS_OK, NULL);

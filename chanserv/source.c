@@ -75,6 +75,8 @@ cs_err chanserv__source_new(chanserv_feed *feed, const struct wire_announcement 
     }
     if (a->end.present)
         ended_at_birth(source, &a->end);
+    else
+        source->line.tie = chanserv__tie_hold(feed->line.tie);
     cs_list_push(&feed->sources, &source->line.link);
     *ret = source;
     return CS_OK;
@@ -154,6 +156,7 @@ static void on_readable(mux_stream *stream, void *state)
 
     if (source->line.over)
         return;
+    chanserv__tie_arrived(&source->line);
     mux_stream_drop_headers(stream); /* they said that it is open, and nothing else */
     if (mux_stream_is_over(stream))
         take_rest(source, stream);
@@ -168,6 +171,7 @@ static void on_end(mux_stream *stream, cs_err why, void *state)
 
     line->stream = NULL;
     line->client->streams--;
+    chanserv__tie_ended(line, why);
     if (!line->over && chanserv__source_again(source, stream, why))
         return;
     if (!line->over)
@@ -387,6 +391,11 @@ void chanserv_source_close(chanserv_source *source)
 
 void chanserv__source_free(chanserv_source *source)
 {
+    struct chanserv__tie *master = source->line.opened ? NULL : source->line.tie;
+
+    if (master && master->line && !master->line->over)
+        chanserv__bond_skip(master->bond, master->number, source->index);
+    chanserv__tie_release(master);
     if (source->arrived) {
         mux_rx_fini(source->arrived);
         cs_free(source->arrived);

@@ -16,28 +16,30 @@ static void on_silence(void *user)
 
 /* ---- Once ------------------------------------------------------------------------------------ */
 
-static cs_err send_request(chanserv_source *source, int timeout_ms)
+cs_err chanserv__source_ask_bytes(chanserv_source *source, const struct wire_channel *channel,
+                                  uint64_t from, uint8_t **ret, size_t *ret_len)
 {
+    const struct wire_open open = {
+        .ticket = chanserv_source_ticket(source), .from = from, .channel = *channel};
+
+    return source->uplink ? wire_up_open_pack(&open, ret, ret_len)
+                          : wire_open_pack(&open, ret, ret_len);
+}
+
+static cs_err send_plain(chanserv_source *source, const char *method,
+                         const struct mux_call_options *call)
+{
+    static const struct wire_channel none;
     struct chanserv__line *line = &source->line;
-    const struct wire_open open = {.ticket = chanserv_source_ticket(source), .from = source->from};
-    struct mux_call_options call = {.timeout_ms = timeout_ms};
     uint8_t *bytes;
     size_t len;
-    cs_err err = source->uplink ? wire_up_open_pack(&open, &bytes, &len)
-                                : wire_open_pack(&open, &bytes, &len);
+    cs_err err = chanserv__source_ask_bytes(source, &none, source->from, &bytes, &len);
 
     if (err != CS_OK)
         return err;
-    if (source->metadata) {
-        call.metadata = source->metadata->pairs;
-        call.metadata_len = source->metadata->len;
-    }
-    err = mux_stream_open(source->node->conn,
-                          source->uplink ? "/chanserv.v1.Chanserv/Talk"
-                                         : "/chanserv.v1.Chanserv/Open",
-                          &call, &chanserv__source_stream_ops, source, &line->stream);
+    err = mux_stream_open(source->node->conn, method, call, &chanserv__source_stream_ops, source,
+                          &line->stream);
     if (err == CS_OK) {
-        source->sends++;
         line->client->streams++;
         err = mux_stream_send(line->stream, cs_bytes_of(bytes, len), cs_bytes_of(NULL, 0));
         if (err == CS_OK && (!source->uplink || (source->finished && source->sends > 1)))
@@ -46,6 +48,28 @@ static cs_err send_request(chanserv_source *source, int timeout_ms)
             err = CS_OK; /* over before it began: end() will say how */
     }
     cs_free(bytes);
+    return err;
+}
+
+static cs_err send_request(chanserv_source *source, int timeout_ms)
+{
+    const char *method =
+        source->uplink ? "/chanserv.v1.Chanserv/Talk" : "/chanserv.v1.Chanserv/Open";
+    struct chanserv__bond *bond = chanserv__bond_of(source->node);
+    struct mux_call_options call = {.timeout_ms = timeout_ms};
+    cs_err err;
+
+    if (source->metadata) {
+        call.metadata = source->metadata->pairs;
+        call.metadata_len = source->metadata->len;
+    }
+    source->sends++;
+    if (!bond)
+        return send_plain(source, method, &call);
+    err = chanserv__tie_open(&source->line, bond, method, &call, &chanserv__source_stream_ops,
+                             source);
+    if (err == CS_OK && source->uplink && source->finished)
+        mux_stream_finish(source->line.stream, CS_OK, NULL);
     return err;
 }
 
@@ -74,17 +98,22 @@ static cs_err ask(chanserv_source *source)
 void chanserv__source_ask(chanserv_source *source)
 {
     struct chanserv__line *line = &source->line;
+    struct chanserv__tie *master = line->tie;
     cs_err err;
 
     if (line->opened)
         return;
     line->opened = true;
-    if (line->over)
+    line->tie = NULL;
+    if (line->over) {
+        chanserv__tie_release(master);
         return;
+    }
     CS_TRACE("client > open #%u", (unsigned)source->index);
     source->from = chanserv__frame_after(source);
     if ((err = ask(source)) != CS_OK)
         chanserv__line_fail(line, err, NULL);
+    chanserv__tie_release(master);
 }
 
 /* ---- Again ----------------------------------------------------------------------------------- */

@@ -347,7 +347,7 @@ void mux__call_ended(mux_stream *stream)
         mux__h2_reset(stream, false);
         mux__conn_flush_soon(stream->conn);
     }
-    if (stream->has_status)
+    if (stream->has_status && !mux__lasting_again(stream, why))
         mux__stream_over(stream, why, NULL);
     else
         mux__stream_broken(stream, why, NULL);

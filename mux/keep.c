@@ -167,8 +167,6 @@ cs_err mux_keep_attach(mux_keep *keep, mux_stream *stream, uint64_t from)
     splice(q, keep, place);
     q->keep = keep;
     keep->stream = stream;
-    if (q->bytes > 0)
-        mux__stream_sent(stream);
     return CS_OK;
 }
 

@@ -21,7 +21,8 @@ cs_err mux_keep_new(size_t bytes_max, uint64_t first, mux_keep **ret);
 void mux_keep_free(mux_keep *keep); /* NULL is fine; its stream, if any, keeps nothing any more */
 
 /* From now on `stream` sends what is kept from number `from` on, and keeps what it is given; what it
- * has queued already goes first and is not kept.  When the stream is over, the messages stay here.
+ * has queued already goes first and is not kept.  It is not told: wake it.  When the stream is over, the
+ * messages stay here.
  *   CS_ERANGE  `from` was acknowledged      CS_EINVAL  it is above next, or in the middle of a gap
  *   CS_EMISUSE the stream is over, or another one sends from here; or it has something queued while
  *              there is something here to send again */

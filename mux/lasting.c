@@ -12,13 +12,14 @@ struct mux__lasting {
     const struct mux_lasting_ops *ops;
     mux_conn *limbo;
     mux_keep *keep;
-    uint64_t received;
+    uint64_t received, bytes;
     uint32_t left; /* of the message that is arriving, behind its prefix */
     uint32_t len;  /* of that message */
     cs_err why;    /* it is detached; to be told */
     void *user;
     bool detached, tell, resends;
     bool ended;   /* our last word was said, and its owner told: end() */
+    bool ran;     /* a client's: on some stream it may have been processed */
     uint8_t have; /* bytes in head */
     uint8_t head[WIRE_PREFIX + MUX_LASTING_HEAD];
 };
@@ -166,6 +167,7 @@ static void detach(mux_stream *stream, cs_err why)
     struct wire none = wire_none(lasting->limbo);
     bool said = stream->is_server && stream->finished;
 
+    lasting->ran = lasting->ran || !mux_stream_never_ran(stream);
     if (stream->conn->h2 && stream->id > 0)
         mux__h2_detach(stream);
     if (stream->waits)
@@ -208,6 +210,15 @@ static void end(mux_stream *stream)
     if (ops->state_bytes > 0)
         cs_free(stream->state);
     stream->state = NULL;
+}
+
+void mux_stream_detach(mux_stream *stream)
+{
+    if (!stream->lasting || stream->lasting->detached || stream->over)
+        return;
+    mux__h2_reset(stream, false);
+    mux__conn_flush_soon(stream->conn);
+    detach(stream, CS_EPEER);
 }
 
 void mux__lasting_tell(mux_stream *stream)
@@ -285,6 +296,55 @@ cs_err mux_stream_graft(mux_stream *stream, mux_stream *fresh, uint64_t from)
 
 /* ---- Carried on: a client's ------------------------------------------------------------------ */
 
+cs_err mux_stream_open_later(mux_conn *limbo, const char *method,
+                             const struct mux_call_options *options,
+                             const struct mux_stream_ops *ops, void *state, size_t keep_max,
+                             const struct mux_lasting_ops *lasting_ops, void *user,
+                             mux_stream **ret)
+{
+    struct mux__lasting *lasting = cs_zalloc(sizeof *lasting);
+    mux_stream *stream = lasting ? mux__stream_new(limbo, ops, state) : NULL;
+    cs_err err = CS_OK;
+
+    if (!stream) {
+        cs_free(lasting);
+        return CS_ENOMEM;
+    }
+    stream->what.method = method;
+    stream->lasting = lasting;
+    lasting->ops = lasting_ops;
+    lasting->user = user;
+    lasting->limbo = limbo;
+    lasting->detached = true;
+    if (options)
+        err = mux__stream_options(stream, options);
+    if (err == CS_OK && keep_max > 0)
+        err = mux_keep_new(keep_max, 0, &lasting->keep);
+    if (err == CS_OK)
+        *ret = stream;
+    else
+        mux__stream_free(stream);
+    return err;
+}
+
+void mux_stream_give_up(mux_stream *stream)
+{
+    if (mux__lasting_is_cut(stream))
+        mux__stream_over(stream, stream->lasting->why ? stream->lasting->why : CS_ECANCELED, NULL);
+}
+
+bool mux__lasting_again(mux_stream *stream, cs_err why)
+{
+    const struct mux__lasting *lasting = stream->lasting;
+
+    return lasting && lasting->ops->again && lasting->ops->again(stream, why, lasting->user);
+}
+
+bool mux__lasting_ran(const mux_stream *stream)
+{
+    return stream->lasting && stream->lasting->ran;
+}
+
 cs_err mux_stream_reopen(mux_stream *stream, mux_conn *conn, cs_bytes message)
 {
     struct mux__lasting *lasting = stream->lasting;
@@ -303,11 +363,25 @@ cs_err mux_stream_reopen(mux_stream *stream, mux_conn *conn, cs_bytes message)
     wire_set(stream, &fresh);
     mux_rx_restart(stream->rx);
     mux_stream_drop_headers(stream);
+    if (stream->extra) {
+        mux__meta_free(stream->extra->trailers);
+        stream->extra->trailers = NULL;
+    }
+    cs_free(stream->story);
+    stream->story = NULL;
     lasting->have = 0;
     lasting->left = 0;
     lasting->detached = lasting->tell = false;
     lasting->resends = lasting->keep != NULL;
-    return mux__front_open(stream);
+    if (lasting->keep && mux_keep_next(lasting->keep) == 0) { /* nothing has been said so far */
+        lasting->resends = false;
+        if ((err = mux_keep_attach(lasting->keep, stream, 0)) != CS_OK)
+            return err;
+    }
+    err = mux__front_open(stream);
+    if (stream->writable_due)
+        mux__stream_post(stream);
+    return err;
 }
 
 bool mux__lasting_is_cut(const mux_stream *stream)
@@ -360,6 +434,7 @@ void mux__lasting_count(mux_stream *stream, const uint8_t *bytes, size_t len)
     struct mux__lasting *lasting = stream->lasting;
     size_t n;
 
+    lasting->bytes += len;
     while (len > 0 && lasting->ops->weigh) {
         if (lasting->have < WIRE_PREFIX) {
             lasting->head[lasting->have++] = *bytes++;
@@ -404,4 +479,9 @@ mux_keep *mux_stream_kept(const mux_stream *stream)
 uint64_t mux_stream_received(const mux_stream *stream)
 {
     return stream->lasting ? stream->lasting->received : 0;
+}
+
+uint64_t mux_stream_received_bytes(const mux_stream *stream)
+{
+    return stream->lasting ? stream->lasting->bytes : 0;
 }

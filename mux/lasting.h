@@ -31,6 +31,10 @@ struct mux_lasting_ops {
     /* Last of all: it is over, and the stream goes when this returns. */
     void (*gone)(mux_stream *stream, void *user);
 
+    /* A client's: the server's last word came, but it is about the session and not about the call
+     * (trailers can be asked for).  True: the call is detached and goes on.  NULL: never. */
+    bool (*again)(mux_stream *stream, cs_err why, void *user);
+
     /* How many numbers a message takes that has arrived: `head` is its beginning, up to
      * MUX_LASTING_HEAD bytes of `len`.  A compressed one takes one.  NULL: nobody counts. */
     uint64_t (*weigh)(cs_bytes head, size_t len);
@@ -48,8 +52,12 @@ bool mux_stream_is_lasting(const mux_stream *stream);
 bool mux_stream_is_detached(const mux_stream *stream);
 mux_keep *mux_stream_kept(const mux_stream *stream); /* NULL: none */
 
-/* Numbers of the messages that have arrived whole, on all its streams together. */
+/* Numbers of the messages that have arrived whole, on all its streams together; and the bytes of all. */
 uint64_t mux_stream_received(const mux_stream *stream);
+uint64_t mux_stream_received_bytes(const mux_stream *stream);
+
+/* Resets the stream that carries it, if there is one: it is detached. */
+void mux_stream_detach(mux_stream *stream);
 
 /* It need not last any longer: what was said well is over (CS_DONE), everything else is cancelled with
  * `why`; end() comes, if it has not, and nothing of struct mux_lasting_ops. */
@@ -65,6 +73,17 @@ void mux_stream_forget(mux_stream *stream, cs_err why);
 cs_err mux_stream_graft(mux_stream *stream, mux_stream *fresh, uint64_t from);
 
 /* ---- A client's ----------------------------------------------------------------------------- */
+
+/* A lasting call that is detached from the first: mux_stream_reopen() makes it.  As mux_stream_open() and
+ * mux_stream_last(). */
+cs_err mux_stream_open_later(mux_conn *limbo, const char *method,
+                             const struct mux_call_options *options,
+                             const struct mux_stream_ops *ops, void *state, size_t keep_max,
+                             const struct mux_lasting_ops *lasting_ops, void *user,
+                             mux_stream **ret);
+
+/* It is over, for the reason and with the words that detached it.  Harmless if it is not detached. */
+void mux_stream_give_up(mux_stream *stream);
 
 /* Calls again, on `conn`, with the same method and metadata and this one message; half-closes behind it
  * if the call was finished and keeps nothing.  What arrived half is dropped: the peer is asked to begin

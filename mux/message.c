@@ -43,10 +43,10 @@ void mux__stream_sent(mux_stream *stream)
 {
     if (stream->in_pull || stream->waits || stream->over || mux__lasting_is_cut(stream))
         return; /* nghttp2 is asking for it this very moment, or will */
-    if (!stream->submitted)
-        mux__call_answer(stream);
-    else
+    if (stream->submitted)
         mux__h2_resume(stream);
+    else if (stream->is_server)
+        mux__call_answer(stream);
     mux__conn_flush_soon(stream->conn);
 }
 

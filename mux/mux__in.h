@@ -271,6 +271,8 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
 };
 
 mux_stream *mux__stream_new(mux_conn *conn, const struct mux_stream_ops *ops, void *state);
+cs_err mux__stream_options(mux_stream *stream, const struct mux_call_options *options);
+void mux__stream_free(mux_stream *stream); /* without a word */
 void mux__stream_over(mux_stream *stream, cs_err why, const char *story);
 /* The wire is done with it, and nobody said so: over, unless it is lasting. */
 void mux__stream_broken(mux_stream *stream, cs_err why, const char *story);
@@ -304,8 +306,10 @@ cs_err mux__message_queue(mux_stream *stream, cs_bytes message); /* behind nothi
 void mux__lasting_tell(mux_stream *stream); /* detached(); or end(), when all is said */
 void mux__lasting_gone(mux_stream *stream);
 void mux__lasting_count(mux_stream *stream, const uint8_t *bytes, size_t len); /* they arrived */
-bool mux__lasting_waits(const mux_stream *stream);  /* for what it kept, before it may end */
-bool mux__lasting_is_cut(const mux_stream *stream); /* nothing can be sent now */
+bool mux__lasting_again(mux_stream *stream, cs_err why); /* the last word was none of the call's */
+bool mux__lasting_ran(const mux_stream *stream);         /* perhaps, on an earlier stream */
+bool mux__lasting_waits(const mux_stream *stream);       /* for what it kept, before it may end */
+bool mux__lasting_is_cut(const mux_stream *stream);      /* nothing can be sent now */
 
 /* ---- call.c: gRPC's spelling --------------------------------------------------------------- */
 

@@ -77,7 +77,7 @@ static void rx_free(mux_stream *stream)
     stream->rx = NULL;
 }
 
-static void stream_free(mux_stream *stream)
+void mux__stream_free(mux_stream *stream)
 {
     mux_conn *conn = stream->conn;
     cs_task_drop(&stream->call);
@@ -148,7 +148,7 @@ static void call(cs_task *task)
         ops->end(stream, stream->why, stream->state);
     if (stream->lasting)
         mux__lasting_gone(stream);
-    stream_free(stream);
+    mux__stream_free(stream);
 }
 
 void mux__stream_over(mux_stream *stream, cs_err why, const char *story)
@@ -209,7 +209,7 @@ static cs_err set(mux_stream *stream, bool trailer, cs_bytes name, cs_bytes valu
     return mux__meta_add(*meta, name, value);
 }
 
-static cs_err keep_options(mux_stream *stream, const struct mux_call_options *options)
+cs_err mux__stream_options(mux_stream *stream, const struct mux_call_options *options)
 {
     if (options->send_max_bytes > 0)
         stream->send_max =
@@ -236,13 +236,13 @@ cs_err mux_stream_open(mux_conn *conn, const char *method, const struct mux_call
         return CS_ENOMEM;
     stream->what.method = method;
     if (options)
-        err = keep_options(stream, options);
+        err = mux__stream_options(stream, options);
     if (err == CS_OK)
         err = mux__front_open(stream);
     if (err == CS_OK)
         *ret = stream;
     else
-        stream_free(stream);
+        mux__stream_free(stream);
     return err;
 }
 
@@ -461,7 +461,7 @@ const char *mux_stream_errmsg(const mux_stream *stream)
 
 bool mux_stream_never_ran(const mux_stream *stream)
 {
-    return !stream->is_server && !stream->remote_headers &&
+    return !stream->is_server && !stream->remote_headers && !mux__lasting_ran(stream) &&
            (stream->refused || !stream->request_out);
 }
 

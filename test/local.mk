@@ -117,6 +117,7 @@ test_chanserv_SOURCES = \
 	test/chanserv/raw.h \
 	test/chanserv/ref_test.c \
 	test/chanserv/relay_test.c \
+	test/chanserv/resume_test.c \
 	test/chanserv/say_memory_test.c \
 	test/chanserv/say_test.c \
 	test/chanserv/server_memory_test.c \

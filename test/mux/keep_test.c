@@ -21,7 +21,7 @@ static struct {
     uint64_t next;               /* number of the next message that is made */
     uint64_t got;                /* and taken */
     uint64_t left;               /* to be made */
-    bool stays; /* nothing more to send is no end */
+    bool stays;                  /* nothing more to send is no end */
     int breaks, resumed;
     size_t most_kept;
     unsigned dice;

@@ -1,0 +1,473 @@
+/* bond -- a client's session with a node: the Session call, taken up again when it breaks.
+ *
+ *     NONE ──▶ ASKED ──▶ STANDS ◀──────────────┐
+ *                │         │ broke             │ attempt n + 1
+ *                │         ▼                   │
+ *                │       BROKEN ── again ──▶ ASKED
+ *                ▼         │ too late, or the server does not know it
+ *               OFF        └──▶ NONE: all ties are lost
+ *
+ * At attempt 1 the calls of the session go out right behind it; at a higher one they wait for its answer,
+ * because a server that does not know the session may be another process, and must not run a post that
+ * perhaps ran before (PROTOCOL, A6).
+ *
+ * What arrived is acknowledged with the next thing that is sent, every 128 KiB, and after 20 ms. */
+#include "chanserv/client__in.h"
+
+#include "mux/lasting.h"
+
+enum {
+    FLUSH_MS = 20,
+    FLUSH_BYTES = 128 * 1024,
+    MESSAGE = 8 * 1024,
+    FIRST_MS = 100,
+    LAST_MS = 5000
+};
+
+static void step(cs_task *task);
+static const struct mux_stream_ops session_ops;
+
+/* ---- Made ----------------------------------------------------------------------------------- */
+
+static void on_flush(void *user)
+{
+    chanserv__bond_flush(user);
+}
+
+static void on_again(void *user)
+{
+    struct chanserv__bond *bond = user;
+
+    bond->rests = false;
+    chanserv__bond_changed(bond);
+}
+
+static void lose(struct chanserv__bond *bond, const char *words);
+
+static void on_give_up(void *user)
+{
+    lose(user, "the connection broke, and nobody took it up again in time");
+}
+
+static cs_err timers(struct chanserv__bond *bond, cs_loop *loop)
+{
+    cs_err err = cs_timer_new(loop, on_flush, bond, &bond->flush);
+
+    if (err == CS_OK)
+        err = cs_timer_new(loop, on_again, bond, &bond->again);
+    if (err == CS_OK)
+        err = cs_timer_new(loop, on_give_up, bond, &bond->give_up);
+    if (err == CS_OK)
+        cs_timer_is_upkeep(bond->flush);
+    return err;
+}
+
+struct chanserv__bond *chanserv__bond_of(struct chanserv__node *node)
+{
+    chanserv_client *client = node->client;
+    struct chanserv__bond *bond = node->bond;
+
+    if (bond)
+        return bond->standing == CHANSERV__BOND_OFF ? NULL : bond;
+    if (client->resume_ms == CS_OFF || (!node->addr && client->options.resume_ms <= 0) ||
+        !cs_linked(&node->link) || !(bond = cs_zalloc(sizeof *bond)))
+        return NULL; /* without memory for it there is just no session */
+    bond->node = node;
+    cs_list_init(&bond->ties);
+    cs_list_init(&bond->due);
+    cs_task_init(&bond->task, step);
+    if (cs_random(bond->id, sizeof bond->id) != CS_OK || timers(bond, client->loop) != CS_OK ||
+        mux_limbo_new(client->loop, NULL, &bond->limbo) != CS_OK) {
+        chanserv__bond_free(bond);
+        return NULL;
+    }
+    node->bond = bond;
+    return bond;
+}
+
+void chanserv__bond_free(struct chanserv__bond *bond)
+{
+    if (!bond)
+        return;
+    cs_task_drop(&bond->task);
+    cs_timer_free(bond->flush);
+    cs_timer_free(bond->again);
+    cs_timer_free(bond->give_up);
+    cs_buf_fini(&bond->out);
+    cs_free(bond->dones);
+    cs_free(bond);
+}
+
+/* The lines have been closed; what they said is said, if the kernel takes it now. */
+void chanserv__bond_bye(struct chanserv__bond *bond)
+{
+    if (!bond)
+        return;
+    bond->freed = true;
+    cs_timer_set(bond->flush, CS_OFF);
+    cs_timer_set(bond->again, CS_OFF);
+    cs_timer_set(bond->give_up, CS_OFF);
+    cs_task_drop(&bond->task);
+    mux_conn_free(bond->limbo);
+    if (bond->stream) {
+        chanserv__bond_flush(bond);
+        mux_stream_finish(bond->stream, CS_OK, NULL);
+    }
+}
+
+void chanserv__bond_changed(struct chanserv__bond *bond)
+{
+    if (!bond->freed)
+        cs_task_post(bond->node->client->loop, CS_CALL, &bond->task);
+}
+
+bool chanserv__bond_carries(const struct chanserv__bond *bond)
+{
+    return bond->stream && (bond->standing == CHANSERV__BOND_STANDS || bond->attempt == 1);
+}
+
+/* ---- Saying --------------------------------------------------------------------------------- */
+
+static size_t fill_dues(struct chanserv__bond *bond, uint8_t *to)
+{
+    struct cs_link *link;
+    size_t n = 0;
+
+    while (n + WIRE_ACK_MAX <= MESSAGE && (link = cs_list_pop(&bond->due)) != NULL) {
+        struct chanserv__tie *tie = CS_CONTAINER(link, struct chanserv__tie, due);
+
+        if (!tie->line || !tie->line->stream)
+            continue;
+        tie->acked = tie->first + mux_stream_received(tie->line->stream);
+        n += wire_ack_put(to + n, tie->number, tie->acked, false, cs_bytes_of(NULL, 0));
+    }
+    return n;
+}
+
+static size_t fill_dones(struct chanserv__bond *bond, uint8_t *to)
+{
+    size_t n = bond->out.len;
+
+    if (n > MESSAGE)
+        return 0; /* sent as it is */
+    if (n > 0)
+        memcpy(to, bond->out.base, n);
+    bond->out.len = 0;
+    return n;
+}
+
+void chanserv__bond_flush(struct chanserv__bond *bond)
+{
+    uint8_t msg[MESSAGE];
+    cs_bytes say;
+
+    cs_timer_set(bond->flush, CS_OFF);
+    bond->flushes = false;
+    if (!bond->stream || bond->attempt == 0)
+        return;
+    bond->unacked = 0;
+    while (mux_stream_room(bond->stream) > 0) {
+        bool large = bond->out.len > MESSAGE;
+
+        say = large ? cs_bytes_of(bond->out.base, bond->out.len)
+                    : cs_bytes_of(msg, fill_dones(bond, msg));
+        if (say.len == 0)
+            say.len = fill_dues(bond, msg);
+        if (say.len == 0)
+            return;
+        if (mux_stream_send(bond->stream, say, cs_bytes_of(NULL, 0)) != CS_OK)
+            mux_stream_cancel(bond->stream, CS_ENOMEM); /* all of it is said again */
+        if (large)
+            bond->out.len = 0;
+    }
+}
+
+static void flush_soon(struct chanserv__bond *bond)
+{
+    if (bond->freed || bond->flushes)
+        return;
+    bond->flushes = true;
+    cs_timer_set(bond->flush, FLUSH_MS);
+}
+
+void chanserv__bond_arrived(struct chanserv__bond *bond, size_t bytes)
+{
+    bond->unacked += bytes;
+    if (bond->unacked >= FLUSH_BYTES)
+        chanserv__bond_flush(bond);
+    else
+        flush_soon(bond);
+}
+
+static void remember_done(struct chanserv__bond *bond, uint32_t number)
+{
+    if (!bond->dones && !(bond->dones = cs_alloc(CHANSERV__DONES * sizeof *bond->dones)))
+        return; /* if this word is lost, the server waits for the session's end */
+    bond->dones[bond->dones_at] = number;
+    bond->dones_at = (bond->dones_at + 1) % CHANSERV__DONES;
+    bond->dones_len += bond->dones_len < CHANSERV__DONES;
+}
+
+static void say_done(struct chanserv__bond *bond, uint32_t number, const char *why)
+{
+    uint8_t ack[WIRE_ACK_MAX];
+    size_t n = wire_ack_put(ack, number, 0, true, cs_str(why));
+
+    (void)cs_buf_add(&bond->out, cs_bytes_of(ack, n));
+}
+
+void chanserv__bond_done(struct chanserv__bond *bond, uint32_t number, const char *why, bool now)
+{
+    if (bond->attempt == 0 || bond->freed || bond->standing == CHANSERV__BOND_OFF)
+        return;
+    say_done(bond, number, why);
+    remember_done(bond, number);
+    if (now)
+        chanserv__bond_flush(bond);
+    else
+        flush_soon(bond);
+}
+
+void chanserv__bond_skip(struct chanserv__bond *bond, uint32_t number, uint64_t seq)
+{
+    uint8_t ack[WIRE_SKIP_MAX];
+
+    (void)cs_buf_add(&bond->out, cs_bytes_of(ack, wire_skip_put(ack, number, seq)));
+    flush_soon(bond);
+}
+
+/* The server may have heard none of what was said last. */
+static void say_again(struct chanserv__bond *bond)
+{
+    struct cs_link *link;
+
+    bond->out.len = 0;
+    for (size_t i = 0; i < bond->dones_len; i++)
+        say_done(bond, bond->dones[i], "");
+    for (link = cs_list_first(&bond->ties); link; link = cs_list_next(&bond->ties, link)) {
+        struct chanserv__tie *tie = CS_CONTAINER(link, struct chanserv__tie, link);
+
+        tie->acked = tie->first;
+        if (!cs_linked(&tie->due))
+            cs_list_push(&bond->due, &tie->due);
+    }
+}
+
+/* ---- Its end -------------------------------------------------------------------------------- */
+
+/* From now on it is another session. */
+static void begin_anew(struct chanserv__bond *bond)
+{
+    struct cs_link *link;
+
+    while ((link = cs_list_pop(&bond->due)) != NULL)
+        ;
+    bond->standing = CHANSERV__BOND_NONE;
+    bond->attempt = 0;
+    bond->delay_ms = 0;
+    bond->out.len = 0;
+    bond->dones_len = bond->dones_at = 0;
+    (void)cs_random(bond->id, sizeof bond->id); /* it has not failed at first */
+    bond->doomed = false;
+    cs_timer_set(bond->give_up, CS_OFF);
+}
+
+static void lose(struct chanserv__bond *bond, const char *words)
+{
+    mux_stream *stream = bond->stream;
+    struct cs_link *link, *next;
+
+    CS_TRACE("client > session lost: %s", words);
+    bond->stream = NULL;
+    if (stream)
+        mux_stream_cancel(stream, CS_ELOST);
+    begin_anew(bond);
+    for (link = cs_list_first(&bond->ties); link; link = next) {
+        next = cs_list_next(&bond->ties, link);
+        chanserv__tie_lost(CS_CONTAINER(link, struct chanserv__tie, link), words);
+    }
+}
+
+void chanserv__bond_off(struct chanserv__bond *bond)
+{
+    struct cs_link *link;
+
+    bond->standing = CHANSERV__BOND_OFF;
+    for (link = cs_list_first(&bond->ties); link; link = cs_list_next(&bond->ties, link))
+        CS_CONTAINER(link, struct chanserv__tie, link)->plain = true;
+    if (bond->stream)
+        mux_stream_finish(bond->stream, CS_OK, NULL);
+    chanserv__bond_changed(bond);
+}
+
+/* A fifth more or less, so that not all come at once. */
+static int jittered(int ms)
+{
+    uint8_t dice = 128;
+
+    (void)cs_random(&dice, sizeof dice);
+    return ms - ms / 5 + 2 * ms / 5 * dice / 255;
+}
+
+static void broke(struct chanserv__bond *bond, const char *words)
+{
+    chanserv_client *client = bond->node->client;
+
+    if (bond->standing == CHANSERV__BOND_ASKED && bond->attempt == 1 &&
+        cs_list_empty(&bond->ties)) {
+        begin_anew(bond);
+        return;
+    }
+    CS_TRACE("client > session broke: %s", words);
+    if (!bond->doomed)
+        cs_timer_set(bond->give_up, bond->linger_ms > 0 && bond->linger_ms < client->resume_ms
+                                        ? bond->linger_ms
+                                        : client->resume_ms);
+    bond->doomed = true;
+    bond->standing = CHANSERV__BOND_BROKEN;
+    if (bond->delay_ms > 0) {
+        bond->rests = true;
+        cs_timer_set(bond->again, jittered(bond->delay_ms));
+        bond->delay_ms = bond->delay_ms * 8 / 5 < LAST_MS ? bond->delay_ms * 8 / 5 : LAST_MS;
+    } else {
+        bond->delay_ms = FIRST_MS;
+        chanserv__bond_changed(bond);
+    }
+}
+
+/* ---- The call ------------------------------------------------------------------------------- */
+
+static void hear(struct chanserv__bond *bond, const struct wire_session_down *down)
+{
+    cs_bytes acks = down->acks;
+    struct wire_ack ack;
+
+    if (bond->standing == CHANSERV__BOND_ASKED) {
+        CS_TRACE("client > session stands, attempt %u", (unsigned)bond->attempt);
+        bond->standing = CHANSERV__BOND_STANDS;
+        bond->delay_ms = 0;
+        bond->doomed = false;
+        cs_timer_set(bond->give_up, CS_OFF);
+        bond->linger_ms = down->linger_ms < INT32_MAX ? (int)down->linger_ms : INT32_MAX;
+        if (bond->attempt > 1)
+            say_again(bond);
+        chanserv__bond_changed(bond);
+    }
+    while (wire_ack_next(&acks, &ack)) {
+        struct cs_link *link = cs_list_first(&bond->ties);
+
+        for (; link; link = cs_list_next(&bond->ties, link)) {
+            struct chanserv__tie *tie = CS_CONTAINER(link, struct chanserv__tie, link);
+
+            if (tie->number == ack.number && tie->line && mux_stream_kept(tie->line->stream))
+                (void)mux_keep_acked(mux_stream_kept(tie->line->stream), ack.next);
+        }
+    }
+}
+
+static void on_readable(mux_stream *stream, void *state)
+{
+    struct chanserv__bond *bond = state;
+    struct wire_session_down down;
+    cs_bytes msg;
+
+    while (mux_stream_recv(stream, &msg) == CS_OK) {
+        if (bond->stream != stream || bond->standing == CHANSERV__BOND_OFF)
+            continue;
+        if (wire_session_down_parse(msg, &down) == CS_OK)
+            hear(bond, &down);
+        else
+            mux_stream_cancel(stream, CS_EPROTO);
+    }
+}
+
+static void on_writable(mux_stream *stream, void *state)
+{
+    (void)stream;
+    chanserv__bond_flush(state);
+}
+
+static void on_end(mux_stream *stream, cs_err why, void *state)
+{
+    struct chanserv__bond *bond = state;
+    chanserv_client *client = bond->node->client;
+    const bool first = bond->standing == CHANSERV__BOND_ASKED && bond->attempt == 1;
+
+    client->streams--;
+    if (bond->stream == stream && !bond->freed && bond->standing != CHANSERV__BOND_OFF) {
+        bond->stream = NULL;
+        if (why == CS_ELOST || why == CS_EEXIST)
+            lose(bond, mux_stream_errmsg(stream));
+        else if (first && mux_stream_never_ran(stream))
+            begin_anew(bond); /* the calls behind it have the same to tell */
+        else if (first && (why == CS_ENOTSUP || cs_failed(why)) && why != CS_EPEER &&
+                 why != CS_EDRAIN && why != CS_EUNAVAIL && why != CS_ECANCELED)
+            chanserv__bond_off(bond);
+        else if (bond->standing != CHANSERV__BOND_NONE)
+            broke(bond, mux_stream_errmsg(stream));
+        chanserv__bond_changed(bond);
+    }
+    if (bond->stream == stream)
+        bond->stream = NULL;
+    chanserv__node_release(bond->node);
+}
+
+static const struct mux_stream_ops session_ops = {
+    .readable = on_readable, .writable = on_writable, .end = on_end};
+
+static void call(struct chanserv__bond *bond)
+{
+    chanserv_client *client = bond->node->client;
+    struct mux_call_options options = {0};
+    uint8_t msg[WIRE_SESSION_MAX];
+    size_t n = wire_session_up_put(msg, cs_bytes_of(bond->id, sizeof bond->id), ++bond->attempt);
+    cs_err err;
+
+    if (client->bearer) {
+        options.metadata = client->bearer->pairs;
+        options.metadata_len = client->bearer->len;
+    }
+    bond->standing = CHANSERV__BOND_ASKED;
+    err = mux_stream_open(bond->node->conn, "/chanserv.v1.Chanserv/Session", &options, &session_ops,
+                          bond, &bond->stream);
+    if (err != CS_OK) {
+        broke(bond, cs_strerror(err));
+        return;
+    }
+    chanserv__node_hold(bond->node);
+    client->streams++;
+    if (mux_stream_send(bond->stream, cs_bytes_of(msg, n), cs_bytes_of(NULL, 0)) != CS_OK)
+        mux_stream_cancel(bond->stream, CS_ENOMEM);
+}
+
+void chanserv__bond_begin(struct chanserv__bond *bond)
+{
+    if (!bond->stream && !bond->rests && bond->standing != CHANSERV__BOND_OFF)
+        call(bond);
+}
+
+/* What has to be done, looked at as a whole: a connection that breaks takes many streams along, and only
+ * then it is known that it did. */
+static void step(cs_task *task)
+{
+    struct chanserv__bond *bond = CS_CONTAINER(task, struct chanserv__bond, task);
+    int64_t now = cs_loop_now_ms(bond->node->client->loop), wait_ms = -1;
+    struct cs_link *link, *next;
+
+    if (!bond->node->conn || bond->freed)
+        return;
+    if (!cs_list_empty(&bond->ties))
+        chanserv__bond_begin(bond);
+    for (link = cs_list_first(&bond->ties); link; link = next) {
+        struct chanserv__tie *tie = CS_CONTAINER(link, struct chanserv__tie, link);
+
+        next = cs_list_next(&bond->ties, link);
+        if (tie->not_before_ms > now && (wait_ms < 0 || tie->not_before_ms - now < wait_ms))
+            wait_ms = tie->not_before_ms - now;
+        chanserv__tie_go(tie);
+    }
+    if (wait_ms >= 0 && !bond->rests)
+        cs_timer_set(bond->again, (int)wait_ms);
+    if (bond->out.len > 0 || !cs_list_empty(&bond->due))
+        chanserv__bond_flush(bond);
+}

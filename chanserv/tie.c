@@ -1,0 +1,257 @@
+/* tie -- a feed or a source of a session: its stream may break, and another one goes on.
+ *
+ * The stream is lasting (mux/lasting.h), so the line looks at it as at any other; here is what happens when
+ * it is detached, and what the server is told of what arrived.  The tie of a feed stays until all its
+ * sources were opened or closed, because the server's end of it is what keeps them. */
+#include "chanserv/client__in.h"
+
+#include "mux/lasting.h"
+
+#include <stdlib.h>
+
+enum { BREAKS_MAX = 3, BREAKS_MS = 60000, PAUSE_MS = 100, UPLINK_MAX = 1 << 20 };
+
+static const struct mux_lasting_ops feed_lasting, source_lasting;
+
+/* ---- Asking --------------------------------------------------------------------------------- */
+
+static cs_err ask_bytes(const struct chanserv__tie *tie, uint8_t **ret, size_t *ret_len)
+{
+    const struct chanserv__bond *bond = tie->bond;
+    struct chanserv__line *line = tie->line;
+    uint64_t from = tie->first + mux_stream_received(line->stream);
+    struct wire_channel channel = {.present = !tie->plain,
+                                   .session = cs_bytes_of(bond->id, sizeof bond->id),
+                                   .attempt = bond->attempt,
+                                   .number = tie->number};
+
+    return line->is_feed ? chanserv__feed_ask_bytes(CS_CONTAINER(line, chanserv_feed, line),
+                                                    &channel, from, ret, ret_len)
+                         : chanserv__source_ask_bytes(CS_CONTAINER(line, chanserv_source, line),
+                                                      &channel, from, ret, ret_len);
+}
+
+void chanserv__tie_go(struct chanserv__tie *tie)
+{
+    struct chanserv__line *line = tie->line;
+    uint8_t *bytes;
+    size_t len;
+    cs_err err;
+
+    if (!line || line->over || !mux_stream_is_detached(line->stream) || !tie->bond->node->conn ||
+        cs_loop_now_ms(line->client->loop) < tie->not_before_ms)
+        return;
+    if (!tie->plain && !chanserv__bond_carries(tie->bond))
+        return;
+    err = ask_bytes(tie, &bytes, &len);
+    if (err == CS_OK) {
+        tie->progress = mux_stream_received(line->stream);
+        tie->alone = tie->plain;
+        err = mux_stream_reopen(line->stream, tie->bond->node->conn, cs_bytes_of(bytes, len));
+        cs_free(bytes);
+    }
+    if (err != CS_OK)
+        chanserv__line_fail(line, err, NULL);
+}
+
+cs_err chanserv__tie_open(struct chanserv__line *line, struct chanserv__bond *bond,
+                          const char *method, const struct mux_call_options *call,
+                          const struct mux_stream_ops *ops, void *state)
+{
+    chanserv_source *source = line->is_feed ? NULL : CS_CONTAINER(line, chanserv_source, line);
+    struct chanserv__tie *tie = cs_zalloc(sizeof *tie);
+    cs_err err;
+
+    if (!tie)
+        return CS_ENOMEM;
+    tie->bond = bond;
+    tie->line = line;
+    tie->refs = 1;
+    tie->number = ++bond->number;
+    tie->first = source ? source->from : 0;
+    tie->acked = tie->first;
+    cs_link_init(&tie->due);
+    err = mux_stream_open_later(bond->limbo, method, call, ops, state,
+                                source && source->uplink ? UPLINK_MAX : 0,
+                                source ? &source_lasting : &feed_lasting, tie, &line->stream);
+    if (err != CS_OK) {
+        cs_free(tie);
+        return err;
+    }
+    line->client->streams++;
+    cs_list_push(&bond->ties, &tie->link);
+    line->tie = tie;
+    if (!source || !source->uplink) /* its request is all it says */
+        mux_stream_finish(line->stream, CS_OK, NULL);
+    chanserv__bond_begin(bond);
+    chanserv__tie_go(tie);
+    if (mux_stream_is_detached(line->stream))
+        chanserv__bond_changed(bond);
+    return CS_OK;
+}
+
+/* ---- Detached ------------------------------------------------------------------------------- */
+
+/* Nobody heard of it: the post may go elsewhere, an Open be told at once. */
+static bool goes_elsewhere(const struct chanserv__tie *tie, mux_stream *stream, cs_err why)
+{
+    const bool first = tie->bond->standing != CHANSERV__BOND_STANDS &&
+                       tie->bond->standing != CHANSERV__BOND_BROKEN;
+
+    if (!mux_stream_never_ran(stream))
+        return false;
+    return why == CS_EREFUSED || why == CS_ELIMIT ||
+           (tie->line->is_feed && !chanserv__nodes_one(tie->line->client)) ||
+           (first && why != CS_EPEER);
+}
+
+/* A stream that breaks alone, again and again, and brings nothing. */
+static bool is_hopeless(struct chanserv__tie *tie, mux_stream *stream, int64_t now)
+{
+    if (mux_stream_received(stream) > tie->progress || now - tie->not_before_ms > BREAKS_MS)
+        tie->breaks = 0;
+    tie->not_before_ms = now + (tie->breaks > 0 ? (int64_t)PAUSE_MS << tie->breaks : 0);
+    return ++tie->breaks > BREAKS_MAX;
+}
+
+static void on_detached(mux_stream *stream, cs_err why, void *user)
+{
+    struct chanserv__tie *tie = user;
+    struct chanserv__line *line = tie->line;
+    int64_t now = cs_loop_now_ms(line->client->loop);
+
+    CS_TRACE("client > %u detached: %s", (unsigned)tie->number, mux_stream_errmsg(stream));
+    if (line->client->freed || tie->alone || goes_elsewhere(tie, stream, why)) {
+        mux_stream_give_up(stream);
+        return;
+    }
+    if (tie->bond->standing == CHANSERV__BOND_STANDS && is_hopeless(tie, stream, now)) {
+        mux_stream_give_up(stream);
+        return;
+    }
+    chanserv__bond_changed(tie->bond);
+}
+
+/* The session is not there yet, or a newer attempt is: not the call's own end. */
+static bool is_of_session(mux_stream *stream, cs_err why, void *user)
+{
+    struct chanserv__tie *tie = user;
+    cs_bytes token;
+
+    if ((why != CS_EPRECOND && why != CS_EABORTED) || tie->alone ||
+        mux_stream_trailer(stream, "chanserv-reason", &token) != CS_OK)
+        return false;
+    if (cs_same(token, cs_str(wire_reason_token(WIRE_R_SUPERSEDED))))
+        return true;
+    if (!cs_same(token, cs_str(wire_reason_token(WIRE_R_NO_SESSION))))
+        return false;
+    if (!tie->plain && tie->bond->standing == CHANSERV__BOND_ASKED && tie->bond->attempt == 1)
+        chanserv__bond_off(tie->bond);
+    return true;
+}
+
+void chanserv__tie_lost(struct chanserv__tie *tie, const char *words)
+{
+    struct chanserv__line *line = tie->line;
+
+    if (!line || line->over)
+        return;
+    if (mux_stream_never_ran(line->stream))
+        mux_stream_give_up(line->stream);
+    else
+        chanserv__line_fail(line, CS_ELOST, words);
+}
+
+/* ---- Arrived -------------------------------------------------------------------------------- */
+
+static uint64_t one(cs_bytes head, size_t len)
+{
+    (void)head, (void)len;
+    return 1;
+}
+
+static uint64_t weigh_frame(cs_bytes head, size_t len)
+{
+    struct wire_frame f;
+
+    if (len > head.len || wire_frame_parse(head, &f) != CS_OK)
+        return 1; /* too long for anything but a payload */
+    return f.kind == WIRE_GAP ? f.gap_count : f.kind == WIRE_PAYLOAD;
+}
+
+static const struct mux_lasting_ops feed_lasting = {
+    .detached = on_detached, .again = is_of_session, .weigh = one};
+static const struct mux_lasting_ops source_lasting = {
+    .detached = on_detached, .again = is_of_session, .weigh = weigh_frame};
+
+static void resend(chanserv_source *source)
+{
+    mux_stream *stream = source->line.stream;
+    char text[24] = "";
+    cs_bytes next;
+    cs_err err;
+
+    if (!source->uplink || mux_stream_header(stream, "chanserv-next", &next) != CS_OK ||
+        next.len >= sizeof text)
+        return;
+    memcpy(text, next.base, next.len);
+    err = mux_stream_resend(stream, strtoull(text, NULL, 10));
+    if (err == CS_ERANGE || err == CS_EINVAL)
+        chanserv__line_fail(&source->line, CS_EPROTO, "the server lost count of what it was sent");
+}
+
+void chanserv__tie_arrived(struct chanserv__line *line)
+{
+    struct chanserv__tie *tie = line->tie;
+    uint64_t bytes;
+
+    if (!tie || tie->plain || !line->stream)
+        return;
+    if (!line->is_feed)
+        resend(CS_CONTAINER(line, chanserv_source, line));
+    bytes = mux_stream_received_bytes(line->stream);
+    if (tie->first + mux_stream_received(line->stream) > tie->acked && !cs_linked(&tie->due))
+        cs_list_push(&tie->bond->due, &tie->due);
+    chanserv__bond_arrived(tie->bond, (size_t)(bytes - tie->bytes));
+    tie->bytes = bytes;
+}
+
+/* ---- Ended ---------------------------------------------------------------------------------- */
+
+struct chanserv__tie *chanserv__tie_hold(struct chanserv__tie *tie)
+{
+    if (tie)
+        tie->refs++;
+    return tie;
+}
+
+static void tie_end(struct chanserv__tie *tie, const char *why, bool now)
+{
+    if (!cs_linked(&tie->link))
+        return; /* said already */
+    cs_unlink(&tie->link);
+    cs_unlink(&tie->due);
+    if (!tie->plain)
+        chanserv__bond_done(tie->bond, tie->number, why, now);
+}
+
+void chanserv__tie_release(struct chanserv__tie *tie)
+{
+    if (!tie || --tie->refs > 0)
+        return;
+    tie_end(tie, "", false);
+    cs_free(tie);
+}
+
+void chanserv__tie_ended(struct chanserv__line *line, cs_err why)
+{
+    struct chanserv__tie *tie = line->tie;
+
+    if (!tie)
+        return;
+    line->tie = NULL;
+    tie->line = NULL;
+    if (why != CS_DONE) /* of a feed that was given up, what nobody opened goes too */
+        tie_end(tie, why == CS_ECANCELED ? "no longer wanted" : "", line->by_us);
+    chanserv__tie_release(tie);
+}

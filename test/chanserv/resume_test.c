@@ -1,0 +1,389 @@
+/* Our client and our server, and connections that break at any moment: every frame of every source arrives once,
+ * in order, both ways; every source function runs once; every end is told. */
+#include "chanserv/chanserv.h"
+#include "chanserv/client__in.h"
+#include "chanserv/session__in.h"
+#include "mux/local.h"
+#include "test/support/failing.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SOURCES = 8, FRAMES = 120, SAID = 60 };
+
+static struct {
+    cs_loop *loop;
+    chanserv_server *server;
+    chanserv_client *client;
+    chanserv_feed *feed, *talk;
+    int runs, ends, cuts;
+    cs_err feed_why, talk_why;
+    size_t frames, gaps, heard, said, echoed;
+    chanserv_source *mouth;
+    chanserv_outlet *outlets[SOURCES];
+    int allow;   /* frames that are given before the next tick */
+    bool strict; /* every source ends well */
+    unsigned dice;
+} w;
+
+static uint32_t roll(uint32_t n)
+{
+    w.dice = w.dice * 1103515245u + 12345u;
+    return (w.dice >> 8) % n;
+}
+
+static uint32_t len_of(uint64_t source, uint64_t number)
+{
+    static const uint32_t lens[] = {0, 1, 40, 100, 900, 5000, 20000, 70000};
+    return (uint32_t)(2 * sizeof number) + lens[((source + number) * 2654435761u >> 9) % 8];
+}
+
+static cs_bytes frame_of(uint64_t source, uint64_t number)
+{
+    static uint8_t bytes[100000];
+    size_t len = len_of(source, number);
+
+    memset(bytes, (int)((source + number) & 0xff), len);
+    memcpy(bytes, &source, sizeof source);
+    memcpy(bytes + sizeof source, &number, sizeof number);
+    return cs_bytes_of(bytes, len);
+}
+
+/* ---- The server: numbers, of which every 7th is left out, and an echo ---------------------------- */
+
+struct count {
+    uint64_t source, at;
+};
+
+static cs_err count_next(chanserv_outlet *o, cs_ref *frame, void *state)
+{
+    struct count *c = state;
+    cs_err err;
+
+    if (w.allow == 0)
+        return CS_AGAIN;
+    w.allow--;
+
+    if (c->at % 7 == 3) {
+        chanserv_outlet_skip(o, 2, CHANSERV_GAP_OVERFLOW);
+        c->at += 2;
+    }
+    if (c->at >= FRAMES)
+        return CS_DONE;
+    err = cs_ref_copy(frame_of(c->source, c->at), frame);
+    c->at += err == CS_OK;
+    return err;
+}
+
+static void on_end(chanserv_outlet *o, cs_err why, void *state)
+{
+    (void)state, (void)why;
+    w.ends++;
+    for (int i = 0; i < SOURCES; i++)
+        if (w.outlets[i] == o)
+            w.outlets[i] = NULL;
+}
+
+static void tick(int allow, int ms)
+{
+    w.allow = allow;
+    for (int i = 0; i < SOURCES; i++)
+        if (w.outlets[i])
+            chanserv_outlet_wake(w.outlets[i]);
+    cs_loop_advance(w.loop, ms);
+}
+
+static const struct chanserv_outlet_ops count_ops = {
+    .state_bytes = sizeof(struct count), .next_ref = count_next, .end = on_end};
+
+static cs_err numbers(chanserv_post *post, cs_bytes body, void *user)
+{
+    (void)body, (void)user;
+    w.runs++;
+    for (uint64_t i = 0; i < SOURCES; i++) {
+        struct count c = {.source = i};
+        cs_err err = chanserv_announce(post, cs_str("numbers"), &count_ops, &c, &w.outlets[i]);
+        if (err != CS_OK)
+            return err;
+    }
+    return CS_DONE;
+}
+
+static cs_err echo_next(chanserv_outlet *o, cs_bytes *frame, void *state)
+{
+    (void)state;
+    cs_err err = chanserv_outlet_recv(o, frame);
+    if (err == CS_OK) {
+        cr_assert(cs_same(*frame, frame_of(100, w.heard)), "%zu bytes, %u, not %zu", frame->len,
+                  frame->len > 8 ? ((const unsigned *)frame->base)[2] : 0, w.heard);
+        w.heard++;
+    }
+    return err;
+}
+
+static void echo_readable(chanserv_outlet *o, void *state)
+{
+    (void)state;
+    chanserv_outlet_wake(o);
+}
+
+static const struct chanserv_outlet_ops echo_ops = {
+    .uplink = true, .next = echo_next, .readable = echo_readable, .end = on_end};
+
+static cs_err echo(chanserv_post *post, cs_bytes body, void *user)
+{
+    (void)body, (void)user;
+    w.runs++;
+    return chanserv_announce(post, cs_str("echo"), &echo_ops, NULL, NULL) == CS_OK ? CS_DONE
+                                                                                   : CS_ENOMEM;
+}
+
+/* ---- The client --------------------------------------------------------------------------------- */
+
+static void frames_readable(chanserv_source *source, void *state)
+{
+    uint64_t *at = state;
+    cs_bytes frame;
+
+    while (chanserv_source_recv(source, &frame) == CS_OK) {
+        uint64_t seq = chanserv_source_seq(source);
+        w.gaps += chanserv_source_gap(source);
+        cr_assert_eq(seq, *at + chanserv_source_gap(source), "#%u: %u after %u",
+                     (unsigned)chanserv_source_index(source), (unsigned)seq, (unsigned)*at);
+        cr_assert(cs_same(frame, frame_of(chanserv_source_index(source), seq)));
+        *at = seq + 1;
+        w.frames++;
+    }
+}
+
+static void frames_end(chanserv_source *source, cs_err why, void *state)
+{
+    (void)state;
+    if (w.strict)
+        cr_assert_eq(why, CS_DONE, "%s", chanserv_source_errmsg(source));
+}
+
+static const struct chanserv_source_ops frames_ops = {
+    .state_bytes = sizeof(uint64_t), .readable = frames_readable, .end = frames_end};
+
+static void feed_readable(chanserv_feed *feed, void *state)
+{
+    chanserv_source *source;
+
+    (void)state;
+    while (chanserv_feed_recv(feed, &source) == CS_OK)
+        (void)chanserv_source_start(source, &frames_ops, NULL);
+}
+
+static void feed_end(chanserv_feed *feed, cs_err why, void *state)
+{
+    (void)feed;
+    *(cs_err *)state = why;
+}
+
+static const struct chanserv_feed_ops feed_ops = {.readable = feed_readable, .end = feed_end};
+
+static void say_some(chanserv_source *source, void *state)
+{
+    (void)state;
+    while (w.said < SAID && chanserv_source_send(source, frame_of(100, w.said), CS_NOW) == CS_OK)
+        w.said++;
+    if (w.said == SAID)
+        chanserv_source_finish(source);
+}
+
+static void hear_echo(chanserv_source *source, void *state)
+{
+    cs_bytes frame;
+
+    while (chanserv_source_recv(source, &frame) == CS_OK)
+        cr_assert(cs_same(frame, frame_of(100, w.echoed++)));
+    say_some(source, state);
+}
+
+static const struct chanserv_source_ops mouth_ops = {
+    .readable = hear_echo, .writable = say_some, .end = frames_end};
+
+static void talk_readable(chanserv_feed *feed, void *state)
+{
+    (void)state;
+    while (chanserv_feed_recv(feed, &w.mouth) == CS_OK)
+        if (chanserv_source_start(w.mouth, &mouth_ops, NULL) == CS_OK)
+            say_some(w.mouth, NULL);
+}
+
+static const struct chanserv_feed_ops talk_ops = {.readable = talk_readable, .end = feed_end};
+
+/* ---- The stage ---------------------------------------------------------------------------------- */
+
+static cs_err begin(unsigned seed, const struct chanserv_server_options *options)
+{
+    static const struct chanserv_client_options resuming = {
+        .resume_ms = 20000, .net = {.ping_interval_ms = 50, .ping_timeout_ms = 50}};
+    static const struct chanserv_server_options slow = {.keep_bytes = 16 * 1024};
+    cs_err err;
+
+    memset(&w, 0, sizeof w);
+    w.dice = seed;
+    w.feed_why = w.talk_why = CS_AGAIN;
+    err = cs_loop_new_virtual(&w.loop);
+    if (err == CS_OK)
+        err = chanserv_server_new(w.loop, options ? options : &slow, &w.server);
+    if (err == CS_OK)
+        err = chanserv_serve(w.server, "numbers", numbers, NULL);
+    if (err == CS_OK)
+        err = chanserv_serve(w.server, "echo", echo, NULL);
+    if (err == CS_OK)
+        err = chanserv_client_new(w.loop, &resuming, &w.client);
+    if (err == CS_OK)
+        err = chanserv_join_local(w.client, w.server);
+    return err;
+}
+
+static cs_err post_both(void)
+{
+    cs_err err = chanserv_lookup_and_post(w.client, "numbers", cs_str(""), NULL, &w.feed);
+
+    if (err == CS_OK)
+        err = chanserv_feed_start(w.feed, &feed_ops, &w.feed_why);
+    if (err == CS_OK)
+        err = chanserv_lookup_and_post(w.client, "echo", cs_str(""), NULL, &w.talk);
+    if (err == CS_OK)
+        err = chanserv_feed_start(w.talk, &talk_ops, &w.talk_why);
+    return err;
+}
+
+static void end(void)
+{
+    chanserv_client_free(w.client);
+    chanserv_server_free(w.server);
+    if (w.loop)
+        cs_loop_free(w.loop);
+}
+
+static void cut(void)
+{
+    mux_conn *conn = chanserv__nodes_first(w.client)->conn;
+
+    w.cuts++;
+    if (roll(4))
+        mux_conn_break(conn);
+    else
+        mux_conn_swallow(conn); /* noticed by its keepalive, and not by the server */
+}
+
+static bool all_over(void)
+{
+    return w.ends == SOURCES + 1 && w.feed_why != CS_AGAIN && w.talk_why != CS_AGAIN;
+}
+
+static struct chanserv_counters counters(void)
+{
+    struct chanserv_counters c;
+    chanserv_server_counters(w.server, &c);
+    return c;
+}
+
+Test(resume, nothing_is_lost_and_nothing_twice_whatever_breaks)
+{
+    int cuts = 0;
+
+    for (unsigned seed = 1; seed <= 40; seed++) {
+        cr_assert_eq(begin(seed, NULL), CS_OK);
+        w.strict = true;
+        cr_assert_eq(post_both(), CS_OK);
+        for (int i = 0; i < 20000 && !all_over(); i++) {
+            if (i < 2000 && roll(25) == 0)
+                cut();
+            tick((int)roll(12), (int)roll(4));
+        }
+        cs_loop_advance(w.loop, 100);
+        cr_assert_eq(w.runs, 2, "seed %u", seed);
+        cr_assert_eq(w.feed_why, CS_DONE, "seed %u: %s", seed, cs_strerror(w.feed_why));
+        cr_assert_eq(w.talk_why, CS_DONE, "seed %u: %s", seed, cs_strerror(w.talk_why));
+        cr_assert_eq(w.frames + w.gaps, SOURCES * FRAMES, "seed %u: %zu + %zu", seed, w.frames,
+                     w.gaps);
+        cr_assert_eq(w.said, SAID);
+        cr_assert_eq(w.heard, SAID);
+        cr_assert_eq(w.echoed, SAID);
+        cr_assert_eq(counters().sessions, 1);
+        cr_assert_eq(counters().sources_open, 0);
+        cuts += w.cuts;
+        end();
+    }
+    cr_assert_gt(cuts, 300, "only %d", cuts);
+}
+
+Test(resume, a_client_that_is_freed_leaves_nothing_behind)
+{
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    cr_assert_eq(post_both(), CS_OK);
+    cs_loop_advance(w.loop, 5);
+    cr_assert_eq(counters().sessions, 1);
+    chanserv_client_free(w.client);
+    w.client = NULL;
+    cs_loop_advance(w.loop, 10);
+    cr_assert_eq(counters().sessions, 0, "it said good-bye");
+    cr_assert_eq(counters().posts, 0);
+    cr_assert_eq(counters().sources_open + counters().sources_waiting, 0);
+    end();
+}
+
+Test(resume, what_is_over_is_forgotten_by_the_server)
+{
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    cr_assert_eq(post_both(), CS_OK);
+    for (int i = 0; i < 5000 && !all_over(); i++)
+        tick(100, 1);
+    cs_loop_advance(w.loop, 100);
+    cr_assert_eq(counters().streams, 1, "%u: only the session is left",
+                 (unsigned)counters().streams);
+    end();
+}
+
+Test(resume, a_restarted_server_means_lost)
+{
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    cr_assert_eq(post_both(), CS_OK);
+    cs_loop_advance(w.loop, 2);
+    /* The process is another: it knows of no session, at the same place. */
+    chanserv__sessions_end(w.server);
+    mux_conn_break(chanserv__nodes_first(w.client)->conn);
+    for (int i = 0; i < 100 && w.feed_why == CS_AGAIN; i++)
+        cs_loop_advance(w.loop, 10);
+    cr_assert(w.feed_why == CS_ELOST || w.feed_why == CS_DONE, "%s", cs_strerror(w.feed_why));
+    cr_assert_eq(w.runs, 2);
+    chanserv_client_free(w.client);
+    w.client = NULL;
+    end();
+}
+
+Test(resume, without_sessions_on_the_server_it_goes_on_plainly)
+{
+    cr_assert_eq(begin(1, &(struct chanserv_server_options){.linger_ms = CS_OFF}), CS_OK);
+    cr_assert_eq(post_both(), CS_OK);
+    for (int i = 0; i < 5000 && !all_over(); i++)
+        tick(100, 1);
+    cr_assert_eq(w.feed_why, CS_DONE, "%s", cs_strerror(w.feed_why));
+    cr_assert_eq(w.talk_why, CS_DONE, "%s", cs_strerror(w.talk_why));
+    cr_assert_eq(w.runs, 2);
+    cr_assert_eq(counters().sessions_total, 0);
+    end();
+}
+
+static void story(void)
+{
+    if (begin(3, NULL) == CS_OK && post_both() == CS_OK)
+        for (int i = 0; i < 60 && !all_over(); i++) {
+            if (i == 10 || i == 20)
+                mux_conn_break(chanserv__nodes_first(w.client)->conn);
+            tick(20, 2);
+        }
+    end();
+}
+
+Test(resume, survives_every_failed_allocation)
+{
+    failing_story(story);
+}
