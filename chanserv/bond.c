@@ -69,8 +69,7 @@ struct chanserv__bond *chanserv__bond_of(struct chanserv__node *node)
 
     if (bond)
         return bond->standing == CHANSERV__BOND_OFF ? NULL : bond;
-    if (client->resume_ms == CS_OFF || (!node->addr && client->options.resume_ms <= 0) ||
-        !cs_linked(&node->link) || !(bond = cs_zalloc(sizeof *bond)))
+    if (client->resume_ms == CS_OFF || !cs_linked(&node->link) || !(bond = cs_zalloc(sizeof *bond)))
         return NULL; /* without memory for it there is just no session */
     bond->node = node;
     cs_list_init(&bond->ties);

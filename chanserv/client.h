@@ -57,9 +57,9 @@ struct chanserv_client_options {
         *name_space; /* "a.b": every name NAME means NAME.a.b on the wire; NULL: none; copied */
     cs_bytes token;  /* sent with each call as "authorization: Bearer TOKEN", unless a post's
                                 metadata say "authorization" themselves; copied */
-    int resume_ms; /* 30 000: how long a broken connection may take to come back; posts and sources
-                      then go on, with nothing lost and nothing twice, where the server has sessions.
-                      CS_OFF: they end with it.  Inside the process only if it is set */
+    int resume_ms;   /* off: how long a broken connection may take to come back: posts and sources
+                      then go on, with nothing lost and nothing twice, where the server has sessions;
+                      off: they end with it */
     int lookup_timeout_ms; /* 10 000: for somebody to serve the name.  CS_OFF: only until every node
                                 has said what it serves; with one node, not at all */
 >>>>>>> 54c0590 (chanserv: our client has a session with each node: what breaks goes on)

@@ -22,8 +22,9 @@ static struct {
     size_t frames, gaps, heard, said, echoed;
     chanserv_source *mouth;
     chanserv_outlet *outlets[SOURCES];
-    int allow;   /* frames that are given before the next tick */
-    bool strict; /* every source ends well */
+    int allow;         /* frames that are given before the next tick */
+    bool strict;       /* every source ends well */
+    unsigned len, say; /* frames of a source, and of the conversation */
     unsigned dice;
 } w;
 
@@ -69,7 +70,7 @@ static cs_err count_next(chanserv_outlet *o, cs_ref *frame, void *state)
         chanserv_outlet_skip(o, 2, CHANSERV_GAP_OVERFLOW);
         c->at += 2;
     }
-    if (c->at >= FRAMES)
+    if (c->at >= w.len)
         return CS_DONE;
     err = cs_ref_copy(frame_of(c->source, c->at), frame);
     c->at += err == CS_OK;
@@ -187,9 +188,9 @@ static const struct chanserv_feed_ops feed_ops = {.readable = feed_readable, .en
 static void say_some(chanserv_source *source, void *state)
 {
     (void)state;
-    while (w.said < SAID && chanserv_source_send(source, frame_of(100, w.said), CS_NOW) == CS_OK)
+    while (w.said < w.say && chanserv_source_send(source, frame_of(100, w.said), CS_NOW) == CS_OK)
         w.said++;
-    if (w.said == SAID)
+    if (w.said == w.say)
         chanserv_source_finish(source);
 }
 
@@ -227,6 +228,8 @@ static cs_err begin(unsigned seed, const struct chanserv_server_options *options
     memset(&w, 0, sizeof w);
     w.dice = seed;
     w.feed_why = w.talk_why = CS_AGAIN;
+    w.len = FRAMES;
+    w.say = SAID;
     err = cs_loop_new_virtual(&w.loop);
     if (err == CS_OK)
         err = chanserv_server_new(w.loop, options ? options : &slow, &w.server);
@@ -372,13 +375,22 @@ Test(resume, without_sessions_on_the_server_it_goes_on_plainly)
     end();
 }
 
+static cs_err begin_short(void)
+{
+    cs_err err = begin(3, NULL);
+
+    w.len = 4;
+    w.say = 3;
+    return err == CS_OK ? post_both() : err;
+}
+
 static void story(void)
 {
-    if (begin(3, NULL) == CS_OK && post_both() == CS_OK)
-        for (int i = 0; i < 60 && !all_over(); i++) {
-            if (i == 10 || i == 20)
+    if (begin_short() == CS_OK)
+        for (int i = 0; i < 12 && !all_over(); i++) {
+            if (i == 2 || i == 5)
                 mux_conn_break(chanserv__nodes_first(w.client)->conn);
-            tick(20, 2);
+            tick(8, 10);
         }
     end();
 }
