@@ -43,26 +43,18 @@ struct chanserv_server;
 
 struct chanserv_client_options {
     struct mux_options net;
-<<<<<<< HEAD
     /* "a.b": every name NAME means NAME.a.b on the wire; NULL: none; copied. */
     const char *name_space;
     /* Sent with each call as "authorization: Bearer TOKEN", unless a post's metadata say
      * "authorization" themselves; empty: none; copied. */
     cs_bytes token;
+    /* Off: how long a broken connection may take to come back.  Posts and sources then go on, with
+     * nothing lost and nothing twice, where the server has sessions (docs/WIRE, "Sessions"); past it
+     * they end CS_ELOST.  Off: they end with their connection. */
+    int resume_ms;
     /* 10 000: for somebody to serve the name.  CS_OFF: only until every node has said what it
      * serves; with one node, not at all. */
     int lookup_timeout_ms;
-=======
-    const char
-        *name_space; /* "a.b": every name NAME means NAME.a.b on the wire; NULL: none; copied */
-    cs_bytes token;  /* sent with each call as "authorization: Bearer TOKEN", unless a post's
-                                metadata say "authorization" themselves; copied */
-    int resume_ms;   /* off: how long a broken connection may take to come back: posts and sources
-                      then go on, with nothing lost and nothing twice, where the server has sessions;
-                      off: they end with it */
-    int lookup_timeout_ms; /* 10 000: for somebody to serve the name.  CS_OFF: only until every node
-                                has said what it serves; with one node, not at all */
->>>>>>> 54c0590 (chanserv: our client has a session with each node: what breaks goes on)
     int announce_timeout_ms; /* off: silence between two announcements */
     int frame_timeout_ms;    /* off: silence of a source that is being read */
     int64_t inline_bytes;    /* 4 KiB of an eager source may ride in its announcement; CS_OFF */

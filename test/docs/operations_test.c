@@ -60,7 +60,9 @@ Test(operations, the_options_of_a_server_have_these_defaults)
         OPTION(write_timeout_ms),   OPTION(inline_max_bytes),    OPTION(frame_max_bytes),
         OPTION(part_bytes),         OPTION(body_max_bytes),      OPTION(header_max_bytes),
         OPTION(posts_max),          OPTION(sources_max),         OPTION(post_sources_max),
-        OPTION(post_queue_bytes),   OPTION(connections_max),     OPTION(assembly_bytes)};
+        OPTION(post_queue_bytes),   OPTION(connections_max),     OPTION(assembly_bytes),
+        OPTION(linger_ms),          OPTION(keep_bytes),          OPTION(sessions_max),
+        OPTION(lingering_max),      OPTION(lingering_peer_max),  OPTION(lingering_bytes)};
     table_is("## Options of a server", rows, COUNT(rows));
     chanserv_server_free(server);
     cs_loop_free(loop);
@@ -74,7 +76,8 @@ Test(operations, the_options_of_a_client_have_these_defaults)
     cr_assert_eq(cs_loop_new_virtual(&loop), CS_OK);
     cr_assert_eq(chanserv_client_new(loop, NULL, &client), CS_OK);
     const struct chanserv_client_options options = client->options;
-    const struct row rows[] = {OPTION(lookup_timeout_ms),
+    const struct row rows[] = {{"resume_ms", options.resume_ms ? "" : "off", 0},
+                               OPTION(lookup_timeout_ms),
                                {"announce_timeout_ms", options.announce_timeout_ms ? "" : "off", 0},
                                {"frame_timeout_ms", options.frame_timeout_ms ? "" : "off", 0},
                                OPTION(inline_bytes),
