@@ -244,7 +244,7 @@ test_scripts = test/lists.sh test/rooms.sh test/format.sh test/headers.sh test/i
 	test/tools/completion.sh test/tools/connect.sh test/docs/readme.sh test/docs/curl.sh
 TESTS += $(test_scripts)
 
-EXTRA_DIST += $(test_scripts) test/criterion.sh test/tap.sh test/tools/kit.sh test/rooms.awk test/run test/deps test/chroot .ci/run
+EXTRA_DIST += $(test_scripts) test/criterion.sh test/tap.sh test/tools/kit.sh test/tools/cutter.py test/rooms.awk test/run test/deps test/chroot .ci/run
 # files: test/stages/*
 EXTRA_DIST += \
 	test/stages/10-gcc-asan \

@@ -6,6 +6,7 @@
 enum {
     TIMEOUT = 512,
     WAIT,
+    RESUME,
     METADATA,
     NAME_SPACE,
     GZIP,
@@ -21,6 +22,7 @@ enum {
 
 static const struct option common[] = {{"timeout", required_argument, NULL, TIMEOUT},
                                        {"wait", required_argument, NULL, WAIT},
+                                       {"resume", required_argument, NULL, RESUME},
                                        {"metadata", required_argument, NULL, METADATA},
                                        {"gzip", no_argument, NULL, GZIP},
                                        {"name-space", required_argument, NULL, NAME_SPACE},
@@ -43,6 +45,7 @@ const char connect_help[] =
     "\n"
     "      --timeout DURATION    end with DEADLINE_EXCEEDED after that: 5, 1.5s, 250ms, 2m, 1h\n"
     "      --wait DURATION       how long to wait for somebody to serve the name (not at all)\n"
+    "      --resume DURATION     go on when the connection breaks, if it is back by then\n"
     "      --metadata NAME=VALUE metadata for the service; may be repeated\n"
     "      --gzip                compress what is sent, and ask for compressed answers\n"
     "      --name-space NS       every name NAME means NAME.NS\n"
@@ -117,6 +120,8 @@ static int set_common(struct connect *c, int option)
         return set_duration(c, "timeout", &c->timeout_ms);
     case WAIT:
         return set_duration(c, "wait", &c->with.lookup_timeout_ms);
+    case RESUME:
+        return set_duration(c, "resume", &c->with.resume_ms);
     case METADATA:
         return add_metadata(c, optarg);
     case GZIP:

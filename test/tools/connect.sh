@@ -160,5 +160,26 @@ wait $waiter
 verdict $? err "--wait waits for who serves the name"
 says "and posts to him" < <(printf 0:0:)
 kill $one_pid $two_pid
+
+# ---- A connection that breaks all the time --------------------------------------------------------
+
+serve --listen unix:cut.sock --service gen=gen
+mkfifo ready
+python3 "$here/tools/cutter.py" cut.sock 300000 > ready &
+cutter=$!
+exec 5< ready
+rm ready
+read -r -t 30 port <&5
+runs 0 "bench over a connection that breaks" bench --resume 20s --posts 4 --parallel 4 --sources 25 \
+    --frames 40 --size 5000 "127.0.0.1:$port"
+grep -q '4 posts, 100 sources, 4000 frames, 20000000 bytes .*; 0 wrong' out
+verdict $? out "every byte is right, and there once"
+runs 30 "without --resume it ends" bench --posts 1 --sources 25 --frames 40 --size 5000 "127.0.0.1:$port"
+kill -TERM $cutter
+read -r -t 30 cuts <&5
+echo "$cuts cuts" > out
+[ "${cuts:-0}" -ge 40 ]
+verdict $? out "it was cut at least 40 times"
+kill "$server"
 servers=()
 tap_end
