@@ -120,8 +120,10 @@ CS_API cs_err chanserv_lookup_and_post(chanserv_client *client, const char *serv
 /* Who serves what: a source for each service name that matches the shell pattern (its header is the
  * name).  A frame is the set of its nodes, names one a line and sorted; one comes at first, and
  * each time the set has changed.  The source ends CS_DONE when nobody is left, and a new one is
- * announced when somebody is back.  The feed ends when you close it.  CS_EMISUSE: no join;
- * CS_ENOMEM. */
+ * announced when somebody is back.  Nodes that cannot be reached are waited for.  The feed ends
+ * when you close it, or when no node will say what it serves, at once, with the status and words of
+ * the first: CS_ENOTSUP, CS_EAUTH, CS_EPERM; CS_EINTERNAL: its list is nonsense, or of more than
+ * 65,536 names; CS_ELIMIT: longer than net.message_max_bytes.  CS_EMISUSE: no join; CS_ENOMEM. */
 CS_API cs_err chanserv_lookup(chanserv_client *client, const char *pattern, chanserv_feed **ret);
 
 /* A source by its ticket, from whatever hands it came, opened from frame number `from` on; it is

@@ -121,8 +121,10 @@ struct chanserv__node {
     uint8_t instance[8];         /* as the list */
     bool draining;               /* as the list: it takes no posts */
     bool hushed;                 /* the watch ends because we end it */
+    bool untaken;                /* or because its list could not be taken */
     bool resting;                /* it is not dialed before the timer says so */
-    char *words;                 /* why it is gone; or NULL */
+    char *words;                 /* why it is gone, or blind; or NULL */
+    cs_err why;                  /* it is blind: the failure that its watch ended with */
     mux_stream *watch;
     struct chanserv__bond *bond; /* made for the first line that needs one; or NULL */
     int64_t listed_ms;           /* since when this watch speaks */

@@ -246,13 +246,23 @@ static void begin_anew(struct search *search)
     search->at_node = 0;
 }
 
+/* All of them are blind, and not asked again: nothing would ever be found, and nobody told why.
+ * One that is out of reach may come back; the first that was joined speaks for all. */
+static const struct chanserv__node *all_blind(const chanserv_client *client)
+{
+    const struct chanserv__node *first = chanserv__nodes_first(client), *node = first;
+
+    while (node && node->standing == CHANSERV__NODE_BLIND)
+        node = chanserv__nodes_next(node);
+    return node ? NULL : first;
+}
+
 static cs_err search_next(chanserv_post *post, void *state)
 {
     struct search *search = state;
     const struct chanserv__node *node;
     cs_err err = CS_OK;
 
-    (void)post;
     if (!search->lookup->client)
         return CS_DONE;
     if (search->changed)
@@ -264,7 +274,10 @@ static cs_err search_next(chanserv_post *post, void *state)
     if (err != CS_OK)
         return err;
     end_unseen(search);
-    return CS_AGAIN;
+    if (!(node = all_blind(search->lookup->client)))
+        return CS_AGAIN;
+    return chanserv_post_fail(post, node->why, "%.*s does not say what it serves: %s",
+                              CS_FMT(chanserv__node_name(node)), node->words ? node->words : "");
 }
 
 static void search_closed(chanserv_post *post, cs_err why, void *state)

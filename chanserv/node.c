@@ -183,11 +183,18 @@ static void judge(struct chanserv__node *node, cs_err why, const char *words)
         break;
     default:
         node->standing = CHANSERV__NODE_BLIND;
+        node->why = why;
         forget(node);
+        cs_story(&node->words, "%s", words);
+        CS_TRACE("client > %.*s does not say what it serves: %s", CS_FMT(chanserv__node_name(node)),
+                 words);
     }
 }
 
 /* ---- The watch ------------------------------------------------------------------------------- */
+
+#define UNTAKEN "its list of services makes no sense, or has more than 65,536 names"
+_Static_assert(WIRE_SERVICES_MAX == 65536, "as people are told");
 
 static void on_readable(mux_stream *stream, void *state)
 {
@@ -199,6 +206,7 @@ static void on_readable(mux_stream *stream, void *state)
         if (node->hushed)
             continue;
         if ((err = learn(node, msg)) != CS_OK) {
+            node->untaken = err == CS_EPROTO;
             mux_stream_cancel(stream, err);
             return;
         }
@@ -209,12 +217,13 @@ static void on_readable(mux_stream *stream, void *state)
 static void on_end(mux_stream *stream, cs_err why, void *state)
 {
     struct chanserv__node *node = state;
+    const char *words = node->untaken ? UNTAKEN : mux_stream_errmsg(stream);
 
     node->watch = NULL;
     node->client->streams--;
     if (!node->hushed && node->conn)
-        judge(node, why, mux_stream_errmsg(stream));
-    node->hushed = false;
+        judge(node, why, words);
+    node->hushed = node->untaken = false;
     chanserv__nodes_changed(node->client);
     chanserv__node_release(node);
 }

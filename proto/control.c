@@ -11,6 +11,8 @@
 
 /* Far more than anybody means, and still only some megabytes of protobuf-c's memory. */
 enum { FIELDS_MAX = 65536 };
+/* A name in the list of services is two fields; behind 65,536 names there is room for the rest. */
+enum { LIST_FIELDS_MAX = 2 * WIRE_SERVICES_MAX + 16 };
 enum { SESSION_LEN = 16 };
 
 /* ---- protobuf-c's memory is ours ----------------------------------------------------------- */
@@ -62,12 +64,12 @@ static cs_err message_check(const ProtobufCMessageDescriptor *type, cs_bytes msg
     return err == CS_DONE ? CS_OK : err;
 }
 
-static cs_err message_unpack(const ProtobufCMessageDescriptor *type, cs_bytes msg, void **ret)
+static cs_err message_unpack(const ProtobufCMessageDescriptor *type, cs_bytes msg,
+                             unsigned fields_max, void **ret)
 {
     bool failed = false;
     ProtobufCAllocator memory = {memory_take, memory_give, &failed};
-    unsigned left = FIELDS_MAX;
-    cs_err err = message_check(type, msg, &left);
+    cs_err err = message_check(type, msg, &fields_max);
 
     if (err != CS_OK)
         return err;
@@ -98,7 +100,7 @@ cs_err wire_post_unpack(cs_bytes msg, struct wire_post *ret)
 {
     struct wire_post post;
     void *owned;
-    cs_err err = message_unpack(&chanserv__v1__post_request__descriptor, msg, &owned);
+    cs_err err = message_unpack(&chanserv__v1__post_request__descriptor, msg, FIELDS_MAX, &owned);
 
     if (err != CS_OK)
         return err;
@@ -127,7 +129,7 @@ cs_err wire_open_unpack(cs_bytes msg, struct wire_open *ret)
 {
     struct wire_open open;
     void *owned;
-    cs_err err = message_unpack(&chanserv__v1__open_request__descriptor, msg, &owned);
+    cs_err err = message_unpack(&chanserv__v1__open_request__descriptor, msg, FIELDS_MAX, &owned);
 
     if (err != CS_OK)
         return err;
@@ -205,7 +207,7 @@ cs_err wire_announcement_unpack(cs_bytes msg, struct wire_announcement *ret)
 {
     struct wire_announcement a;
     void *owned;
-    cs_err err = message_unpack(&chanserv__v1__announcement__descriptor, msg, &owned);
+    cs_err err = message_unpack(&chanserv__v1__announcement__descriptor, msg, FIELDS_MAX, &owned);
 
     if (err != CS_OK)
         return err;
@@ -240,11 +242,16 @@ cs_err wire_services_unpack(cs_bytes msg, struct wire_services *ret)
 {
     struct wire_services services = {.names = NULL};
     void *owned;
-    cs_err err = message_unpack(&chanserv__v1__service_list__descriptor, msg, &owned);
+    cs_err err =
+        message_unpack(&chanserv__v1__service_list__descriptor, msg, LIST_FIELDS_MAX, &owned);
 
     if (err != CS_OK)
         return err;
     const Chanserv__V1__ServiceList *m = owned;
+    if (m->n_services > WIRE_SERVICES_MAX) {
+        message_free(&owned);
+        return CS_EPROTO;
+    }
     if (m->n_services > 0) {
         services.names = cs_alloc(m->n_services * sizeof *services.names);
         if (!services.names) {

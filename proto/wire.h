@@ -179,6 +179,7 @@ struct wire_announcement {
     bool eager, uplink;
     void *owned;
 };
+enum { WIRE_SERVICES_MAX = 65536 }; /* names in a list; one of more is CS_EPROTO */
 struct wire_services {
     cs_bytes instance, node;
     bool draining;

@@ -456,6 +456,32 @@ Test(control, a_list_of_services_comes_out_of_its_bytes)
     cr_assert_null(services.names);
 }
 
+static cs_err names_unpack(size_t n)
+{
+    static const uint8_t name[] = {0x22, 0x03, 0x0a, 0x01, 'x'};
+    struct wire_services services;
+    uint8_t *msg = malloc(n * sizeof name);
+
+    for (size_t i = 0; i < n; i++)
+        memcpy(msg + i * sizeof name, name, sizeof name);
+    cs_err err = wire_services_unpack(cs_bytes_of(msg, n * sizeof name), &services);
+    if (err == CS_OK) {
+        cr_expect_eq(services.names_len, n);
+        wire_services_clear(&services);
+    }
+    free(msg);
+    return err;
+}
+
+Test(control, a_list_of_services_may_be_long_but_not_without_end)
+{
+    cr_expect_eq(names_unpack(WIRE_SERVICES_MAX), CS_OK);
+    cr_expect_eq(names_unpack(WIRE_SERVICES_MAX + 1), CS_EPROTO);
+    calls = 0;
+    cr_expect_eq(names_unpack(WIRE_SERVICES_MAX + 16), CS_EPROTO);
+    cr_expect_eq(calls, 0, "refused before anything is allocated for it");
+}
+
 Test(control, what_is_no_list_of_services_is_refused)
 {
     struct wire_services services;

@@ -339,6 +339,19 @@ Test(failover, one_that_will_not_say_what_it_serves_is_not_waited_for)
     cr_expect_eq(cs_loop_now_ms(many.loop), 0);
 }
 
+Test(failover, a_lookup_of_none_that_says_what_it_serves_ends_in_words)
+{
+    chanserv_feed *feed;
+
+    cr_assert_eq(chanserv_lookup(many.client, "*", &feed), CS_OK);
+    cs_loop_settle(many.loop);
+    fake = net.peers[0];
+    cr_expect_eq(chanserv_feed_status(feed), CS_AGAIN);
+    status(1, false, "12", "");
+    many_ends(feed, CS_ENOTSUP, "does not say what it serves: UNIMPLEMENTED");
+    cr_expect_eq(cs_loop_now_ms(many.loop), 0);
+}
+
 Test(failover, a_refused_stream_is_opened_again_and_not_for_ever)
 {
     chanserv_feed *feed = many_post("x");

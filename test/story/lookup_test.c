@@ -163,6 +163,28 @@ Test(lookup, finds_each_of_very_many_once, .timeout = 20)
     found(feed, NULL);
 }
 
+Test(lookup, ends_in_words_when_the_only_list_is_too_long, .timeout = 20)
+{
+    enum { NAMES = WIRE_SERVICES_MAX + 1 };
+    chanserv_feed *feed;
+    char name[16];
+
+    many_server(0);
+    for (int i = 0; i < NAMES; i++) {
+        snprintf(name, sizeof name, "x%05d", i);
+        many_serve(0, name);
+    }
+    many_join(0);
+    feed = look("*");
+    many_ends(feed, CS_EINTERNAL, "more than 65,536 names");
+    cr_expect_eq(cs_loop_now_ms(many.loop), 0, "at once");
+    cr_expect_eq(many_ran("x00007"), 'a', "a post does not need the list");
+    cr_assert_eq(chanserv_unserve(many.servers[0], name), CS_OK);
+    feed = look("x00007");
+    serves(found(feed, "x00007"), "n0");
+    cr_expect_eq(many_node(0)->list->len, NAMES - 1);
+}
+
 Test(lookup, can_be_ranged_over)
 {
     chanserv_source *source;
