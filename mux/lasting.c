@@ -42,9 +42,9 @@ cs_err mux_stream_last(mux_stream *stream, mux_conn *limbo, size_t keep_max, uin
     struct mux__lasting *lasting;
     cs_err err = CS_OK;
 
-    if (stream->lasting || stream->over || stream->finished || stream->sent_any)
+    if (mux__lasting_of(stream) || stream->over || stream->finished || stream->sent_any)
         return CS_EMISUSE;
-    if (!(lasting = cs_zalloc(sizeof *lasting)))
+    if (!mux__stream_extra(stream) || !(lasting = cs_zalloc(sizeof *lasting)))
         return CS_ENOMEM;
     lasting->ops = ops;
     lasting->user = user;
@@ -52,7 +52,7 @@ cs_err mux_stream_last(mux_stream *stream, mux_conn *limbo, size_t keep_max, uin
     if (keep_max > 0 && (err = mux_keep_new(keep_max, first, &lasting->keep)) == CS_OK)
         err = mux_keep_attach(lasting->keep, stream, first);
     if (err == CS_OK) {
-        stream->lasting = lasting;
+        stream->extra->lasting = lasting;
         return CS_OK;
     }
     mux_keep_free(lasting->keep);
@@ -62,11 +62,11 @@ cs_err mux_stream_last(mux_stream *stream, mux_conn *limbo, size_t keep_max, uin
 
 void mux__lasting_free(mux_stream *stream)
 {
-    if (!stream->lasting)
+    if (!mux__lasting_of(stream))
         return;
-    mux_keep_free(stream->lasting->keep);
-    cs_free(stream->lasting);
-    stream->lasting = NULL;
+    mux_keep_free(mux__lasting_of(stream)->keep);
+    cs_free(mux__lasting_of(stream));
+    stream->extra->lasting = NULL;
 }
 
 /* ---- What belongs to the HTTP/2 stream ------------------------------------------------------- */
@@ -163,7 +163,7 @@ static void rx_drop(mux_stream *stream)
 
 static void detach(mux_stream *stream, cs_err why)
 {
-    struct mux__lasting *lasting = stream->lasting;
+    struct mux__lasting *lasting = mux__lasting_of(stream);
     struct wire none = wire_none(lasting->limbo);
     bool said = stream->is_server && stream->finished;
 
@@ -188,9 +188,9 @@ static void detach(mux_stream *stream, cs_err why)
 
 void mux__stream_broken(mux_stream *stream, cs_err why, const char *story)
 {
-    if (stream->over || (stream->lasting && stream->lasting->detached))
+    if (stream->over || (mux__lasting_of(stream) && mux__lasting_of(stream)->detached))
         return;
-    if (!stream->lasting || stream->conn->freed) {
+    if (!mux__lasting_of(stream) || stream->conn->freed) {
         mux__stream_over(stream, why, story);
         return;
     }
@@ -204,7 +204,7 @@ static void end(mux_stream *stream)
 {
     const struct mux_stream_ops *ops = stream->ops;
 
-    stream->lasting->ended = true;
+    mux__lasting_of(stream)->ended = true;
     stream->ops = NULL;
     ops->end(stream, stream->aborted ? stream->status : CS_DONE, stream->state);
     if (ops->state_bytes > 0)
@@ -214,7 +214,7 @@ static void end(mux_stream *stream)
 
 void mux_stream_detach(mux_stream *stream)
 {
-    if (!stream->lasting || stream->lasting->detached || stream->over)
+    if (!mux__lasting_of(stream) || mux__lasting_of(stream)->detached || stream->over)
         return;
     mux__h2_reset(stream, false);
     mux__conn_flush_soon(stream->conn);
@@ -223,7 +223,7 @@ void mux_stream_detach(mux_stream *stream)
 
 void mux__lasting_tell(mux_stream *stream)
 {
-    struct mux__lasting *lasting = stream->lasting;
+    struct mux__lasting *lasting = mux__lasting_of(stream);
 
     if (stream->over)
         return;
@@ -238,8 +238,8 @@ void mux__lasting_tell(mux_stream *stream)
 
 void mux__lasting_gone(mux_stream *stream)
 {
-    if (stream->lasting->ops->gone)
-        stream->lasting->ops->gone(stream, stream->lasting->user);
+    if (mux__lasting_of(stream)->ops->gone)
+        mux__lasting_of(stream)->ops->gone(stream, mux__lasting_of(stream)->user);
 }
 
 void mux_stream_forget(mux_stream *stream, cs_err why)
@@ -247,8 +247,8 @@ void mux_stream_forget(mux_stream *stream, cs_err why)
     static const struct mux_lasting_ops nobody;
     bool said = stream->is_server && stream->finished && !stream->aborted;
 
-    if (stream->lasting)
-        stream->lasting->ops = &nobody;
+    if (mux__lasting_of(stream))
+        mux__lasting_of(stream)->ops = &nobody;
     if (stream->over)
         return;
     if (!said) {
@@ -266,12 +266,12 @@ void mux_stream_forget(mux_stream *stream, cs_err why)
 
 cs_err mux_stream_graft(mux_stream *stream, mux_stream *fresh, uint64_t from)
 {
-    struct mux__lasting *lasting = stream->lasting;
+    struct mux__lasting *lasting = mux__lasting_of(stream);
     struct wire mine, theirs;
     cs_err err;
 
     if (!lasting || !lasting->keep || stream->over || stream->in_pull || !fresh->is_server ||
-        fresh->submitted || fresh->finished || fresh->over || fresh->lasting)
+        fresh->submitted || fresh->finished || fresh->over || mux__lasting_of(fresh))
         return CS_EMISUSE;
     err = stream->aborted ? CS_OK : mux__keep_may_attach(lasting->keep, from);
     if (err != CS_OK)
@@ -306,12 +306,14 @@ cs_err mux_stream_open_later(mux_conn *limbo, const char *method,
     mux_stream *stream = lasting ? mux__stream_new(limbo, ops, state) : NULL;
     cs_err err = CS_OK;
 
-    if (!stream) {
+    if (!stream || !mux__stream_extra(stream)) {
+        if (stream)
+            mux__stream_free(stream);
         cs_free(lasting);
         return CS_ENOMEM;
     }
     stream->what.method = method;
-    stream->lasting = lasting;
+    stream->extra->lasting = lasting;
     lasting->ops = lasting_ops;
     lasting->user = user;
     lasting->limbo = limbo;
@@ -330,24 +332,26 @@ cs_err mux_stream_open_later(mux_conn *limbo, const char *method,
 void mux_stream_give_up(mux_stream *stream)
 {
     if (mux__lasting_is_cut(stream))
-        mux__stream_over(stream, stream->lasting->why ? stream->lasting->why : CS_ECANCELED, NULL);
+        mux__stream_over(stream,
+                         mux__lasting_of(stream)->why ? mux__lasting_of(stream)->why : CS_ECANCELED,
+                         NULL);
 }
 
 bool mux__lasting_again(mux_stream *stream, cs_err why)
 {
-    const struct mux__lasting *lasting = stream->lasting;
+    const struct mux__lasting *lasting = mux__lasting_of(stream);
 
     return lasting && lasting->ops->again && lasting->ops->again(stream, why, lasting->user);
 }
 
 bool mux__lasting_ran(const mux_stream *stream)
 {
-    return stream->lasting && stream->lasting->ran;
+    return mux__lasting_of(stream) && mux__lasting_of(stream)->ran;
 }
 
 cs_err mux_stream_reopen(mux_stream *stream, mux_conn *conn, cs_bytes message)
 {
-    struct mux__lasting *lasting = stream->lasting;
+    struct mux__lasting *lasting = mux__lasting_of(stream);
     struct wire fresh;
     cs_err err;
 
@@ -386,17 +390,17 @@ cs_err mux_stream_reopen(mux_stream *stream, mux_conn *conn, cs_bytes message)
 
 bool mux__lasting_is_cut(const mux_stream *stream)
 {
-    return stream->lasting && stream->lasting->detached;
+    return mux__lasting_of(stream) && mux__lasting_of(stream)->detached;
 }
 
 bool mux__lasting_waits(const mux_stream *stream)
 {
-    return stream->lasting && stream->lasting->resends;
+    return mux__lasting_of(stream) && mux__lasting_of(stream)->resends;
 }
 
 cs_err mux_stream_resend(mux_stream *stream, uint64_t from)
 {
-    struct mux__lasting *lasting = stream->lasting;
+    struct mux__lasting *lasting = mux__lasting_of(stream);
     cs_err err;
 
     if (!lasting || !lasting->resends || lasting->detached)
@@ -431,7 +435,7 @@ static void message_ends(struct mux__lasting *lasting)
 /* Bytes as they come, each message's first ones gathered. */
 void mux__lasting_count(mux_stream *stream, const uint8_t *bytes, size_t len)
 {
-    struct mux__lasting *lasting = stream->lasting;
+    struct mux__lasting *lasting = mux__lasting_of(stream);
     size_t n;
 
     lasting->bytes += len;
@@ -458,7 +462,7 @@ void mux__lasting_count(mux_stream *stream, const uint8_t *bytes, size_t len)
 
 bool mux_stream_is_lasting(const mux_stream *stream)
 {
-    return stream->lasting != NULL;
+    return mux__lasting_of(stream) != NULL;
 }
 
 bool mux_stream_is_detached(const mux_stream *stream)
@@ -468,20 +472,20 @@ bool mux_stream_is_detached(const mux_stream *stream)
 
 void *mux_stream_lasting_user(const mux_stream *stream)
 {
-    return stream->lasting ? stream->lasting->user : NULL;
+    return mux__lasting_of(stream) ? mux__lasting_of(stream)->user : NULL;
 }
 
 mux_keep *mux_stream_kept(const mux_stream *stream)
 {
-    return stream->lasting ? stream->lasting->keep : NULL;
+    return mux__lasting_of(stream) ? mux__lasting_of(stream)->keep : NULL;
 }
 
 uint64_t mux_stream_received(const mux_stream *stream)
 {
-    return stream->lasting ? stream->lasting->received : 0;
+    return mux__lasting_of(stream) ? mux__lasting_of(stream)->received : 0;
 }
 
 uint64_t mux_stream_received_bytes(const mux_stream *stream)
 {
-    return stream->lasting ? stream->lasting->bytes : 0;
+    return mux__lasting_of(stream) ? mux__lasting_of(stream)->bytes : 0;
 }

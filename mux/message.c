@@ -16,7 +16,7 @@ static bool is_full(const mux_stream *stream)
 {
     const struct mux_keep *keep = stream->out.keep;
     return stream->out.bytes >= stream->send_max || (keep && keep->bytes >= keep->bytes_max) ||
-           mux__lasting_is_cut(stream) || mux__lasting_waits(stream);
+           (mux__lasting_of(stream) && (mux__lasting_is_cut(stream) || mux__lasting_waits(stream)));
 }
 
 size_t mux_stream_room(const mux_stream *stream)

@@ -205,6 +205,7 @@ struct mux__extra {
     struct mux__meta *headers, *trailers, *own_headers, *own_trailers;
     cs_timer *deadline;
     int64_t deadline_ms;
+    struct mux__lasting *lasting; /* it outlives its HTTP/2 stream; or NULL */
 };
 
 struct mux_stream {         /* 100,000 of them may be open and idle: small things are small */
@@ -216,8 +217,7 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     struct mux_rx *rx; /* NULL before the first byte */
     struct mux__sendq out;
     struct mux__extra *extra;
-    struct mux__lasting *lasting; /* it outlives its HTTP/2 stream; or NULL */
-    char *story;                  /* what end() is told, or what our status says */
+    char *story; /* what end() is told, or what our status says */
     union {
         const char *method;           /* a client's */
         struct mux__handler *handler; /* a server's */
@@ -283,6 +283,10 @@ cs_err mux__stream_reason(mux_stream *stream, enum wire_reason reason); /* the t
 /* The framework ends it: at once, with this reason, on the wire and here. */
 void mux__stream_kill(mux_stream *stream, enum wire_reason reason);
 struct mux__extra *mux__stream_extra(mux_stream *stream); /* NULL: no memory */
+static inline struct mux__lasting *mux__lasting_of(const mux_stream *stream)
+{
+    return stream->extra ? stream->extra->lasting : NULL;
+}
 cs_err mux__stream_set_deadline(mux_stream *stream, int64_t ms);
 struct mux_rx *mux__stream_rx(mux_stream *stream); /* made when it is not there; NULL: no memory */
 

@@ -122,7 +122,7 @@ static void call(cs_task *task)
         if (!stream->over)
             mux__call_request_ready(stream);
     }
-    if (stream->lasting)
+    if (mux__lasting_of(stream))
         mux__lasting_tell(stream);
     const struct mux_stream_ops *ops = stream->ops;
     if (ops && stream->told) {
@@ -146,7 +146,7 @@ static void call(cs_task *task)
     check_truncated(stream);
     if (ops)
         ops->end(stream, stream->why, stream->state);
-    if (stream->lasting)
+    if (mux__lasting_of(stream))
         mux__lasting_gone(stream);
     mux__stream_free(stream);
 }
@@ -204,7 +204,7 @@ static cs_err set(mux_stream *stream, bool trailer, cs_bytes name, cs_bytes valu
     cs_err err = mux__meta_make(meta);
     if (err != CS_OK)
         return err;
-    if (stream->lasting) /* what is said on every stream again has one value */
+    if (mux__lasting_of(stream)) /* what is said on every stream again has one value */
         mux__meta_remove(*meta, name);
     return mux__meta_add(*meta, name, value);
 }
@@ -255,7 +255,7 @@ void mux_stream_finish(mux_stream *stream, cs_err status, const char *message)
         stream->status = status;
         if (cs_failed(status))
             cs_story(&stream->story, "%s", message ? message : cs_strerror(status));
-        if (stream->lasting)
+        if (mux__lasting_of(stream))
             mux__stream_post(stream); /* its owner need not wait until all has arrived */
         if (mux__lasting_is_cut(stream))
             return;
@@ -277,7 +277,7 @@ void mux_stream_abort(mux_stream *stream, cs_err status, const char *message)
     stream->status = cs_failed(status) ? status : CS_EUNKNOWN; /* an abortive end is never OK */
     cs_story(&stream->story, "%s", message ? message : cs_strerror(stream->status));
     mux__sendq_cut(&stream->out, stream->reserved);
-    if (stream->lasting)
+    if (mux__lasting_of(stream))
         mux__stream_post(stream);
     if (mux__lasting_is_cut(stream))
         return;
@@ -384,7 +384,7 @@ void mux__stream_on_data(mux_stream *stream, const uint8_t *bytes, size_t len)
         mux__h2_credit(stream, len);
         return;
     }
-    if (stream->lasting)
+    if (mux__lasting_of(stream))
         mux__lasting_count(stream, bytes, len);
     if (!mux__stream_rx(stream) || mux_rx_add(stream->rx, bytes, len, conn->block) != CS_OK) {
         mux_stream_cancel(stream, CS_ENOMEM);
