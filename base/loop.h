@@ -54,7 +54,8 @@ CS_API cs_err cs_loop_new_virtual(cs_loop **ret);
 /* Turn until nothing is left to do at this moment. Answers how many turns it took. */
 CS_API size_t cs_loop_settle(cs_loop *loop);
 
-/* Move the clock, stopping at each timer on the way to settle. */
+/* Move the clock, stopping at each timer on the way to settle.  In a callback only the clock moves,
+ * as if the callback had taken so long. */
 CS_API void cs_loop_advance(cs_loop *loop, int ms);
 
 #ifdef __cplusplus

@@ -264,14 +264,25 @@ static bool travel(cs_loop *loop, int64_t end_us, const cs_waiter *waiter)
     }
 }
 
+/* A callback may have moved the clock further. */
+static void arrive(cs_loop *loop, int64_t end_us)
+{
+    if (loop->now_us < end_us)
+        loop->now_us = end_us;
+}
+
 void cs_loop_advance(cs_loop *loop, int ms)
 {
-    if (!loop->is_virtual || loop->held > 0 || ms < 0)
+    if (!loop->is_virtual || ms < 0)
         return;
     int64_t end = loop->now_us + (int64_t)ms * 1000;
+    if (cs_loop_in_turn(loop))
+        loop->now_us = end;
+    if (loop->held > 0)
+        return;
     cs__loop_hold(loop);
     travel(loop, end, NULL);
-    loop->now_us = end;
+    arrive(loop, end);
     cs__loop_release(loop);
 }
 
@@ -283,7 +294,7 @@ cs_err cs__loop_wait_virtual(cs_loop *loop, cs_waiter *waiter, int timeout_ms)
         return CS_OK;
     if (timeout_ms < 0)
         return CS_EMISUSE;
-    loop->now_us = end;
+    arrive(loop, end);
     return CS_AGAIN;
 }
 

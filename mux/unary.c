@@ -72,6 +72,8 @@ static int64_t time_left(const mux_call *call)
 
 static cs_err try_it(mux_call *call)
 {
+    if (time_left(call) <= 0) /* the loop was busy; and to mux_stream_open() 0 is none */
+        return CS_ETIMEOUT;
     cs_ref request = cs_ref_dup(call->request);
     call->tries++;
     if (call->deadline_ms >= 0)

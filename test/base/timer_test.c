@@ -180,6 +180,30 @@ Test(timer, one_that_is_due_may_be_freed_moved_or_stopped_by_another_that_is_due
     cs_timer_free(stopped.timer);
 }
 
+static void take_100_ms(struct alarm *alarm)
+{
+    (void)alarm;
+    cs_loop_advance(loop, 100);
+    cr_expect_str_eq(rung, "a", "nothing rings within it");
+}
+
+Test(timer, a_callback_that_takes_long_makes_the_others_late)
+{
+    struct alarm a, b;
+
+    alarm_init(&a, 'a');
+    alarm_init(&b, 'b');
+    a.act = take_100_ms;
+    cs_timer_set(a.timer, 10);
+    cs_timer_set(b.timer, 20);
+    cs_loop_advance(loop, 50);
+    cr_assert_str_eq(rung, "ab");
+    cr_assert_eq(b.rang_us, 110000);
+    cr_assert_eq(cs_loop_now_us(loop), 110000, "time does not go back");
+    cs_timer_free(a.timer);
+    cs_timer_free(b.timer);
+}
+
 Test(timer, advancing_stops_at_each_timer_on_the_way)
 {
     struct alarm a, b;

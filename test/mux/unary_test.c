@@ -177,6 +177,40 @@ Test(unary, a_pause_longer_than_the_deadline_is_not_made)
     leave();
 }
 
+static void be_busy(void *user)
+{
+    cs_loop_advance(loop, *(int *)user);
+}
+
+/* With no time left the try would have no deadline at all. */
+static void is_busy_until(int ms)
+{
+    int busy_ms = ms - 30;
+    cs_timer *timer;
+    begin();
+    cr_assert_eq(cs_timer_new(loop, be_busy, &busy_ms, &timer), CS_OK);
+    cs_timer_set(timer, 30); /* the pause is 40 at least */
+    struct said *said = ask(0, &(struct mux_call_options){.timeout_ms = 100});
+    fake_word(net.peers[0], FAKE_RST, 1, 7);
+    settle();
+    fake_forget(net.peers[0]);
+    cs_loop_advance(loop, 30);
+    expect(said, CS_ETIMEOUT, "deadline");
+    cr_assert_not(strstr(fake_said(net.peers[0]), "HEADERS"));
+    cs_timer_free(timer);
+    leave();
+}
+
+Test(unary, a_loop_that_was_busy_up_to_the_deadline_does_not_try_again)
+{
+    is_busy_until(100);
+}
+
+Test(unary, a_loop_that_was_busy_past_the_deadline_does_not_try_again)
+{
+    is_busy_until(5000);
+}
+
 Test(unary, the_deadline_is_for_all_tries_together)
 {
     begin();
