@@ -143,15 +143,22 @@ static size_t fill_dues(struct chanserv__bond *bond, uint8_t *to)
     return n;
 }
 
+/* As many whole words of `out` as one message holds. */
 static size_t fill_dones(struct chanserv__bond *bond, uint8_t *to)
 {
-    size_t n = bond->out.len;
+    cs_bytes rest = cs_bytes_of(bond->out.base, bond->out.len);
+    size_t n = 0, len = rest.len;
+    struct wire_ack ack;
 
-    if (n > MESSAGE)
-        return 0; /* sent as it is */
-    if (n > 0)
-        memcpy(to, bond->out.base, n);
-    bond->out.len = 0;
+    if (len <= MESSAGE)
+        n = len;
+    while (n + WIRE_ACK_MAX <= MESSAGE && n < len && wire_ack_next(&rest, &ack))
+        n = len - rest.len;
+    if (n == 0)
+        return 0;
+    memcpy(to, bond->out.base, n);
+    memmove(bond->out.base, (const char *)bond->out.base + n, len - n);
+    bond->out.len = len - n;
     return n;
 }
 
@@ -166,18 +173,13 @@ void chanserv__bond_flush(struct chanserv__bond *bond)
         return;
     bond->unacked = 0;
     while (mux_stream_room(bond->stream) > 0) {
-        bool large = bond->out.len > MESSAGE;
-
-        say = large ? cs_bytes_of(bond->out.base, bond->out.len)
-                    : cs_bytes_of(msg, fill_dones(bond, msg));
+        say = cs_bytes_of(msg, fill_dones(bond, msg));
         if (say.len == 0)
             say.len = fill_dues(bond, msg);
         if (say.len == 0)
             return;
         if (mux_stream_send(bond->stream, say, cs_bytes_of(NULL, 0)) != CS_OK)
             mux_stream_cancel(bond->stream, CS_ENOMEM); /* all of it is said again */
-        if (large)
-            bond->out.len = 0;
     }
 }
 
@@ -235,12 +237,12 @@ void chanserv__bond_skip(struct chanserv__bond *bond, uint32_t number, uint64_t 
     flush_soon(bond);
 }
 
-/* The server may have heard none of what was said last. */
+/* The server may have heard none of what was said last.  What is still in `out` was said to nobody, and
+ * comes first: it has reasons. */
 static void say_again(struct chanserv__bond *bond)
 {
     struct cs_link *link;
 
-    bond->out.len = 0;
     for (size_t i = 0; i < bond->dones_len; i++)
         say_done(bond, bond->dones[i], "");
     for (link = cs_list_first(&bond->ties); link; link = cs_list_next(&bond->ties, link)) {

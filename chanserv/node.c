@@ -334,8 +334,12 @@ struct chanserv__node *chanserv__node_hold(struct chanserv__node *node)
 
 void chanserv__node_release(struct chanserv__node *node)
 {
-    if (node && --node->refs == 0)
+    if (!node)
+        return;
+    if (--node->refs == 0)
         node_free(node);
+    else if (node->refs == 1 && node->bond && node->bond->stream && !node->bond->freed)
+        chanserv__bond_bye(node->bond); /* it was left, and only its session is still there */
 }
 
 void chanserv__node_leave(struct chanserv__node *node)

@@ -17,7 +17,7 @@ static struct {
     chanserv_server *server;
     chanserv_client *client;
     chanserv_feed *feed, *talk;
-    int runs, ends, cuts;
+    int runs, ends, cuts, unwanted;
     cs_err feed_why, talk_why;
     size_t frames, gaps, heard, said, echoed;
     chanserv_source *mouth;
@@ -81,6 +81,7 @@ static void on_end(chanserv_outlet *o, cs_err why, void *state)
 {
     (void)state, (void)why;
     w.ends++;
+    w.unwanted += strcmp(chanserv_outlet_words(o), "no longer wanted") == 0;
     for (int i = 0; i < SOURCES; i++)
         if (w.outlets[i] == o)
             w.outlets[i] = NULL;
@@ -372,6 +373,46 @@ Test(resume, without_sessions_on_the_server_it_goes_on_plainly)
     cr_assert_eq(w.talk_why, CS_DONE, "%s", cs_strerror(w.talk_why));
     cr_assert_eq(w.runs, 2);
     cr_assert_eq(counters().sessions_total, 0);
+    end();
+}
+
+Test(resume, what_is_cancelled_in_a_break_is_heard_with_its_reason)
+{
+    struct chanserv__bond *bond;
+
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    cr_assert_eq(post_both(), CS_OK);
+    cs_loop_advance(w.loop, 5);
+    bond = chanserv__nodes_first(w.client)->bond;
+    bond->rests = true; /* it is a long one */
+    mux_conn_break(bond->node->conn);
+    cs_loop_settle(w.loop);
+    chanserv_feed_cancel(w.feed);
+    cs_loop_advance(w.loop, 100);
+    cr_assert_eq(w.unwanted, 0);
+    bond->rests = false;
+    chanserv__bond_changed(bond);
+    cs_loop_advance(w.loop, 100);
+    cr_assert_eq(w.unwanted, SOURCES);
+    end();
+}
+
+Test(resume, a_node_that_was_left_is_let_go_when_all_is_over)
+{
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    cr_assert_eq(post_both(), CS_OK);
+    cs_loop_advance(w.loop, 5);
+    chanserv__enter(w.client);
+    chanserv__node_leave(chanserv__nodes_first(w.client));
+    chanserv__nodes_changed(w.client);
+    chanserv__leave(w.client);
+    for (int i = 0; i < 5000 && !all_over(); i++)
+        tick(100, 1);
+    chanserv_feed_close(w.feed);
+    chanserv_feed_close(w.talk);
+    cs_loop_advance(w.loop, 1000);
+    cr_assert_eq(counters().sessions, 0);
+    cr_assert_eq(counters().connections, 0);
     end();
 }
 
