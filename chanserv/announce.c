@@ -4,7 +4,7 @@
  * one is asked for frames that ride along, and what is said moves from `queue` to `waiting`.
  * Nothing of the user's runs inside announce(); an outlet that finished before it was said is
  * announced with its end and no ticket. */
-#include "chanserv/server__in.h"
+#include "chanserv/session__in.h"
 
 /* What an announcement weighs in the queue besides its header: ticket, numbers, its record. */
 enum { WEIGHT = 64, INLINE_WEIGHT = 8 };
@@ -251,6 +251,7 @@ static void said(chanserv_outlet *o)
     cs_unlink(&o->link);
     cs_list_push(&post->waiting, &o->link);
     o->life = CHANSERV__WAITING;
+    chanserv__channel_waits(o, true);
     chanserv__accept_wait(o);
 }
 

@@ -14,10 +14,14 @@ cs_err chanserv__channel_new(struct chanserv__session *session, uint32_t number,
                              struct chanserv__channel **ret)
 {
     chanserv_server *server = session->server;
-    struct chanserv__channel *channel = cs_zalloc(sizeof *channel);
+    struct chanserv__channel *channel;
     cs_err err;
 
-    if (!channel)
+    if (server->counters.channels >= (uint64_t)server->options.channels_max) {
+        server->counters.channels_refused++;
+        return CS_ELIMIT;
+    }
+    if (!(channel = cs_zalloc(sizeof *channel)))
         return CS_ENOMEM;
     channel->session = session;
     channel->number = number;
@@ -34,10 +38,12 @@ cs_err chanserv__channel_new(struct chanserv__session *session, uint32_t number,
         if (err != CS_OK)
             cs_map_remove(&session->channels, number);
     }
-    if (err == CS_OK)
+    if (err == CS_OK) {
+        server->counters.channels++;
         *ret = channel;
-    else
+    } else {
         cs_free(channel);
+    }
     return err;
 }
 
@@ -50,8 +56,9 @@ static void on_detached(mux_stream *stream, cs_err why, void *user)
 
     (void)stream, (void)why;
     CS_TRACE("server > channel %u detached", (unsigned)channel->number);
-    if (channel->linger_ms == CS_OFF)
-        chanserv__session_judge(channel->session);
+    channel->since_ms = cs_loop_now_ms(channel->session->server->loop);
+    if (channel->linger_ms < channel->session->server->options.linger_ms)
+        chanserv__session_judge(channel->session); /* which may linger already */
     if (o && o->ops->detached)
         o->ops->detached(o, chanserv__outlet_state(o));
 }
@@ -122,18 +129,25 @@ void chanserv__channel_attach(struct chanserv__channel *channel, mux_stream *str
 
 /* ---- What its client says -------------------------------------------------------------------- */
 
-static void skip(chanserv_post *post, uint64_t seq)
+/* Looked up, because a message has room for very many. */
+static void skip(struct chanserv__channel *channel, uint64_t seq)
 {
-    struct cs_link *link = cs_list_first(&post->waiting);
+    chanserv_outlet *o = cs_map_get(&channel->waiting, seq);
 
-    for (; link; link = cs_list_next(&post->waiting, link)) {
-        chanserv_outlet *o = CS_CONTAINER(link, chanserv_outlet, link);
+    if (o)
+        chanserv__outlet_over(o, CS_ECANCELED, CHANSERV__SKIPPED);
+}
 
-        if (o->seq == (uint32_t)seq) {
-            chanserv__outlet_over(o, CS_ECANCELED, CHANSERV__SKIPPED);
-            return;
-        }
-    }
+void chanserv__channel_waits(chanserv_outlet *o, bool waits)
+{
+    struct chanserv__channel *channel = o->post->channel;
+
+    if (!channel)
+        return;
+    if (waits) /* without memory for it, it stays until its post is done with */
+        (void)cs_map_put(&channel->waiting, o->seq, o);
+    else
+        (void)cs_map_remove(&channel->waiting, o->seq);
 }
 
 cs_err chanserv__channel_acked(struct chanserv__channel *channel, const struct wire_ack *ack)
@@ -143,7 +157,7 @@ cs_err chanserv__channel_acked(struct chanserv__channel *channel, const struct w
     uint64_t seq;
 
     while (channel->post && wire_skip_next(&skips, &seq))
-        skip(channel->post, seq);
+        skip(channel, seq);
     if (channel->stream && ack->next > 0)
         err = mux_keep_acked(mux_stream_kept(channel->stream), ack->next);
     if (err == CS_OK && ack->done)
@@ -202,6 +216,8 @@ void chanserv__channel_end(struct chanserv__channel *channel, cs_err why,
     if (channel->stream)
         mux_stream_forget(channel->stream, why);
     cs_map_remove(&channel->session->channels, channel->number);
+    cs_map_fini(&channel->waiting);
     cs_unlink(&channel->ack);
+    channel->session->server->counters.channels--;
     cs_free(channel);
 }

@@ -120,6 +120,7 @@ static void claim(chanserv_outlet *o, mux_stream *stream, uint64_t from,
     cs_err err = CS_OK;
 
     cs_unlink(&o->u.accept.link);
+    chanserv__channel_waits(o, false);
     o->u.open.up = up; /* in the same place */
     o->u.open.channel = channel;
     cs_unlink(&o->link);

@@ -100,8 +100,10 @@ void chanserv__outlet_over(chanserv_outlet *o, cs_err why, enum chanserv__reason
 
     if (was == CHANSERV__OVER)
         return;
-    if (was == CHANSERV__WAITING)
+    if (was == CHANSERV__WAITING) {
         cs_unlink(&o->u.accept.link);
+        chanserv__channel_waits(o, false);
+    }
     if (was == CHANSERV__OPEN) {
         chanserv__uplink_free(o);
         if (o->u.open.channel)

@@ -57,6 +57,7 @@ static void resolve(struct chanserv_server_options *o)
     o->linger_ms = timeout_or(o->linger_ms, 30000);
     o->keep_bytes = bytes_or(o->keep_bytes, 1 << 20);
     o->sessions_max = bytes_or(o->sessions_max, 100000);
+    o->channels_max = bytes_or(o->channels_max, 1000000);
     o->lingering_max = bytes_or(o->lingering_max, 4096);
     o->lingering_peer_max = bytes_or(o->lingering_peer_max, 256);
     o->lingering_bytes = bytes_or(o->lingering_bytes, (int64_t)64 << 20);

@@ -280,10 +280,11 @@ struct chanserv_server_options {
     int linger_ms;              /* 30 000: a session whose connection broke; CS_OFF: no sessions */
     int64_t keep_bytes;         /* 1 MiB: of a channel of a session, sent and not acknowledged */
     int64_t sessions_max;       /* 100 000 at once */
-    int64_t lingering_max;      /* 4 096 of them without a connection; the oldest ends first */
+    int64_t channels_max;       /* 1 000 000 posts and sources of these, until they are forgotten */
+    int64_t lingering_max;      /* 4 096 sessions without a connection; the oldest ends first */
     int64_t lingering_peer_max; /* 256 of these of one principal, or address */
     int64_t lingering_bytes;    /* 64 MiB kept for these */
-    int64_t reserved[7];
+    int64_t reserved[6];
 };
 
 /* CS_EINVAL: `name_space` or `node`; CS_ENOMEM, CS_ESYS; CS_EMISUSE: reserved.
@@ -359,6 +360,8 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
     X(sessions_resumed, "sessions taken up again")                                                 \
     X(sessions_lost, "sessions given up: linger_ms, lingering_max, lingering_bytes")               \
     X(sessions_refused, "sessions refused: sessions_max, or another's")                            \
+    X(channels, "posts and sources of sessions, until their client is done with them")             \
+    X(channels_refused, "posts and opens refused: channels_max")                                   \
     X(channels_resumed, "posts and sources that went on, on another stream")                       \
     X(bytes_in, "bytes read from connections")                                                     \
     X(bytes_out, "bytes written to connections")                                                   \

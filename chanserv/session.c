@@ -10,8 +10,9 @@
 #include "chanserv/session__in.h"
 
 #include "mux/lasting.h"
+#include "mux/rx.h"
 
-enum { PUBLIC = 8, DOWN_MAX = 4096 };
+enum { PUBLIC = 8, DOWN_MAX = 4096, UP_MAX = 65536 };
 
 /* ---- Who -------------------------------------------------------------------------------------- */
 
@@ -157,15 +158,17 @@ void chanserv__sessions_end(chanserv_server *server)
 /* Channels whose own linger is over; answers in how many milliseconds the next one's is. */
 static int64_t end_channels(struct chanserv__session *session)
 {
-    int64_t lingered = cs_loop_now_ms(session->server->loop) - session->since_ms;
-    int64_t next = session->server->options.linger_ms - lingered;
+    int64_t now = cs_loop_now_ms(session->server->loop), since;
+    int64_t next = session->since_ms + session->server->options.linger_ms - now;
     size_t at = 0;
     void *value;
 
     while (cs_map_each(&session->channels, &at, &value)) {
         struct chanserv__channel *channel = value;
-        int64_t left = (channel->linger_ms < 0 ? 0 : channel->linger_ms) - lingered;
+        int64_t left;
 
+        since = channel->since_ms > session->since_ms ? channel->since_ms : session->since_ms;
+        left = since + (channel->linger_ms < 0 ? 0 : channel->linger_ms) - now;
         if (channel->stream && !mux_stream_is_detached(channel->stream))
             continue;
         if (left <= 0)
@@ -473,6 +476,8 @@ void chanserv__session_accept(mux_stream *stream, void *user)
 {
     struct chanserv__call call = {.server = user};
 
-    if (mux_stream_accept(stream, &session_ops, &call) == CS_OK)
-        call.server->calls++;
+    if (mux_stream_accept(stream, &session_ops, &call) != CS_OK)
+        return;
+    call.server->calls++;
+    mux_stream_message_max(stream, UP_MAX); /* whatever a body may have */
 }

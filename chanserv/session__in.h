@@ -37,7 +37,9 @@ struct chanserv__channel {
     mux_stream *stream;  /* lasting; NULL: gone */
     chanserv_post *post; /* whose channel it is, while that lives; or */
     chanserv_outlet *outlet;
-    struct cs_link ack; /* of session->acks */
+    struct cs_link ack;    /* of session->acks */
+    struct cs_map waiting; /* of a post: its outlets that can be skipped, by seq */
+    int64_t since_ms;      /* it was detached last */
     uint32_t number;
     int linger_ms;
     bool is_post;
@@ -57,7 +59,7 @@ void chanserv__sessions_end(chanserv_server *server);            /* all, at once
 /* ---- channel.c ------------------------------------------------------------------------------- */
 
 /* A new one, of `post` or of `outlet`, on a stream that has answered nothing yet; messages are numbered from
- * `first`.  CS_ENOMEM. */
+ * `first`.  CS_ENOMEM; CS_ELIMIT: channels_max. */
 cs_err chanserv__channel_new(struct chanserv__session *session, uint32_t number, mux_stream *stream,
                              chanserv_post *post, chanserv_outlet *outlet, uint64_t first,
                              struct chanserv__channel **ret);
@@ -72,6 +74,9 @@ cs_err chanserv__channel_acked(struct chanserv__channel *channel, const struct w
 /* It ends with this, as far as it has not ended, and goes. */
 void chanserv__channel_end(struct chanserv__channel *channel, cs_err why,
                            enum chanserv__reason reason, cs_bytes words);
+
+/* An outlet waits to be opened, and can be skipped; or does so no more. */
+void chanserv__channel_waits(chanserv_outlet *outlet, bool waits);
 
 /* The producer has taken frames of the reader's. */
 void chanserv__channel_took(struct chanserv__channel *channel);

@@ -269,6 +269,12 @@ cs_err mux_stream_recv(mux_stream *stream, cs_bytes *ret)
     return err == CS_OK ? CS_OK : broke(stream, err);
 }
 
+void mux_stream_message_max(mux_stream *stream, uint32_t bytes)
+{
+    if (!stream->drop_rx && mux__stream_rx(stream))
+        stream->rx->message_max = bytes;
+}
+
 cs_err mux_stream_keep(mux_stream *stream, cs_bytes message, cs_ref *ret)
 {
     return mux_rx_keep(stream->rx, message, ret);

@@ -78,6 +78,9 @@ void mux_rx_settle(struct mux_rx *rx);
 size_t mux_stream_take(mux_stream *stream, struct mux_rx *rx);
 void mux_stream_credit(mux_stream *stream, size_t bytes);
 
+/* Of this stream's messages only, instead of message_max_bytes; best effort: without memory that stays. */
+void mux_stream_message_max(mux_stream *stream, uint32_t bytes);
+
 /* Has everything of the stream arrived (end() comes in the next turn)?  Then this is why. */
 bool mux_stream_is_over(const mux_stream *stream);
 cs_err mux_stream_why(const mux_stream *stream);

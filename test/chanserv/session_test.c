@@ -422,6 +422,17 @@ Test(session, a_source_can_be_skipped)
     raw_said("closed ended in good order; end canceled skipped ; ");
 }
 
+Test(session, a_source_that_was_opened_is_not_skipped)
+{
+    struct raw_call *s = session(1), *p = post_as(1, MASTER, 0, ""), *o = open_as(1, SOURCE, p, 0);
+    uint8_t msg[WIRE_SKIP_MAX];
+
+    raw_send(s, msg, wire_skip_put(msg, MASTER, 0), false);
+    cs_loop_settle(raw.loop);
+    raw_runs(o);
+    raw_said("");
+}
+
 Test(session, an_unopened_source_does_not_expire)
 {
     session(1);
@@ -520,7 +531,54 @@ Test(session, a_service_may_linger_less)
     cr_assert_eq(raw_counters().sessions, 1);
 }
 
+Test(session, a_service_may_linger_less_than_its_session_did_when_it_broke)
+{
+    it.linger_ms = 1000;
+    struct raw_call *s = session(1), *p = post_as(1, MASTER, 0, "");
+    raw_leave(s);
+    cs_loop_advance(raw.loop, 5000);
+    cr_assert_eq(raw_counters().posts, 1, "it is attached");
+    raw_leave(p);
+    cs_loop_advance(raw.loop, 999);
+    cr_assert_eq(raw_counters().posts, 1);
+    cs_loop_advance(raw.loop, 1);
+    cr_assert_eq(raw_counters().posts, 0);
+    cr_assert_eq(raw_counters().sessions, 1);
+}
+
 /* ---- Limits ----------------------------------------------------------------------------------- */
+
+/* Somebody who never is done with anything. */
+Test(session, its_channels_are_counted_until_they_are_forgotten)
+{
+    again_with(&(struct chanserv_server_options){.channels_max = 3});
+    struct raw_call *s = session(1), *p = post_as(1, 1, 0, "2");
+    raw_ended(post_as(1, 2, 0, "2"), CS_DONE, "", "");
+    raw_ended(open_as(1, 3, p, 0), CS_DONE, "", "");
+    raw_ended(post_as(1, 4, 0, "2"), CS_ELIMIT, "limit", "");
+    cr_assert_eq(it.runs, 2);
+    cr_assert_eq(raw_counters().channels, 3);
+    cr_assert_eq(raw_counters().channels_refused, 1);
+    ack(s, 3, 2, true, "");
+    raw_ended(post_as(1, 4, 0, "2"), CS_DONE, "", "");
+    mux_stream_finish(s->stream, CS_OK, NULL);
+    cs_loop_settle(raw.loop);
+    cr_assert_eq(raw_counters().channels, 0);
+}
+
+Test(session, its_words_are_not_measured_by_what_a_body_may_be)
+{
+    again_with(&(struct chanserv_server_options){.body_max_bytes = 200});
+    struct raw_call *s = session(1);
+    uint8_t msg[100 * WIRE_ACK_MAX];
+    size_t n = 0;
+
+    for (uint32_t i = 1; i <= 100; i++)
+        n += wire_ack_put(msg + n, i, 0, true, cs_str(""));
+    raw_send(s, msg, n, false);
+    cs_loop_settle(raw.loop);
+    raw_runs(s);
+}
 
 Test(session, too_many_are_refused)
 {

@@ -62,7 +62,8 @@ Test(operations, the_options_of_a_server_have_these_defaults)
         OPTION(posts_max),          OPTION(sources_max),         OPTION(post_sources_max),
         OPTION(post_queue_bytes),   OPTION(connections_max),     OPTION(assembly_bytes),
         OPTION(linger_ms),          OPTION(keep_bytes),          OPTION(sessions_max),
-        OPTION(lingering_max),      OPTION(lingering_peer_max),  OPTION(lingering_bytes)};
+        OPTION(channels_max),       OPTION(lingering_max),       OPTION(lingering_peer_max),
+        OPTION(lingering_bytes)};
     table_is("## Options of a server", rows, COUNT(rows));
     chanserv_server_free(server);
     cs_loop_free(loop);
