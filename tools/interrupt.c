@@ -20,21 +20,27 @@ void interrupt_block(void)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
+/* The signal that came; 0: it is over. */
+static int next_signal(const struct interrupt *interrupt)
+{
+    sigset_t set;
+    int which;
+
+    signals(&set);
+    return sigwait(&set, &which) == 0 && !atomic_load(&interrupt->over) ? which : 0;
+}
+
 static void *listen_to_signals(void *user)
 {
     struct interrupt *interrupt = user;
-    sigset_t set;
-    int which, before;
+    int which = next_signal(interrupt);
 
-    signals(&set);
-    if (sigwait(&set, &which) != 0)
+    if (which == 0)
         return NULL;
     atomic_store(&interrupt->which, which);
-    /* Cancelled in a write() in there it would leave the client locked. */
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     interrupt->fn(interrupt->user);
-    pthread_setcancelstate(before, NULL);
-    if (sigwait(&set, &which) == 0)
+    which = next_signal(interrupt);
+    if (which != 0)
         _exit(TOOL_SIGNAL + which);
     return NULL;
 }
@@ -49,7 +55,8 @@ int interrupt_listen(struct interrupt *interrupt, const char *command)
 
 void interrupt_end(struct interrupt *interrupt)
 {
-    pthread_cancel(interrupt->thread);
+    atomic_store(&interrupt->over, true);
+    pthread_kill(interrupt->thread, SIGTERM); /* to that thread alone, which waits for it */
     pthread_join(interrupt->thread, NULL);
 }
 

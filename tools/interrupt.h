@@ -14,6 +14,7 @@ struct interrupt {
     void *user;
     pthread_t thread;
     atomic_int which;
+    atomic_bool over; /* the thread is to end */
 };
 
 /* Before there are threads, so that none of them gets the signals. */

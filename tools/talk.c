@@ -11,6 +11,8 @@
 #include "tools/print.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 /* How long a post may take to say how it ended, when its source has. */
@@ -33,6 +35,7 @@ struct talk {
 
     pthread_t speaker; /* while `speaking`; what follows is the speaker's until it is joined */
     bool speaking;
+    int enough; /* an eventfd: when it is readable, the speaker waits for no more input */
     int unread; /* the errno of a read that failed */
     cs_err unsent;
 };
@@ -86,17 +89,24 @@ static int parse(struct talk *t, int argc, char **argv)
 
 /* ---- Up: the speaker's thread --------------------------------------------------------------- */
 
-/* May be cancelled in here and nowhere else: elsewhere it would leave the client locked. */
+/* False: enough was said.  Whatever else poll() has to say of standard input, read() says, too. */
+static bool await_input(const struct talk *t)
+{
+    struct pollfd on[] = {{.fd = t->enough, .events = POLLIN},
+                          {.fd = STDIN_FILENO, .events = POLLIN}};
+
+    while (poll(on, 2, -1) < 0 && errno == EINTR)
+        continue;
+    return on[0].revents == 0;
+}
+
 static ssize_t read_input(void *to, size_t len)
 {
     ssize_t n;
-    int before;
 
-    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &before);
     do
         n = read(STDIN_FILENO, to, len);
     while (n < 0 && errno == EINTR);
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     return n;
 }
 
@@ -120,7 +130,7 @@ static cs_err send_lines(struct talk *t, struct lines *lines, bool last)
     return err;
 }
 
-/* Until the end of standard input, or of the source. */
+/* Until the end of standard input, or of the source; CS_ECANCELED: until it was told to end. */
 static cs_err send_all(struct talk *t, struct lines *lines)
 {
     uint8_t *to;
@@ -129,6 +139,8 @@ static cs_err send_all(struct talk *t, struct lines *lines)
     cs_err err;
 
     do {
+        if (!await_input(t))
+            return CS_ECANCELED;
         to = lines_room(lines, &len);
         n = read_input(to, len);
         if (n < 0)
@@ -143,28 +155,31 @@ static cs_err send_all(struct talk *t, struct lines *lines)
     return err;
 }
 
-static void forget_lines(void *user)
-{
-    lines_clear(user);
-}
-
 static void *speak(void *user)
 {
     struct lines lines = {.base = NULL};
     struct talk *t = user;
     size_t len;
-    int before;
 
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-    pthread_cleanup_push(forget_lines, &lines);
     t->unsent = lines_room(&lines, &len) ? send_all(t, &lines) : CS_ENOMEM;
     /* What we could not say was not the end of our words: the producer must not take it so. */
     if (t->unread || t->unsent == CS_ENOMEM || t->unsent == CS_ETOOBIG)
         chanserv_source_cancel(t->source);
-    else
+    else if (t->unsent != CS_ECANCELED)
         chanserv_source_finish(t->source);
-    pthread_cleanup_pop(1);
+    lines_clear(&lines);
     return NULL;
+}
+
+static cs_err begin_speaker(struct talk *t)
+{
+    t->enough = eventfd(0, EFD_CLOEXEC);
+    if (t->enough < 0)
+        return CS_ESYS;
+    t->speaking = pthread_create(&t->speaker, NULL, speak, t) == 0;
+    if (!t->speaking)
+        close(t->enough);
+    return t->speaking ? CS_OK : CS_ESYS;
 }
 
 static void end_speaker(struct talk *t)
@@ -172,8 +187,9 @@ static void end_speaker(struct talk *t)
     if (!t->speaking)
         return;
     t->speaking = false;
-    pthread_cancel(t->speaker);
+    (void)eventfd_write(t->enough, 1);
     pthread_join(t->speaker, NULL);
+    close(t->enough);
     if (t->unread)
         tool_complain("talk", "read standard input: %s", strerror(t->unread));
     else if (t->unsent == CS_ENOMEM || t->unsent == CS_ETOOBIG)
@@ -203,12 +219,7 @@ static cs_err new_source(struct talk *t, chanserv_source *source)
     print_announce(&t->print, source);
     t->source = source;
     err = chanserv_set_add_source(t->set, source);
-    if (err != CS_OK)
-        return err;
-    if (pthread_create(&t->speaker, NULL, speak, t) != 0)
-        return CS_ESYS;
-    t->speaking = true;
-    return CS_OK;
+    return err == CS_OK ? begin_speaker(t) : err;
 }
 
 /* The source is there until the set is asked again, and the speaker must not be longer. */
