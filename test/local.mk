@@ -210,6 +210,7 @@ thread_programs = \
 	test/tsan/client_tsan \
 	test/tsan/loop_tsan \
 	test/tsan/nodes_tsan \
+	test/tsan/resume_tsan \
 	test/tsan/talk_tsan
 
 # programs: test/fuzz/*_fuzz.c

@@ -17,7 +17,7 @@ static struct {
     chanserv_server *server;
     chanserv_client *client;
     chanserv_feed *feed, *talk;
-    int runs, ends, cuts, unwanted;
+    int runs, ends, cuts, unwanted, lost;
     cs_err feed_why, talk_why;
     size_t frames, gaps, heard, said, echoed;
     chanserv_source *mouth;
@@ -162,6 +162,7 @@ static void frames_readable(chanserv_source *source, void *state)
 static void frames_end(chanserv_source *source, cs_err why, void *state)
 {
     (void)state;
+    w.lost += why == CS_ELOST && strstr(chanserv_source_errmsg(source), "in time") != NULL;
     if (w.strict)
         cr_assert_eq(why, CS_DONE, "%s", chanserv_source_errmsg(source));
 }
@@ -373,6 +374,27 @@ Test(resume, without_sessions_on_the_server_it_goes_on_plainly)
     cr_assert_eq(w.talk_why, CS_DONE, "%s", cs_strerror(w.talk_why));
     cr_assert_eq(w.runs, 2);
     cr_assert_eq(counters().sessions_total, 0);
+    end();
+}
+
+Test(resume, a_break_of_more_than_resume_ms_means_lost_in_words)
+{
+    struct chanserv__bond *bond;
+
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    w.say = 100000;
+    cr_assert_eq(post_both(), CS_OK);
+    cs_loop_advance(w.loop, 5);
+    bond = chanserv__nodes_first(w.client)->bond;
+    bond->rests = true; /* nobody is there */
+    mux_conn_break(bond->node->conn);
+    cs_loop_advance(w.loop, 19999);
+    cr_assert_eq(w.lost, 0);
+    cs_loop_advance(w.loop, 2);
+    cr_assert_eq(w.lost, SOURCES + 1, "%d", w.lost);
+    cs_loop_advance(w.loop, 10000);
+    cr_assert_eq(counters().sources_open, 0);
+    cr_assert_eq(w.ends, SOURCES + 1);
     end();
 }
 
