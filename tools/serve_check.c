@@ -3,14 +3,30 @@
 #include "tools/tool.h"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <sys/un.h>
 
-/* ---- Addresses ------------------------------------------------------------------------------ */
+static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/* ---- Addresses ------------------------------------------------------------------------------
+ *
+ * As strict as the listener is, so that what passes here is not refused there for its looks. */
+
+enum { FD_DIGITS = 6 };
 
 static bool unix_ok(const char *path)
 {
     return path[0] && strcmp(path, "@") != 0 &&
            strlen(path) < sizeof((struct sockaddr_un *)NULL)->sun_path;
+}
+
+/* What is behind the % of an address of IPv6: an interface of this machine, or a number. */
+static bool scope_ok(const char *scope)
+{
+    uint64_t n;
+
+    return if_nametoindex(scope) != 0 ||
+           (scope[0] != '0' && tool_number(cs_str(scope), UINT32_MAX, &n));
 }
 
 static bool v6_ok(const char *host, bool *ret_far)
@@ -26,7 +42,7 @@ static bool v6_ok(const char *host, bool *ret_far)
     if (inet_pton(AF_INET6, number, &in) != 1)
         return false;
     *ret_far = !IN6_IS_ADDR_LOOPBACK(&in);
-    return true;
+    return host[len] == '\0' || scope_ok(host + len + 1);
 }
 
 static bool name_ok(const char *host, bool *ret_far)
@@ -37,7 +53,11 @@ static bool name_ok(const char *host, bool *ret_far)
         *ret_far = true; /* all addresses */
     else if (inet_pton(AF_INET, host, &in) == 1)
         *ret_far = (ntohl(in.s_addr) >> 24) != 127;
-    return host[strcspn(host, " \t/\\\"'@[]")] == '\0';
+    for (; *host; host++) {
+        if (!strchr(letters, *host) && !strchr("._-", *host) && (unsigned char)*host < 0x80)
+            return false;
+    }
+    return true;
 }
 
 bool config_addr_ok(const char *addr, bool *ret_far)
@@ -51,7 +71,7 @@ bool config_addr_ok(const char *addr, bool *ret_far)
     if (strncmp(addr, "unix:", 5) == 0)
         return unix_ok(addr + 5);
     if (strncmp(addr, "fd:", 3) == 0)
-        return tool_number(cs_str(addr + 3), INT32_MAX, &n);
+        return strlen(addr + 3) <= FD_DIGITS && tool_number(cs_str(addr + 3), INT32_MAX, &n);
     if (!colon || len >= sizeof host || strlen(colon + 1) > 5 ||
         !tool_number(cs_str(colon + 1), 65535, &n))
         return false;
@@ -101,7 +121,6 @@ static int needs(const struct serve_config *config, struct config_text option, c
 /* The rules of server.h, by name. */
 static int check_names(const struct serve_config *config)
 {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     struct config_text space = config->name_space, node = config->node;
     int code = 0;
 
