@@ -194,6 +194,7 @@ static void flush_soon(struct chanserv__bond *bond)
 void chanserv__bond_arrived(struct chanserv__bond *bond, size_t bytes)
 {
     bond->unacked += bytes;
+    bond->moved = bond->moved || bytes > 0;
     if (bond->unacked >= FLUSH_BYTES)
         chanserv__bond_flush(bond);
     else
@@ -326,6 +327,9 @@ static void broke(struct chanserv__bond *bond, const char *words)
                                         : client->resume_ms);
     bond->doomed = true;
     bond->standing = CHANSERV__BOND_BROKEN;
+    if (bond->moved) /* and not only greeted, again and again */
+        bond->delay_ms = 0;
+    bond->moved = false;
     if (bond->delay_ms > 0) {
         bond->rests = true;
         cs_timer_set(bond->again, jittered(bond->delay_ms));
@@ -346,7 +350,6 @@ static void hear(struct chanserv__bond *bond, const struct wire_session_down *do
     if (bond->standing == CHANSERV__BOND_ASKED) {
         CS_TRACE("client > session stands, attempt %u", (unsigned)bond->attempt);
         bond->standing = CHANSERV__BOND_STANDS;
-        bond->delay_ms = 0;
         bond->doomed = false;
         cs_timer_set(bond->give_up, CS_OFF);
         bond->linger_ms = down->linger_ms < INT32_MAX ? (int)down->linger_ms : INT32_MAX;

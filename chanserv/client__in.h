@@ -316,6 +316,7 @@ struct chanserv__bond {
     cs_task task;   /* something has changed */
     cs_timer *flush, *again, *give_up;
     int delay_ms, linger_ms;            /* linger_ms: the server's; 0: not known */
+    bool moved;                         /* something arrived since it broke last */
     bool flushes, rests, doomed, freed; /* the first three: their timers run */
 };
 
