@@ -246,9 +246,8 @@ enum { CHANSERV__TICKET = 32, CHANSERV__DEAD_MAX = 65536, CHANSERV__POOL = 512 }
 
 struct chanserv__tickets {
     struct cs_map live; /* index -> outlet, claimed ones included */
-    struct cs_map dead; /* index -> what an Open is told: a cs_err in a pointer's place */
-    uint64_t *ring;     /* the dead in order of dying */
-    size_t ring_len, ring_cap, ring_at;
+    uint64_t *dead;     /* by index: index << 8 | what an Open is told, a cs_err; 0: free */
+    size_t dead_cap;
     uint64_t last; /* index given last */
     uint8_t pool[CHANSERV__POOL];
     size_t pool_left;

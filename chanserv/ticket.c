@@ -4,10 +4,10 @@
  *
  * The index is public and finds the outlet; the secret is compared in constant time, so that a
  * map's timing tells nothing (PROTOCOL, B19).  A ticket lives as long as its outlet; after that
- * the last 65,536 are remembered by index with what to answer (C11). */
+ * up to 65,536 are remembered by index with what to answer (C11). */
 #include "chanserv/server__in.h"
 
-enum { HOME_AT = 8, INDEX_AT = 9, SECRET_AT = 16, SECRET = 16 };
+enum { HOME_AT = 8, INDEX_AT = 9, SECRET_AT = 16, SECRET = 16, TOLD_BITS = 8 };
 
 /* Random bytes come from the system by the pool: a system call an announcement would show. */
 static cs_err secret_take(struct chanserv__tickets *t, uint8_t *to)
@@ -45,12 +45,21 @@ void chanserv__ticket_put(const chanserv_outlet *outlet, uint8_t *to)
     memcpy(to + SECRET_AT, outlet->secret, SECRET);
 }
 
+/* CS_OK: not remembered. */
+static cs_err dead_told(const struct chanserv__tickets *t, uint64_t index)
+{
+    uint64_t slot = t->dead_cap ? t->dead[index % t->dead_cap] : 0;
+
+    return slot >> TOLD_BITS == index ? (cs_err)(slot & ((1 << TOLD_BITS) - 1)) : CS_OK;
+}
+
 chanserv_outlet *chanserv__ticket_find(chanserv_server *server, cs_bytes ticket,
                                        enum wire_reason *ret_why, cs_err *ret_err)
 {
     const uint8_t *at = ticket.base;
     chanserv_outlet *outlet;
     uint64_t index = 0;
+    cs_err told;
 
     *ret_err = CS_OK;
     if (memcmp(at, server->instance, HOME_AT) != 0) {
@@ -66,7 +75,8 @@ chanserv_outlet *chanserv__ticket_find(chanserv_server *server, cs_bytes ticket,
     if (outlet)
         return cs_same_secret(outlet->secret, at + SECRET_AT, SECRET) ? outlet : NULL;
 
-    switch ((cs_err)(uintptr_t)cs_map_get(&server->tickets.dead, index)) {
+    told = dead_told(&server->tickets, index);
+    switch (told) {
     case CS_OK: /* not remembered */
         break;
     case CS_EEXPIRED:
@@ -77,56 +87,48 @@ chanserv_outlet *chanserv__ticket_find(chanserv_server *server, cs_bytes ticket,
         break;
     default:
         *ret_why = WIRE_NO_REASON;
-        *ret_err = (cs_err)(uintptr_t)cs_map_get(&server->tickets.dead, index);
+        *ret_err = told;
     }
     return NULL;
 }
 
-/* The ring grows to its full size only where that many die; without memory it stays small. */
-static bool ring_grow(struct chanserv__tickets *t)
+/* Indexes are given in order, so those that died lately hardly ever share a slot; when two do, the
+ * table grows, or at its full size the later death counts.  One look there, and no order kept. */
+static bool dead_grow(struct chanserv__tickets *t)
 {
-    size_t cap = t->ring_cap ? 2 * t->ring_cap : 64;
-    uint64_t *ring;
+    size_t cap = t->dead_cap ? 2 * t->dead_cap : 64;
+    uint64_t *dead;
 
-    if (t->ring_cap >= CHANSERV__DEAD_MAX)
+    if (t->dead_cap >= CHANSERV__DEAD_MAX || !(dead = cs_zalloc(cap * sizeof *dead)))
         return false;
-    ring = cs_realloc(t->ring, cap * sizeof *ring);
-    if (!ring)
-        return false;
-    t->ring = ring;
-    t->ring_cap = cap;
+    for (size_t i = 0; i < t->dead_cap; i++)
+        if (t->dead[i])
+            dead[(t->dead[i] >> TOLD_BITS) % cap] = t->dead[i];
+    cs_free(t->dead);
+    t->dead = dead;
+    t->dead_cap = cap;
     return true;
 }
 
 void chanserv__ticket_die(chanserv_server *server, chanserv_outlet *outlet, cs_err told)
 {
     struct chanserv__tickets *t = &server->tickets;
+    uint64_t index = outlet->index;
 
-    if (!outlet->index)
+    if (!index)
         return;
-    (void)cs_map_remove(&t->live, outlet->index);
-    if (t->ring_len == t->ring_cap && !ring_grow(t)) {
-        if (t->ring_cap == 0)
-            return;
-        (void)cs_map_remove(&t->dead, t->ring[t->ring_at]); /* the oldest is forgotten */
-        t->ring_len--;
-    } else {
-        /* Until it is full for good the ring begins at 0. */
-        t->ring_at = t->ring_len;
-    }
-    /* Without memory it will be unknown, which is true as well. */
-    (void)cs_map_put(&t->dead, outlet->index, (void *)(uintptr_t)told);
-    t->ring[t->ring_at] = outlet->index;
-    t->ring_at = (t->ring_at + 1) % t->ring_cap;
-    t->ring_len++;
     outlet->index = 0;
+    (void)cs_map_remove(&t->live, index);
+    while ((t->dead_cap == 0 || t->dead[index % t->dead_cap]) && dead_grow(t))
+        ;
+    if (t->dead_cap > 0) /* without memory it will be unknown, which is true as well */
+        t->dead[index % t->dead_cap] = index << TOLD_BITS | (uint64_t)told;
 }
 
 void chanserv__tickets_fini(struct chanserv__tickets *t)
 {
     cs_map_fini(&t->live);
-    cs_map_fini(&t->dead);
-    cs_free(t->ring);
+    cs_free(t->dead);
     memset(t, 0, sizeof *t);
 }
 
