@@ -21,6 +21,7 @@ libbase_la_SOURCES = \
 	base/ref.c \
 	base/ref.h \
 	base/select.c \
+	base/small.c \
 	base/timer.c \
 	base/trace.c \
 	base/trace.h \

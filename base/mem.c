@@ -14,7 +14,7 @@
 static void *system_alloc(size_t size, void *user)
 {
     (void)user;
-    return malloc(size);
+    return cs__small_alloc(size);
 }
 
 static void *system_realloc(void *old, size_t size, void *user)
@@ -26,7 +26,7 @@ static void *system_realloc(void *old, size_t size, void *user)
 static void system_free(void *p, void *user)
 {
     (void)user;
-    free(p);
+    cs__small_free(p);
 }
 
 static const struct cs_allocator system_allocator = {system_alloc, system_realloc, system_free,

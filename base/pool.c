@@ -3,17 +3,6 @@
 
 #include <pthread.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define POOL_OFF 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define POOL_OFF 1
-#endif
-#endif
-#ifndef POOL_OFF
-#define POOL_OFF 0
-#endif
-
 enum { POOL_LEN = 16, POOL_SMALLEST = 32 * 1024, POOL_BYTES = 4 * 1024 * 1024 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -33,7 +22,7 @@ void *cs__pool_take(size_t size, size_t *ret_cap)
 {
     void *memory = NULL;
 
-    if (POOL_OFF || size < POOL_SMALLEST || !cs__mem_is_system())
+    if (CS__KEEPS_NOTHING || size < POOL_SMALLEST || !cs__mem_is_system())
         return NULL;
     pthread_mutex_lock(&lock);
     for (size_t i = kept_len; i > 0 && !memory; i--) {
@@ -52,7 +41,7 @@ bool cs__pool_give(void *memory, size_t cap)
 {
     bool taken = false;
 
-    if (POOL_OFF || cap < POOL_SMALLEST || !cs__mem_is_system())
+    if (CS__KEEPS_NOTHING || cap < POOL_SMALLEST || !cs__mem_is_system())
         return false;
     pthread_mutex_lock(&lock);
     if (kept_len < POOL_LEN && kept_bytes + cap <= POOL_BYTES) {

@@ -5,20 +5,10 @@
 #include "base/ref.h"
 
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <stdlib.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-enum { IS_ON = 0 };
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-enum { IS_ON = 0 };
-#else
-enum { IS_ON = 1 };
-#endif
-#else
-enum { IS_ON = 1 };
-#endif
-
+enum { IS_ON = !CS__KEEPS_NOTHING };
 enum { KIB = 1024 };
 
 Test(pool, a_large_block_that_was_dropped_is_the_next_one)
@@ -90,4 +80,85 @@ Test(pool, an_allocator_of_the_users_sees_every_block)
     cs_block_drop(block);
     cr_assert_eq(live, 0);
     cs_set_allocator(NULL);
+}
+
+/* ---- Small ones ---------------------------------------------------------------------------- */
+
+Test(small, a_block_that_was_freed_is_the_next_of_its_size)
+{
+    void *first = cs_alloc(200), *second;
+    uintptr_t at = (uintptr_t)first;
+    cs_free(cs_alloc(1)); /* whatever began before */
+    size_t before = cs__small_bytes();
+
+    cs_free(first);
+    cr_assert_eq(cs__small_bytes() - before, IS_ON ? 208 : 0);
+    first = cs_alloc(216);
+    second = cs_alloc(194);
+    if (IS_ON) {
+        cr_assert_neq((uintptr_t)first, at, "it is too small for this");
+        cr_assert_eq((uintptr_t)second, at);
+        cr_assert_eq(cs__small_bytes(), before);
+    }
+    memset(second, 1, 194);
+    cs_free(first);
+    cs_free(second);
+}
+
+Test(small, a_quarter_of_a_mebibyte_waits_and_no_more)
+{
+    static void *all[2000];
+
+    for (size_t i = 0; i < 2000; i++)
+        all[i] = cs_alloc(64 + i % 900);
+    for (size_t i = 0; i < 2000; i++)
+        cs_free(all[i]);
+    cr_assert_leq(cs__small_bytes(), 256 * KIB);
+    cr_assert_eq(cs__small_bytes() > 200 * KIB, IS_ON);
+    for (size_t i = 0; i < 2000; i++) {
+        all[i] = cs_alloc(64 + i % 900);
+        cr_assert_not_null(all[i]);
+        memset(all[i], (int)i, 64 + i % 900);
+    }
+    for (size_t i = 0; i < 2000; i++)
+        cs_free(all[i]);
+}
+
+Test(small, a_large_one_does_not_wait)
+{
+    size_t before = cs__small_bytes();
+
+    cs_free(cs_alloc(2000));
+    cr_assert_eq(cs__small_bytes(), before);
+}
+
+Test(small, of_one_size_there_are_as_many_as_a_burst_needs)
+{
+    static void *all[1000];
+    size_t before;
+
+    cs_free(cs_alloc(1));
+    before = cs__small_bytes();
+    for (size_t i = 0; i < 1000; i++)
+        all[i] = cs_alloc(40);
+    for (size_t i = 0; i < 1000; i++)
+        cs_free(all[i]);
+    cr_assert_eq(cs__small_bytes() - before, IS_ON ? 256 * 48 : 0);
+}
+
+static void *lets_go(void *user)
+{
+    cs_free(user);
+    cr_assert_eq(cs__small_bytes() > 0, IS_ON);
+    return NULL;
+}
+
+Test(small, a_thread_takes_what_another_made_and_leaves_nothing)
+{
+    pthread_t thread;
+
+    for (int i = 0; i < 100; i++) {
+        cr_assert_eq(pthread_create(&thread, NULL, lets_go, cs_alloc(500)), 0);
+        cr_assert_eq(pthread_join(thread, NULL), 0);
+    }
 }
