@@ -234,6 +234,8 @@ void chanserv__bond_skip(struct chanserv__bond *bond, uint32_t number, uint64_t 
 {
     uint8_t ack[WIRE_SKIP_MAX];
 
+    if (bond->attempt == 0 || bond->freed || bond->standing == CHANSERV__BOND_OFF)
+        return;
     (void)cs_buf_add(&bond->out, cs_bytes_of(ack, wire_skip_put(ack, number, seq)));
     flush_soon(bond);
 }

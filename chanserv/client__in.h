@@ -179,6 +179,7 @@ struct chanserv_source {
     chanserv_feed *feed; /* NULL: kept */
     struct chanserv__node *node;
     struct chanserv__pairs *metadata; /* its feed's */
+    struct chanserv__tie *master;     /* its feed's: held until an Open was answered; or NULL */
     struct mux_rx *arrived;           /* the rest of the stream, when all of it has come; or NULL */
     char *texts;                      /* header, then ticket */
     uint32_t header_len;
@@ -340,7 +341,7 @@ struct chanserv__tie {
     struct chanserv__bond *bond;
     struct chanserv__line *line; /* NULL: its stream has ended */
     struct cs_link link, due;    /* of the bond's lists */
-    size_t refs;                 /* the line's, and of each source announced and not opened */
+    size_t refs;                 /* the line's, and of each source whose Open was not answered */
     uint64_t first;              /* number of the first message that was asked for */
     uint64_t acked;              /* received, as the server was told */
     uint64_t progress;           /* received, when it was opened last */

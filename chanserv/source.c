@@ -76,7 +76,7 @@ cs_err chanserv__source_new(chanserv_feed *feed, const struct wire_announcement 
     if (a->end.present)
         ended_at_birth(source, &a->end);
     else
-        source->line.tie = chanserv__tie_hold(feed->line.tie);
+        source->master = chanserv__tie_hold(feed->line.tie);
     cs_list_push(&feed->sources, &source->line.link);
     *ret = source;
     return CS_OK;
@@ -150,12 +150,25 @@ static void take_rest(chanserv_source *source, mux_stream *stream)
     source->arrived = rest;
 }
 
+/* Before the Open was answered, possibly after a break or two, the server's end of the post is all that
+ * keeps the source there. */
+static void let_go_of_master(chanserv_source *source, bool answered)
+{
+    struct chanserv__tie *master = source->master;
+
+    source->master = NULL;
+    if (master && !answered && master->line && !master->line->over)
+        chanserv__bond_skip(master->bond, master->number, source->index);
+    chanserv__tie_release(master);
+}
+
 static void on_readable(mux_stream *stream, void *state)
 {
     chanserv_source *source = state;
 
     if (source->line.over)
         return;
+    let_go_of_master(source, true);
     chanserv__tie_arrived(&source->line);
     mux_stream_drop_headers(stream); /* they said that it is open, and nothing else */
     if (mux_stream_is_over(stream))
@@ -176,6 +189,7 @@ static void on_end(mux_stream *stream, cs_err why, void *state)
         return;
     if (!line->over)
         chanserv__source_over(source, why, mux_stream_errmsg(stream));
+    let_go_of_master(source, false);
     if (line->closed)
         chanserv__line_settle(line);
     else
@@ -391,11 +405,7 @@ void chanserv_source_close(chanserv_source *source)
 
 void chanserv__source_free(chanserv_source *source)
 {
-    struct chanserv__tie *master = source->line.opened ? NULL : source->line.tie;
-
-    if (master && master->line && !master->line->over)
-        chanserv__bond_skip(master->bond, master->number, source->index);
-    chanserv__tie_release(master);
+    let_go_of_master(source, false);
     if (source->arrived) {
         mux_rx_fini(source->arrived);
         cs_free(source->arrived);

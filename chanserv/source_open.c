@@ -98,22 +98,17 @@ static cs_err ask(chanserv_source *source)
 void chanserv__source_ask(chanserv_source *source)
 {
     struct chanserv__line *line = &source->line;
-    struct chanserv__tie *master = line->tie;
     cs_err err;
 
     if (line->opened)
         return;
     line->opened = true;
-    line->tie = NULL;
-    if (line->over) {
-        chanserv__tie_release(master);
+    if (line->over)
         return;
-    }
     CS_TRACE("client > open #%u", (unsigned)source->index);
     source->from = chanserv__frame_after(source);
     if ((err = ask(source)) != CS_OK)
         chanserv__line_fail(line, err, NULL);
-    chanserv__tie_release(master);
 }
 
 /* ---- Again ----------------------------------------------------------------------------------- */

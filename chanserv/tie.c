@@ -1,8 +1,8 @@
 /* tie -- a feed or a source of a session: its stream may break, and another one goes on.
  *
  * The stream is lasting (mux/lasting.h), so the line looks at it as at any other; here is what happens when
- * it is detached, and what the server is told of what arrived.  The tie of a feed stays until all its
- * sources were opened or closed, because the server's end of it is what keeps them. */
+ * it is detached, and what the server is told of what arrived.  The tie of a feed stays until the
+ * Opens of all its sources were answered, or they were closed, because the server's end of it is what keeps them. */
 #include "chanserv/client__in.h"
 
 #include "mux/lasting.h"

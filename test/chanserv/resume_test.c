@@ -20,7 +20,8 @@ static struct {
     int runs, ends, cuts, unwanted, lost;
     cs_err feed_why, talk_why;
     size_t frames, gaps, heard, said, echoed;
-    chanserv_source *mouth;
+    chanserv_source *mouth, *sources[SOURCES];
+    int sources_len;
     chanserv_outlet *outlets[SOURCES];
     int allow;         /* frames that are given before the next tick */
     bool strict;       /* every source ends well */
@@ -416,6 +417,69 @@ Test(resume, what_is_cancelled_in_a_break_is_heard_with_its_reason)
     chanserv__bond_changed(bond);
     cs_loop_advance(w.loop, 100);
     cr_assert_eq(w.unwanted, SOURCES);
+    end();
+}
+
+static void feed_kept(chanserv_feed *feed, void *state)
+{
+    chanserv_source *source;
+
+    (void)state;
+    while (chanserv_feed_recv(feed, &source) == CS_OK)
+        w.sources[w.sources_len++] = source;
+}
+
+/* The post is over, and what is opened now the server does not hear of before the session stands again. */
+Test(resume, what_is_opened_in_a_break_is_still_there_although_its_feed_has_ended)
+{
+    static const struct chanserv_feed_ops keeps = {.readable = feed_kept, .end = feed_end};
+    struct chanserv__bond *bond;
+
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    w.strict = true;
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "numbers", cs_str(""), NULL, &w.feed), CS_OK);
+    cr_assert_eq(chanserv_feed_start(w.feed, &keeps, &w.feed_why), CS_OK);
+    cs_loop_advance(w.loop, 50);
+    cr_assert_eq(w.feed_why, CS_DONE);
+    cr_assert_eq(w.sources_len, SOURCES);
+    bond = chanserv__nodes_first(w.client)->bond;
+    bond->rests = true;
+    mux_conn_break(bond->node->conn);
+    cs_loop_settle(w.loop);
+    for (int i = 0; i < SOURCES; i++)
+        cr_assert_eq(chanserv_source_start(w.sources[i], &frames_ops, NULL), CS_OK);
+    cs_loop_advance(w.loop, 100);
+    bond->rests = false;
+    chanserv__bond_changed(bond);
+    for (int i = 0; i < 1000 && w.ends < SOURCES; i++)
+        tick(100, 1);
+    cs_loop_advance(w.loop, 100);
+    cr_assert_eq(w.frames + w.gaps, SOURCES * FRAMES, "%zu", w.frames);
+    cr_assert_eq(counters().channels, 0, "and the post is forgotten at last");
+    end();
+}
+
+/* The same, but nobody wants it any more before the Open went out. */
+Test(resume, what_is_opened_and_closed_in_a_break_is_over_on_the_server)
+{
+    static const struct chanserv_feed_ops keeps = {.readable = feed_kept, .end = feed_end};
+    struct chanserv__bond *bond;
+
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "numbers", cs_str(""), NULL, &w.feed), CS_OK);
+    cr_assert_eq(chanserv_feed_start(w.feed, &keeps, &w.feed_why), CS_OK);
+    cs_loop_advance(w.loop, 50);
+    bond = chanserv__nodes_first(w.client)->bond;
+    bond->rests = true;
+    mux_conn_break(bond->node->conn);
+    cs_loop_settle(w.loop);
+    cr_assert_eq(chanserv_source_open(w.sources[2], 0), CS_OK);
+    chanserv_feed_close(w.feed);
+    bond->rests = false;
+    chanserv__bond_changed(bond);
+    cs_loop_advance(w.loop, 100);
+    cr_assert_eq(counters().sources_waiting + counters().sources_open, 0);
+    cr_assert_eq(w.ends, SOURCES);
     end();
 }
 

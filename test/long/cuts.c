@@ -405,6 +405,8 @@ int main(int argc, char **argv)
     options.target = chanserv_server_addr(server, 0);
     options.seed = args.seed;
     options.most = args.cuts;
+    if (args.cuts == 0)
+        options.acts = 0;
     options.no_error = args.no_error;
     if (!(p = proxy_start(&options)) || pthread_create(&serving, NULL, serve, server) != 0)
         return 1;

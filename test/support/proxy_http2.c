@@ -350,7 +350,13 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *u
 
 static void forget(struct proxy__end *end)
 {
-    free(CS_CONTAINER(end, struct proxy__wire, end));
+    struct proxy__wire *wire = CS_CONTAINER(end, struct proxy__wire, end);
+    struct cs_link *link;
+
+    while ((link = cs_list_first(&wire->halves)) != NULL)
+        half_free(CS_CONTAINER(link, struct half, link));
+    nghttp2_session_del(wire->session);
+    free(wire);
 }
 
 static void wire_end(struct proxy__wire *wire, bool by_reset)
@@ -367,7 +373,6 @@ static void wire_end(struct proxy__wire *wire, bool by_reset)
         half_lost(h, NGHTTP2_INTERNAL_ERROR);
         half_free(h);
     }
-    nghttp2_session_del(wire->session);
     proxy__drop(&wire->end, by_reset);
 }
 
