@@ -23,7 +23,7 @@ AM_TESTS_ENVIRONMENT = \
 # The support is an archive: a test of base that uses nothing of it that needs mux links without.
 
 check_LIBRARIES += libsupport.a
-# files: test/support/*.c test/support/*.h
+# files: test/support/*.c test/support/*.h !test/support/proxy*
 libsupport_a_SOURCES = \
 	test/support/certs.c \
 	test/support/certs.h \
@@ -237,6 +237,25 @@ noinst_PROGRAMS += \
 	test/interop/etcd \
 	test/interop/witness
 test_interop_calls_LDADD = $(CHANSERV_LIBS) # it looks at counters, which are no public header's
+
+# The torture of sessions, and the proxy that it goes through: run by the interop stage, and for long by
+# test/long/run.
+# programs: test/long/*.c
+long_programs = \
+	test/long/cuts \
+	test/long/proxy
+noinst_PROGRAMS += $(long_programs)
+test_long_cuts_LDADD = libproxy.a $(LDADD)
+test_long_proxy_LDADD = libproxy.a $(NGHTTP2_LIBS)
+
+noinst_LIBRARIES += libproxy.a
+# files: test/support/proxy*.c test/support/proxy*.h
+libproxy_a_SOURCES = \
+	test/support/proxy.c \
+	test/support/proxy.h \
+	test/support/proxy__in.h \
+	test/support/proxy_bytes.c \
+	test/support/proxy_http2.c
 
 # ---- Scripts ----------------------------------------------------------------------------------
 

@@ -1,8 +1,6 @@
 /* proxy -- see proxy.h.  A thread, a poll(), and the dice. */
 #include "test/support/proxy__in.h"
 
-#include "base/mem.h"
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
