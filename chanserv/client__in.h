@@ -74,17 +74,17 @@ struct chanserv__line {
     cs_err status;             /* once `over` */
     atomic_bool dropped; /* cancelled, or failed here: what arrived is not delivered any more */
     bool is_feed;
-    bool opened;  /* asked for */
-    bool over;    /* nothing more will arrive */
-    bool by_us;   /* it ended because the application said so: no failure */
-    bool told;    /* the application received the end */
-    bool closed;  /* the application let go of it */
-    bool started; /* it has ops */
-    bool ended;   /* ops->end() was called */
-    bool armed;   /* ops->readable() may be called */
-    bool news;    /* there may be something to receive */
-    bool silent;  /* the timer runs */
-    bool owns_state;
+    bool opened;         /* asked for */
+    bool over;           /* nothing more will arrive */
+    bool by_us;          /* it ended because the application said so: no failure */
+    bool told;           /* the application received the end */
+    bool closed;         /* the application let go of it */
+    bool started : 1;    /* it has ops, */
+    bool owns_state : 1; /* and their state was copied */
+    bool ended;          /* ops->end() was called */
+    bool armed;          /* ops->readable() may be called */
+    bool news;           /* there may be something to receive */
+    bool silent;         /* the timer runs */
 };
 
 /* Metadata, with names and values behind them; shared by those that count. */
