@@ -33,6 +33,7 @@ void mux__options_fill(struct mux_options *to, const struct mux_options *from)
     to->ping_timeout_ms = (int)pick(from->ping_timeout_ms, 10000);
     to->stall_timeout_ms = (int)pick(from->stall_timeout_ms, 30000);
     to->handshake_timeout_ms = (int)pick(from->handshake_timeout_ms, 10000);
+    to->connection_age_ms = (int)pick(from->connection_age_ms, CS_OFF);
     to->connections_max = (int)pick(from->connections_max, 4);
     if (to->connections_max == CS_OFF)
         to->connections_max = 1;
@@ -64,6 +65,7 @@ static cs_err conn_new(cs_loop *loop, const struct mux_options *options, bool is
     cs_task_init(&conn->flush, mux__conn_flush);
     cs_task_init(&conn->settle, mux__conn_settle);
     cs_task_init(&conn->reap, reap);
+    cs_task_init(&conn->rolled, mux__roll_tell);
     conn->stats = &conn->own_stats;
     conn->gzip = &conn->own_gzip;
     conn->no_peer = (struct mux_peer){.uid = -1, .gid = -1, .pid = -1};
@@ -123,6 +125,7 @@ void mux__conn_up(mux_conn *conn, mux__link *link)
     *story_of(conn) = NULL;
     mux__conn_listen(conn);
     mux__alive_start(conn);
+    mux__roll_up(conn);
     mux__conn_flush_soon(conn);
 }
 
@@ -163,6 +166,7 @@ void mux__conn_lost(mux_conn *conn, cs_err why, const char *story)
     conn->dial = NULL;
     mux__out_fini(&conn->out);
     cs_task_drop(&conn->flush);
+    mux__roll_stop(conn);
     if (conn->alive)
         cs_timer_set(conn->alive, CS_OFF);
     end_all(conn, why, *told ? *told : story);
@@ -276,6 +280,7 @@ static void reap(cs_task *task)
     cs_block_drop(conn->block);
     cs_unlink(&conn->link_in);
     cs_timer_free(conn->alive);
+    cs_timer_free(conn->roll_timer);
     mux__out_fini(&conn->out);
     if (conn->h2)
         mux__h2_free(conn);

@@ -163,9 +163,11 @@ void mux__conn_flush(cs_task *task)
         if (!write_out(conn))
             return;
         if (mux__h2_is_over(conn)) {
-            mux__conn_lost(conn, conn->goaway ? CS_EDRAIN : CS_EPROTO,
-                           conn->goaway ? "the server is going away"
-                                        : "the peer broke the rules of HTTP/2");
+            bool goes = conn->goaway || conn->roll >= MUX__LAST;
+            if (!mux__roll_shuts(conn))
+                mux__conn_lost(conn, goes ? CS_EDRAIN : CS_EPROTO,
+                               goes ? "the server is going away"
+                                    : "the peer broke the rules of HTTP/2");
             return;
         }
         if (!full && !mux__h2_has_more(conn))

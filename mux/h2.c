@@ -55,10 +55,22 @@ static mux_stream *stream_of(nghttp2_session *h2, int32_t id)
     return nghttp2_session_get_stream_user_data(h2, id);
 }
 
+/* It came after the last one that is served, while the word for that was still waiting to be
+ * written: the peer will read that it never ran, so it must not. */
+static int refuse(nghttp2_session *h2, int32_t id)
+{
+    return nghttp2_submit_rst_stream(h2, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM) == 0
+               ? 0
+               : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 static int on_begin_headers(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 {
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
+    if (((mux_conn *)user)->roll >= MUX__LAST &&
+        (uint32_t)frame->hd.stream_id > ((mux_conn *)user)->last_id)
+        return refuse(h2, frame->hd.stream_id);
     mux_stream *stream = mux__stream_on_begin(user, frame->hd.stream_id);
     if (!stream)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* no memory: this stream is reset */
@@ -80,6 +92,9 @@ static int on_header(nghttp2_session *h2, const nghttp2_frame *frame, const uint
     return err == CS_OK ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
+/* Tells it from those of alive.c. */
+static const uint8_t ROLL_PING[8] = {'r', 'o', 'l', 'l', 'o', 'v', 'e', 'r'};
+
 /* gRPC's servers count PINGs (gRFC A8), and end the connection with these words. */
 static bool is_tired_of_pings(const nghttp2_goaway *goaway)
 {
@@ -96,6 +111,9 @@ static int on_frame_recv(nghttp2_session *h2, const nghttp2_frame *frame, void *
         mux__front_goaway(conn, is_tired_of_pings(&frame->goaway));
     } else if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK))
         mux__front_settings(conn);
+    else if (frame->hd.type == NGHTTP2_PING && frame->hd.flags & NGHTTP2_FLAG_ACK &&
+             memcmp(frame->ping.opaque_data, ROLL_PING, sizeof ROLL_PING) == 0)
+        mux__roll_answered(conn);
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
     mux_stream *stream = stream_of(h2, frame->hd.stream_id);
@@ -158,6 +176,10 @@ static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *frame, void *
                                       NGHTTP2_NO_ERROR) != 0)
             return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
+    /* Not sooner: nghttp2 lets a PING overtake what its answer shall prove to have arrived. */
+    if (frame->hd.type == NGHTTP2_GOAWAY && conn->roll == MUX__NOTICE &&
+        nghttp2_submit_ping(h2, NGHTTP2_FLAG_NONE, ROLL_PING) != 0)
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
     return 0;
 }
 
@@ -441,6 +463,18 @@ static void must(mux_conn *conn, int rv)
         return;
     conn->failed = true;
     cs_task_post(conn->loop, CS_FLUSH, &conn->flush);
+}
+
+void mux__h2_notice(mux_conn *conn)
+{
+    must(conn, nghttp2_submit_shutdown_notice(conn->h2)); /* the PING: on_frame_send */
+}
+
+uint32_t mux__h2_last(mux_conn *conn)
+{
+    int32_t id = nghttp2_session_get_last_proc_stream_id(conn->h2);
+    must(conn, nghttp2_submit_goaway(conn->h2, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR, NULL, 0));
+    return (uint32_t)id;
 }
 
 void mux__h2_resume(mux_stream *stream)

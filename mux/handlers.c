@@ -57,6 +57,16 @@ void mux_handlers_end_local(mux_handlers *handlers)
     mux__conns_end(&handlers->local_conns, CS_EDRAIN);
 }
 
+void mux_handlers_shut_local(mux_handlers *handlers)
+{
+    handlers->local_ended = true;
+}
+
+void mux_handlers_each_local(mux_handlers *handlers, mux_conn_fn *fn, void *user)
+{
+    mux__conns_each(&handlers->local_conns, fn, user);
+}
+
 void mux_handlers_set_max(mux_handlers *handlers, int64_t connections)
 {
     handlers->connections_max = connections;

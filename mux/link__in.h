@@ -139,4 +139,8 @@ bool mux__handlers_are_full(mux_handlers *handlers);
 /* Ends every connection of the list, and their streams with `why`; leaves it empty (conn.c). */
 void mux__conns_end(struct cs_list *conns, cs_err why);
 
+/* Rolls each over; calls `fn` for each that stands (roll.c). */
+void mux__conns_roll(struct cs_list *conns);
+void mux__conns_each(struct cs_list *conns, void (*fn)(mux_conn *conn, void *user), void *user);
+
 #endif

@@ -31,6 +31,8 @@ libmux_la_SOURCES = \
 	mux/port.c \
 	mux/reach.c \
 	mux/resolve.c \
+	mux/roll.c \
+	mux/roll.h \
 	mux/rx.c \
 	mux/rx.h \
 	mux/sendq.c \

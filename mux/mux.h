@@ -28,8 +28,8 @@ typedef struct mux_conn mux_conn;
 typedef struct mux_stream mux_stream;
 
 /* Transport security: TLS 1.2 (ECDHE, AEAD) and 1.3, by ALPN "h2".  Files are PEM and are read when
- * the port or the connection is made, and not again; what is wrong with them is said then (see
- * mux_listen(), mux_dial(), mux_tls_check()). */
+ * the port or the connection is made, and a port's again by mux_port_reload(); what is wrong with
+ * them is said then (see mux_listen(), mux_dial(), mux_tls_check()). */
 struct mux_tls {
     const char *cert_file;   /* ours, then its chain; a server needs one, a client if it is asked */
     const char *key_file;    /* not encrypted; NULL: it is in cert_file */
@@ -59,6 +59,9 @@ struct mux_options {
     int stall_timeout_ms;      /* 0: 30 000 with something to send and never a byte of window */
     int handshake_timeout_ms;  /* 0: 10 000 from accept to the end of TLS's handshake; then it is
                                   closed, and counted */
+    int connection_age_ms;     /* off: an accepted connection this old, a tenth more or less, takes
+                                  no new calls, and goes when its last one has ended.  It is hard on
+                                  clients behind a balancer that dial again all at once */
     int connections_max;       /* 0: 4; to one peer when it limits streams.  CS_OFF: 1.  Those that
                                   are going away do not count */
     /* Compress what gets smaller, for a peer that reads gzip (a server is believed to).  What comes
@@ -108,7 +111,12 @@ struct mux_stream_ops {
      * sent).  The stream goes when this returns. */
     void (*end)(mux_stream *stream, cs_err why, void *state);
 
-    void (*reserved[4])(void);
+    /* A server's, at most once: the connection takes no new calls (its age, mux_port_roll()), and
+     * stands for those that it has.  A call that would go on for ever may end now, so that its
+     * client makes it again elsewhere. */
+    void (*rolled)(mux_stream *stream, void *state);
+
+    void (*reserved[3])(void);
 };
 
 /* State.  Wherever ops meet a `state` parameter: with ops->state_bytes 0 the pointer is
@@ -299,6 +307,13 @@ CS_API cs_err mux_listen(cs_loop *loop, const char *addr, const struct mux_optio
                          mux_handlers *handlers, mux_port **ret, char *why, size_t why_len);
 CS_API const char *mux_port_addr(const mux_port *port); /* with the real port number */
 CS_API bool mux_port_is_local(const mux_port *port);    /* loopback or unix: no stranger gets in */
+/* Every connection of it is rolled over: clients are told to make new calls elsewhere (GOAWAY in two
+ * steps, so that none is refused that was on its way), and it goes when its last call has ended. */
+CS_API void mux_port_roll(mux_port *port);
+/* Reads the files of options->tls again.  CS_OK: new connections use what is in them, and those that
+ * stand are rolled over.  A failure, as of mux_listen(): all stays as it is, and `why` has the words.
+ * CS_ENOTSUP: the port has no TLS. */
+CS_API cs_err mux_port_reload(mux_port *port, char *why, size_t why_len);
 CS_API void mux_port_free(mux_port *port); /* stops listening, ends its connections: CS_EDRAIN */
 
 #ifdef __cplusplus

@@ -3,7 +3,7 @@
  *   conn.c     life of a connection: dialed, up, lost, freed
  *   conn_io.c  its reading and writing
  *   shake.c    the handshake of TLS, between the two
- *   alive.c    keepalive and stalled streams
+ *   alive.c    keepalive and stalled streams     roll.c     a server's connection that goes
  *   front.c    what is dialed: connections to one address, and calls that wait for one
  *   unary.c    calls of one message each way      unary_serve.c  the server's side of them
  *   reach.c    how they get their links: dialed, or made inside the process
@@ -28,6 +28,7 @@
 #include "mux/link__in.h"
 #include "mux/mux.h"
 #include "mux/out__in.h"
+#include "mux/roll.h"
 #include "mux/rx.h"
 #include "mux/sendq__in.h"
 #include "mux/stats.h"
@@ -98,6 +99,8 @@ void mux__handlers_drop(mux_handlers *handlers);
 
 enum { MUX__FREED = 4 };
 enum mux__conn_state { MUX__IDLE, MUX__DIALING, MUX__UP, MUX__OVER };
+/* See roll.h; DUE: as soon as it stands. */
+enum mux__roll { MUX__OPEN, MUX__DUE, MUX__NOTICE, MUX__LAST, MUX__SHUT };
 
 /* What mux_dial() gives. */
 struct mux__front {
@@ -152,9 +155,12 @@ struct mux_conn {
     mux_handlers *handlers;
     struct mux_stats *stats, own_stats;
     struct mux__gzip **gzip, *own_gzip; /* the handlers', or its own */
-    cs_task flush, settle, reap;
-    cs_timer *alive;
-    int64_t heard_ms; /* the last sign of life */
+    cs_task flush, settle, reap, rolled;
+    cs_timer *alive, *roll_timer;
+    enum mux__roll roll; /* a server's */
+    uint32_t last_id;    /* LAST: what came later is refused */
+    uint64_t number;     /* a server's */
+    int64_t heard_ms;    /* the last sign of life */
     bool pinged;
     int64_t grown; /* of window_grow_bytes */
     char *story;
@@ -197,6 +203,12 @@ void mux__unaries_end(struct mux__front *front);
 
 void mux__alive_start(mux_conn *conn);
 void mux__alive_heard(mux_conn *conn);
+
+void mux__roll_up(mux_conn *conn); /* it stands: its age begins */
+void mux__roll_answered(mux_conn *conn);
+void mux__roll_tell(cs_task *task);
+bool mux__roll_shuts(mux_conn *conn); /* all is said: it waits for its peer to hang up */
+void mux__roll_stop(mux_conn *conn);
 
 /* ---- Streams ------------------------------------------------------------------------------- */
 
@@ -337,7 +349,9 @@ cs_err mux__h2_fill(mux_conn *conn); /* the output's batch: until it is full or 
 bool mux__h2_is_over(const mux_conn *conn);  /* wants neither to read nor to write */
 bool mux__h2_has_more(const mux_conn *conn); /* wants to write */
 void mux__h2_ping(mux_conn *conn);
-void mux__h2_goodbye(mux_conn *conn); /* GOAWAY */
+void mux__h2_goodbye(mux_conn *conn);  /* GOAWAY */
+void mux__h2_notice(mux_conn *conn);   /* GOAWAY that leaves nothing out, and a PING behind it */
+uint32_t mux__h2_last(mux_conn *conn); /* GOAWAY behind the last stream that came: its id */
 
 uint32_t mux__h2_streams_max(const mux_conn *conn); /* that the peer allows us */
 /* CS_AGAIN: the connection's ids are used up. */

@@ -1,4 +1,6 @@
+#include "mux/roll.h"
 #include "mux/sock__in.h"
+#include "mux/tls.h"
 #include "mux/tls__in.h"
 
 #include <errno.h>
@@ -20,7 +22,8 @@ struct mux_port {
     struct mux_options options;
     mux_handlers *handlers;
     struct cs_list conns;
-    mux__tls *tls; /* NULL: plain text */
+    mux__tls *tls;               /* NULL: plain text */
+    struct mux_tls *tls_options; /* what it is made of */
     int fd;
     cs_io *io;
     cs_timer *pause;
@@ -234,15 +237,14 @@ static cs_err adopt(mux_port *port, int fd, char *words, size_t len)
     return CS_OK;
 }
 
-static void port_gone(mux_port *port)
+static void stop_listening(mux_port *port)
 {
     struct stat st;
     const char *path = port->sa.u.un.sun_path;
 
     if (port->io)
         cs_io_free(port->io);
-    if (port->pause)
-        cs_timer_free(port->pause);
+    cs_timer_free(port->pause);
     /* Unlinked while it still listens, so that nobody finds it stale; and only if it is ours
      * still, and not a successor's. */
     if (port->file.st_ino != 0 && lstat(path, &st) == 0 && st.st_ino == port->file.st_ino &&
@@ -250,7 +252,17 @@ static void port_gone(mux_port *port)
         unlink(path);
     if (port->fd >= 0)
         close(port->fd);
+    port->io = NULL;
+    port->pause = NULL;
+    port->file.st_ino = 0;
+    port->fd = -1;
+}
+
+static void port_gone(mux_port *port)
+{
+    stop_listening(port);
     mux__tls_drop(port->tls);
+    cs_free(port->tls_options);
     cs_free(port);
 }
 
@@ -273,6 +285,8 @@ static cs_err port_open(mux_port *port, const char *addr, char *words, size_t le
     }
     if (port->options.tls) {
         err = mux__tls_new(port->options.tls, true, NULL, &port->tls, words, len);
+        if (err == CS_OK && !(port->tls_options = mux_tls_dup(port->options.tls)))
+            err = CS_ENOMEM;      /* said already */
         port->options.tls = NULL; /* it may be gone soon */
         if (err != CS_OK)
             return err;
@@ -328,6 +342,47 @@ const char *mux_port_addr(const mux_port *port)
 bool mux_port_is_local(const mux_port *port)
 {
     return port->is_local;
+}
+
+/* ---- Going ---------------------------------------------------------------------------------- */
+
+void mux_port_roll(mux_port *port)
+{
+    mux__conns_roll(&port->conns);
+}
+
+void mux_port_each(mux_port *port, mux_conn_fn *fn, void *user)
+{
+    mux__conns_each(&port->conns, fn, user);
+}
+
+cs_err mux_port_reload(mux_port *port, char *why, size_t why_len)
+{
+    mux__tls *fresh;
+    cs_err err;
+
+    if (!port->tls_options) {
+        if (why && why_len > 0)
+            snprintf(why, why_len, "%s: this port has no TLS", port->addr);
+        return CS_ENOTSUP;
+    }
+    err = mux__tls_new(port->tls_options, true, NULL, &fresh, why, why_len);
+    if (err != CS_OK)
+        return err;
+    mux__tls_drop(port->tls);
+    port->tls = fresh;
+    mux_port_roll(port);
+    return CS_OK;
+}
+
+void mux_port_shut(mux_port *port)
+{
+    if (port->fd < 0)
+        return;
+    for (int i = 0; i < BACKLOG / ACCEPTS;
+         i++) /* the kernel has let them in, and would reset them */
+        on_accept(CS_IO_READ, port);
+    stop_listening(port);
 }
 
 void mux_port_free(mux_port *port)

@@ -82,6 +82,7 @@ test_mux_SOURCES = \
 	test/mux/out_test.c \
 	test/mux/pair_test.c \
 	test/mux/port_test.c \
+	test/mux/roll_test.c \
 	test/mux/rx_test.c \
 	test/mux/secure.c \
 	test/mux/secure.h \

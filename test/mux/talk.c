@@ -69,8 +69,20 @@ static void on_end(mux_stream *stream, cs_err why, void *state)
     s->stream = NULL;
 }
 
-const struct mux_stream_ops talk_ops = {
-    .readable = on_readable, .writable = on_writable, .pull = on_pull, .end = on_end};
+static void on_rolled(mux_stream *stream, void *state)
+{
+    struct side *s = state;
+    cr_assert_eq(stream, s->stream, "rolled after end");
+    s->rolls++;
+    if (s->on_rolled)
+        s->on_rolled(s);
+}
+
+const struct mux_stream_ops talk_ops = {.readable = on_readable,
+                                        .writable = on_writable,
+                                        .pull = on_pull,
+                                        .end = on_end,
+                                        .rolled = on_rolled};
 
 static void accept(mux_stream *stream, void *user)
 {

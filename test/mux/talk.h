@@ -23,10 +23,11 @@ struct side {
     void (*on_pull)(struct side *);
     void (*on_end)(struct side *);
     void (*on_accept)(struct side *);
+    void (*on_rolled)(struct side *);
 
     struct talk *talk;
     mux_stream *stream; /* NULL once it has ended */
-    int readables, writables, pulls, ends, messages;
+    int readables, writables, pulls, rolls, ends, messages;
     size_t bytes;   /* of the messages taken */
     char text[256]; /* the messages: "one|two|" */
     cs_err last;    /* what recv() answered last */
