@@ -18,6 +18,7 @@ void chanserv_server_counters(chanserv_server *server, struct chanserv_counters 
     ret->streams_total = mux->streams_total;
     ret->streams_stalled = mux->stalled;
     ret->bad_requests = mux->bad_requests;
+    ret->connections_rolled = mux->connections_rolled;
     ret->pings_lost = mux->pings_lost;
     ret->messages_gzipped = mux->messages_gzipped;
     ret->gzip_saved = mux->gzip_saved;

@@ -19,6 +19,7 @@ libcs_la_SOURCES = \
 	chanserv/frames.c \
 	chanserv/go.c \
 	chanserv/line.c \
+	chanserv/listen.c \
 	chanserv/lookup.c \
 	chanserv/node.c \
 	chanserv/nodes.c \

@@ -312,6 +312,12 @@ CS_API cs_err chanserv_listen(chanserv_server *server, const char *addr);
 /* With the real port; NULL past the last. */
 CS_API const char *chanserv_server_addr(const chanserv_server *server, size_t i);
 
+/* Reads the files of options.net.tls again, as after a new certificate.  CS_OK: new connections use
+ * what is in them, and those that stand are rolled over: see mux_port_roll().  A failure, with words
+ * in errmsg: the old ones stay in use.  CS_ENOTSUP: it listens nowhere, or without TLS; CS_EINVAL,
+ * CS_ESYS, CS_ENOMEM. */
+CS_API cs_err chanserv_server_reload(chanserv_server *server);
+
 CS_API cs_err chanserv_server_run(chanserv_server *server); /* until it is stopped: CS_OK */
 CS_API void chanserv_server_stop(chanserv_server *server);  /* any thread, signal handlers too */
 CS_API void chanserv_server_free(chanserv_server *server);  /* see loop.h, FREEING */
@@ -325,6 +331,7 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
     X(connections, "connections open now")                                                         \
     X(connections_total, "connections accepted")                                                   \
     X(connections_refused, "connections refused: connections_max")                                 \
+    X(connections_rolled, "connections told to go: their age, a new certificate, a drain")         \
     X(tls_connections_total, "connections with TLS whose handshake went well")                     \
     X(tls_handshakes, "TLS handshakes under way now")                                              \
     X(tls_handshakes_failed, "TLS handshakes that failed or took too long")                        \

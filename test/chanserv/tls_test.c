@@ -136,6 +136,44 @@ Test(tls, strangers_may_be_listened_to)
     leave();
 }
 
+Test(tls, a_new_certificate_is_read_and_the_old_connection_goes)
+{
+    struct chanserv_counters counters;
+    const char *errmsg;
+
+    serve(false);
+    cr_assert_eq(chanserv_listen(t.server, "127.0.0.1:0"), CS_OK);
+    join(NULL);
+    cr_assert_eq(post(&errmsg), 3, "%s", errmsg);
+    certs_write("server.pem", "no certificate");
+    cr_assert_eq(chanserv_server_reload(t.server), CS_EINVAL);
+    cr_assert(strstr(chanserv_server_errmsg(t.server), "server.pem: no certificate in it"), "%s",
+              chanserv_server_errmsg(t.server));
+    cr_assert_eq(post(&errmsg), 3, "%s", errmsg);
+    chanserv_server_counters(t.server, &counters);
+    cr_assert_eq(counters.tls_connections_total, 1);
+    cr_assert_eq(counters.connections_rolled, 0);
+    certs_make("server", &(struct certs_about){.cn = "another", .sans = "DNS:localhost"});
+    cr_assert_eq(chanserv_server_reload(t.server), CS_OK);
+    cr_assert_eq(post(&errmsg), 3, "%s", errmsg);
+    chanserv_server_counters(t.server, &counters);
+    cr_assert_eq(counters.tls_connections_total, 2, "on a connection of its own");
+    cr_assert_eq(counters.connections_rolled, 1);
+    leave();
+}
+
+Test(tls, without_it_there_is_nothing_to_read_again)
+{
+    chanserv_server *server;
+
+    cr_assert_eq(chanserv_server_new(NULL, NULL, &server), CS_OK);
+    cr_assert_eq(chanserv_server_reload(server), CS_ENOTSUP);
+    cr_assert_eq(chanserv_listen(server, "127.0.0.1:0"), CS_OK);
+    cr_assert_eq(chanserv_server_reload(server), CS_ENOTSUP);
+    cr_assert(strstr(chanserv_server_errmsg(server), "this port has no TLS"));
+    chanserv_server_free(server);
+}
+
 Test(tls, the_hook_knows_who_it_is)
 {
     const char *errmsg;
