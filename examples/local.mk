@@ -19,7 +19,8 @@ noinst_PROGRAMS += \
 EXTRA_DIST += \
 	examples/consumer.js \
 	examples/consumer.py \
-	examples/quickstart
+	examples/quickstart \
+	examples/session.js
 EXTRA_DIST += examples/.clang-format
 
 # An event loop of its own, or descriptors of its own on the server's.
