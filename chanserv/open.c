@@ -182,17 +182,14 @@ static void readable(mux_stream *stream, void *state)
     struct chanserv__call *call = state;
     chanserv_outlet *o = NULL;
     struct wire_open asked;
-    cs_err err;
 
     if (chanserv__call_read(stream, call) != CS_OK)
         return;
-    err = wire_open_unpack(cs_bytes_of(call->request, call->request_len), &asked);
-    if (err == CS_OK) {
+    if (wire_open_parse(cs_bytes_of(call->request, call->request_len), &asked) == CS_OK) {
         o = chanserv__open_claim(stream, call, &asked, false);
-        wire_open_clear(&asked);
     } else {
-        call->server->counters.posts_refused_bad += err != CS_ENOMEM;
-        chanserv__refuse(stream, err == CS_ENOMEM ? WIRE_R_LIMIT : WIRE_R_BAD_REQUEST, NULL);
+        call->server->counters.posts_refused_bad++;
+        chanserv__refuse(stream, WIRE_R_BAD_REQUEST, NULL);
     }
     chanserv__call_clear(call);
     if (o && o->ops->uplink) /* it hears that this reader will say nothing */

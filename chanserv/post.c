@@ -271,7 +271,8 @@ static chanserv_post *post_new(chanserv_server *server, mux_stream *stream,
     return NULL;
 }
 
-static void post_asked(mux_stream *stream, struct chanserv__call *call, struct wire_post *asked)
+static void post_asked(mux_stream *stream, struct chanserv__call *call,
+                       const struct wire_post *asked)
 {
     chanserv_server *server = call->server;
     struct chanserv__service *service = NULL;
@@ -287,12 +288,11 @@ static void post_asked(mux_stream *stream, struct chanserv__call *call, struct w
         refusal = WIRE_R_LIMIT;
     if (refusal != WIRE_NO_REASON)
         chanserv__refuse(stream, refusal, words[0] ? words : NULL);
-    if (!post) {
-        wire_post_clear(asked);
+    if (!post)
         return;
-    }
     call->object = post;
-    post->asked = *asked;
+    post->request = call->request;
+    call->request = NULL;
     post->body = asked->body;
     CS_TRACE("server > post %.*s, %zu bytes", CS_FMT(post->service), post->body.len);
     run_function(post, service->fn, service->user);
@@ -301,15 +301,14 @@ static void post_asked(mux_stream *stream, struct chanserv__call *call, struct w
 static void post_request(mux_stream *stream, struct chanserv__call *call)
 {
     struct wire_post asked;
-    cs_err err = wire_post_unpack(cs_bytes_of(call->request, call->request_len), &asked);
 
-    chanserv__call_clear(call);
-    if (err == CS_OK) {
+    if (wire_post_parse(cs_bytes_of(call->request, call->request_len), &asked) == CS_OK) {
         post_asked(stream, call, &asked);
-        return;
+    } else {
+        call->server->counters.posts_refused_bad++;
+        chanserv__refuse(stream, WIRE_R_BAD_REQUEST, NULL);
     }
-    call->server->counters.posts_refused_bad += err != CS_ENOMEM;
-    chanserv__refuse(stream, err == CS_ENOMEM ? WIRE_R_LIMIT : WIRE_R_BAD_REQUEST, NULL);
+    chanserv__call_clear(call);
 }
 
 static void readable(mux_stream *stream, void *state)

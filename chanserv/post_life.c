@@ -87,28 +87,23 @@ static void timers_free(chanserv_post *post)
 /* The body, and what it is a view into. */
 void chanserv__post_body_free(chanserv_post *post)
 {
-    if (post->asked.owned)
-        wire_post_clear(&post->asked);
+    cs_free(post->request);
+    post->request = NULL;
     cs_ref_drop(&post->shared);
     post->body = cs_bytes_of(NULL, 0);
-}
-
-static void asked_free(void *owned)
-{
-    wire_post_clear(&(struct wire_post){.owned = owned});
 }
 
 cs_err chanserv_post_body_ref(chanserv_post *post, cs_ref *ret)
 {
     cs_err err = CS_OK;
 
-    if (!post->asked.owned && !post->shared.block)
+    if (!post->request && !post->shared.block)
         return CS_EMISUSE;
     if (!post->shared.block)
-        err = cs_ref_wrap(post->body, asked_free, post->asked.owned, &post->shared);
+        err = cs_ref_wrap(post->body, cs_free, post->request, &post->shared);
     if (err != CS_OK)
         return err;
-    post->asked.owned = NULL;
+    post->request = NULL;
     *ret = cs_ref_dup(post->shared);
     return CS_OK;
 }

@@ -175,8 +175,8 @@ struct chanserv_post {
     bool refused; /* and none was taken since */
     uint32_t inline_bytes;
     char *message;
-    struct wire_post asked; /* what the body is a view into, */
-    cs_ref shared;          /* or, once somebody has a reference to it, our own */
+    char *request; /* what the body is a view into, */
+    cs_ref shared; /* or, once somebody has a reference to it, our own */
     cs_bytes service, bucket, body;
     cs_pair *metadata;
     size_t metadata_len;

@@ -14,19 +14,15 @@ static void refuse(mux_stream *stream, struct chanserv__call *call, enum wire_re
 static void open_by(mux_stream *stream, struct chanserv__call *call, const struct wire_up *up)
 {
     struct wire_open asked;
-    cs_err err;
 
     if (up->kind != WIRE_UP_OPEN) {
         refuse(stream, call, WIRE_R_BAD_REQUEST, "the first message of Talk is `open`");
         return;
     }
-    err = wire_open_unpack(up->open, &asked);
-    if (err != CS_OK) {
-        refuse(stream, call, err == CS_ENOMEM ? WIRE_R_LIMIT : WIRE_R_BAD_REQUEST, NULL);
-        return;
-    }
-    chanserv__open_claim(stream, call, &asked, true);
-    wire_open_clear(&asked);
+    if (wire_open_parse(up->open, &asked) == CS_OK)
+        chanserv__open_claim(stream, call, &asked, true);
+    else
+        refuse(stream, call, WIRE_R_BAD_REQUEST, NULL);
 }
 
 static void read_first(mux_stream *stream, struct chanserv__call *call)

@@ -8,10 +8,10 @@ libpb_la_CFLAGS = -std=c11 -fvisibility=hidden $(SANITIZERS) -w
 # files: proto/*.c proto/*.h
 libproto_la_SOURCES = \
 	proto/control.c \
-	proto/control_pack.c \
 	proto/frame.c \
 	proto/grpc.c \
 	proto/names.c \
+	proto/services.c \
 	proto/session.c \
 	proto/status.c \
 	proto/status.h \

@@ -14,24 +14,6 @@ enum { SESSION_LEN = 16 };
 
 /* ---- Reading ------------------------------------------------------------------------------- */
 
-static cs_err varint_take(const struct wire__field *field, uint64_t *ret)
-{
-    if (field->type != WIRE__VARINT)
-        return CS_EPROTO;
-    *ret = wire__varint(field->raw.base, field->raw.len);
-    return CS_OK;
-}
-
-static cs_err varint32_take(const struct wire__field *field, uint32_t *ret)
-{
-    uint64_t wide;
-    cs_err err = varint_take(field, &wide);
-
-    if (err == CS_OK)
-        *ret = (uint32_t)wide;
-    return err;
-}
-
 /* One number of them, or, packed, as many as there are. */
 static cs_err skip_check(const struct wire__field *field)
 {
@@ -53,17 +35,14 @@ static cs_err ack_take(const struct wire__field *field, struct wire_ack *ack)
 {
     switch (field->number) {
     case ACK_NUMBER:
-        return varint32_take(field, &ack->number);
+        return wire__take_u32(field, &ack->number);
     case ACK_NEXT:
-        return varint_take(field, &ack->next);
+        return wire__take_u64(field, &ack->next);
     case ACK_DONE:
         ack->done = wire__field_is_true(field);
         return CS_OK;
     case ACK_REASON:
-        if (field->type != WIRE__BYTES || !wire__text_ok(field->bytes))
-            return CS_EPROTO;
-        ack->reason = field->bytes;
-        return CS_OK;
+        return wire__take_text(field, &ack->reason);
     case ACK_SKIP:
         return skip_check(field);
     default:
@@ -103,7 +82,7 @@ static cs_err up_take(const struct wire__field *field, struct wire_session_up *u
         up->session = field->bytes;
         return CS_OK;
     case UP_ATTEMPT:
-        return varint32_take(field, &up->attempt);
+        return wire__take_u32(field, &up->attempt);
     case ACKS:
         return ack_check(field);
     default:
@@ -131,12 +110,9 @@ static cs_err down_take(const struct wire__field *field, struct wire_session_dow
 {
     switch (field->number) {
     case DOWN_INSTANCE:
-        if (field->type != WIRE__BYTES)
-            return CS_EPROTO;
-        down->instance = field->bytes;
-        return CS_OK;
+        return wire__take_bytes(field, &down->instance);
     case DOWN_LINGER:
-        return varint32_take(field, &down->linger_ms);
+        return wire__take_u32(field, &down->linger_ms);
     case ACKS:
         return ack_check(field);
     default:
@@ -191,62 +167,42 @@ bool wire_skip_next(struct wire_skips *skips, uint64_t *ret)
 
 /* ---- Writing ------------------------------------------------------------------------------- */
 
-static size_t field_put(uint8_t *to, uint32_t number, uint64_t value)
-{
-    if (value == 0)
-        return 0;
-    to[0] = (uint8_t)(number << 3 | WIRE__VARINT);
-    return 1 + wire_varint_put(to + 1, value);
-}
-
-static size_t bytes_put(uint8_t *to, uint32_t number, cs_bytes bytes)
-{
-    size_t n;
-
-    if (bytes.len == 0)
-        return 0;
-    to[0] = (uint8_t)(number << 3 | WIRE__BYTES);
-    n = 1 + wire_varint_put(to + 1, bytes.len);
-    memcpy(to + n, bytes.base, bytes.len);
-    return n + bytes.len;
-}
-
 size_t wire_ack_put(uint8_t *to, uint32_t number, uint64_t next, bool done, cs_bytes reason)
 {
     uint8_t ack[WIRE_ACK_MAX];
     char text[WIRE_ACK_REASON_MAX];
-    size_t n = field_put(ack, ACK_NUMBER, number);
+    size_t n = wire__put_u64(ack, ACK_NUMBER, number);
 
-    n += field_put(ack + n, ACK_NEXT, next);
-    n += field_put(ack + n, ACK_DONE, done);
+    n += wire__put_u64(ack + n, ACK_NEXT, next);
+    n += wire__put_u64(ack + n, ACK_DONE, done);
     if (reason.len > sizeof text)
         reason.len = sizeof text;
     if (reason.len > 0)
         wire__text_copy(text, reason);
-    n += bytes_put(ack + n, ACK_REASON, cs_bytes_of(text, reason.len));
-    return bytes_put(to, ACKS, cs_bytes_of(ack, n));
+    n += wire__put_bytes(ack + n, ACK_REASON, cs_bytes_of(text, reason.len));
+    return wire__put_bytes(to, ACKS, cs_bytes_of(ack, n));
 }
 
 size_t wire_skip_put(uint8_t *to, uint32_t number, uint64_t seq)
 {
     uint8_t ack[WIRE_SKIP_MAX];
-    size_t n = field_put(ack, ACK_NUMBER, number);
+    size_t n = wire__put_u64(ack, ACK_NUMBER, number);
 
     ack[n++] = ACK_SKIP << 3 | WIRE__VARINT; /* a 0 has to be said */
     n += wire_varint_put(ack + n, seq);
-    return bytes_put(to, ACKS, cs_bytes_of(ack, n));
+    return wire__put_bytes(to, ACKS, cs_bytes_of(ack, n));
 }
 
 size_t wire_session_up_put(uint8_t *to, cs_bytes session, uint32_t attempt)
 {
-    size_t n = bytes_put(to, UP_SESSION, session);
+    size_t n = wire__put_bytes(to, UP_SESSION, session);
 
-    return n + field_put(to + n, UP_ATTEMPT, attempt);
+    return n + wire__put_u64(to + n, UP_ATTEMPT, attempt);
 }
 
 size_t wire_session_down_put(uint8_t *to, cs_bytes instance, uint32_t linger_ms)
 {
-    size_t n = bytes_put(to, DOWN_INSTANCE, instance);
+    size_t n = wire__put_bytes(to, DOWN_INSTANCE, instance);
 
-    return n + field_put(to + n, DOWN_LINGER, linger_ms);
+    return n + wire__put_u64(to + n, DOWN_LINGER, linger_ms);
 }

@@ -7,16 +7,9 @@
 
 enum { UP_OPEN = 1, UP_FRAME = 2 };
 
-static size_t varint_len(uint64_t v)
-{
-    uint8_t scratch[WIRE_VARINT_MAX];
-
-    return wire_varint_put(scratch, v);
-}
-
 size_t wire_up_head(uint8_t *to, size_t payload_len, bool more)
 {
-    size_t frame_len = (more ? 2u : 0u) + 1 + varint_len(payload_len) + payload_len;
+    size_t frame_len = (more ? 2u : 0u) + 1 + wire__varint_room(payload_len) + payload_len;
     size_t n = 0;
 
     to[n++] = UP_FRAME << 3 | WIRE__BYTES;

@@ -3,11 +3,12 @@
  * Room header (not installed).  Three layers, each tested whole and one byte at a time:
  *
  *   prefix    gRPC's five bytes in front of a message
- *   Frame     the hot message, by hand; tests hold it equal to protobuf-c's
- *   control   PostRequest, OpenRequest, Announcement ... by protobuf-c
+ *   Frame     the hot message
+ *   control   PostRequest, OpenRequest, Announcement ...
  *
- * Everything decoded is a view into the message given, or into `owned`; strings are checked in
- * the raw bytes (protobuf-c would cut them at a NUL).
+ * All by hand, and held equal to protobuf-c's by tests, but for the list of services, which is
+ * protobuf-c's.  Everything decoded is a view into the message given (the list of services: into
+ * `owned`); strings are checked in the raw bytes (protobuf-c would cut them at a NUL).
  */
 #ifndef WIRE_WIRE_H
 #define WIRE_WIRE_H
@@ -157,13 +158,11 @@ struct wire_post {
     uint32_t inline_bytes;
     uint64_t from;
     struct wire_channel channel;
-    void *owned; /* what all its views point into: the message may go; wire_post_clear() */
 };
 struct wire_open {
     cs_bytes ticket;
     uint64_t from;
     struct wire_channel channel;
-    void *owned;
 };
 struct wire_status {
     bool present;
@@ -177,7 +176,6 @@ struct wire_announcement {
     size_t frames_len;
     struct wire_status end;
     bool eager, uplink;
-    void *owned;
 };
 enum { WIRE_SERVICES_MAX = 65536 }; /* names in a list; one of more is CS_EPROTO */
 struct wire_services {
@@ -185,16 +183,14 @@ struct wire_services {
     bool draining;
     cs_bytes *names; /* names_len of them */
     size_t names_len;
-    void *owned;
+    void *owned; /* what all its views point into: the message may go; wire_services_clear() */
 };
 
 /* Decoding: CS_OK; CS_EPROTO not such a message, a string with a NUL or bad UTF-8, a session of
- * other than 16 bytes, or more than 65,536 fields in all; CS_ENOMEM.  On CS_OK, and only then,
- * clear it; the message must stay until then. */
-cs_err wire_post_unpack(cs_bytes msg, struct wire_post *ret);
-void wire_post_clear(struct wire_post *post);
-cs_err wire_open_unpack(cs_bytes msg, struct wire_open *ret);
-void wire_open_clear(struct wire_open *open);
+ * other than 16 bytes, an announcement of more than 65,536 frames, a list of more than 131,088
+ * fields; CS_ENOMEM of an unpack.  What was unpacked is to be cleared, on CS_OK and only then. */
+cs_err wire_post_parse(cs_bytes msg, struct wire_post *ret);
+cs_err wire_open_parse(cs_bytes msg, struct wire_open *ret);
 cs_err wire_announcement_unpack(cs_bytes msg, struct wire_announcement *ret);
 void wire_announcement_clear(struct wire_announcement *announcement);
 cs_err wire_services_unpack(cs_bytes msg, struct wire_services *ret);

@@ -10,6 +10,8 @@
 #include "base/base.h"
 #include "proto/wire.h"
 
+#include <string.h>
+
 enum { WIRE__VARINT = 0, WIRE__FIXED64 = 1, WIRE__BYTES = 2, WIRE__FIXED32 = 5 };
 
 struct wire__field {
@@ -106,5 +108,91 @@ static inline bool wire__field_is_true(const struct wire__field *field)
 bool wire__text_ok(cs_bytes text);
 /* Copies text.len bytes; a NUL and what is not UTF-8 become '?', so that the peer can take it. */
 void wire__text_copy(char *to, cs_bytes text);
+
+/* ---- A field of a known kind: CS_OK, or CS_EPROTO ------------------------------------------- */
+
+static inline cs_err wire__take_u64(const struct wire__field *field, uint64_t *ret)
+{
+    if (field->type != WIRE__VARINT)
+        return CS_EPROTO;
+    *ret = wire__varint(field->raw.base, field->raw.len);
+    return CS_OK;
+}
+
+static inline cs_err wire__take_u32(const struct wire__field *field, uint32_t *ret)
+{
+    if (field->type != WIRE__VARINT)
+        return CS_EPROTO;
+    *ret = (uint32_t)wire__varint(field->raw.base, field->raw.len);
+    return CS_OK;
+}
+
+static inline cs_err wire__take_bytes(const struct wire__field *field, cs_bytes *ret)
+{
+    if (field->type != WIRE__BYTES)
+        return CS_EPROTO;
+    *ret = field->bytes;
+    return CS_OK;
+}
+
+static inline cs_err wire__take_text(const struct wire__field *field, cs_bytes *ret)
+{
+    if (field->type != WIRE__BYTES || !wire__text_ok(field->bytes))
+        return CS_EPROTO;
+    *ret = field->bytes;
+    return CS_OK;
+}
+
+/* ---- Fields as they are written: what is nothing is left out --------------------------------- */
+
+static inline size_t wire__varint_room(uint64_t v)
+{
+    size_t n = 1;
+
+    for (; v >= 0x80; v >>= 7)
+        n++;
+    return n;
+}
+
+static inline size_t wire__put_u64(uint8_t *to, uint32_t number, uint64_t value)
+{
+    if (value == 0)
+        return 0;
+    to[0] = (uint8_t)(number << 3 | WIRE__VARINT);
+    return 1 + wire_varint_put(to + 1, value);
+}
+
+/* What stands in front of `len` bytes, which may be none. */
+static inline size_t wire__put_head(uint8_t *to, uint32_t number, size_t len)
+{
+    to[0] = (uint8_t)(number << 3 | WIRE__BYTES);
+    return 1 + wire_varint_put(to + 1, len);
+}
+
+static inline size_t wire__put_bytes(uint8_t *to, uint32_t number, cs_bytes bytes)
+{
+    size_t n;
+
+    if (bytes.len == 0)
+        return 0;
+    n = wire__put_head(to, number, bytes.len);
+    memcpy(to + n, bytes.base, bytes.len);
+    return n + bytes.len;
+}
+
+static inline size_t wire__len_u64(uint64_t value)
+{
+    return value ? 1 + wire__varint_room(value) : 0;
+}
+
+static inline size_t wire__len_head(size_t len)
+{
+    return 1 + wire__varint_room(len);
+}
+
+static inline size_t wire__len_bytes(size_t len)
+{
+    return len > 0 ? wire__len_head(len) + len : 0;
+}
 
 #endif

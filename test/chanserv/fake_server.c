@@ -29,11 +29,10 @@ static void post_readable(mux_stream *stream, void *state)
     cs_bytes msg;
 
     while (mux_stream_recv(stream, &msg) == CS_OK) {
-        cr_assert_eq(wire_post_unpack(msg, &post), CS_OK);
+        cr_assert_eq(wire_post_parse(msg, &post), CS_OK);
         copy(call->text, sizeof call->text, post.body);
         copy(call->service, sizeof call->service, post.service);
         call->inline_bytes = post.inline_bytes;
-        wire_post_clear(&post);
     }
 }
 
@@ -44,10 +43,9 @@ static void open_readable(mux_stream *stream, void *state)
     cs_bytes msg;
 
     while (mux_stream_recv(stream, &msg) == CS_OK) {
-        cr_assert_eq(wire_open_unpack(msg, &open), CS_OK);
+        cr_assert_eq(wire_open_parse(msg, &open), CS_OK);
         copy(call->text, sizeof call->text, open.ticket);
         call->from = open.from;
-        wire_open_clear(&open);
     }
 }
 

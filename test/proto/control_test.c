@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "proto/chanserv.pb-c.h"
 #include "proto/wire.h"
+#include "test/proto/as_protobuf.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -85,8 +86,7 @@ Test(control, a_post_has_these_bytes)
                              cs_str("b7"),
                              4096,
                              3,
-                             {true, channel_session(), 2, 300},
-                             NULL};
+                             {true, channel_session(), 2, 300}};
     uint8_t *bytes = NULL;
     size_t len = 0;
     cs_err err = wire_post_pack(&post, &bytes, &len);
@@ -98,7 +98,7 @@ Test(control, a_post_comes_out_of_its_bytes)
 {
     struct wire_post post;
 
-    cr_assert_eq(wire_post_unpack(BYTES(post_hex), &post), CS_OK);
+    cr_assert_eq(wire_post_parse(BYTES(post_hex), &post), CS_OK);
     cr_assert(cs_same(post.service, cs_str("ticker")));
     cr_assert(cs_same(post.body, cs_str("hello")));
     cr_assert(cs_same(post.bucket, cs_str("b7")));
@@ -108,23 +108,20 @@ Test(control, a_post_comes_out_of_its_bytes)
     cr_assert(cs_same(post.channel.session, channel_session()));
     cr_assert_eq(post.channel.attempt, 2);
     cr_assert_eq(post.channel.number, 300);
-    wire_post_clear(&post);
-    cr_assert_null(post.owned);
 }
 
 Test(control, an_empty_message_is_a_post_of_nothing)
 {
-    struct wire_post post, nothing = {.owned = NULL};
+    struct wire_post post, nothing = {.from = 0};
     uint8_t *bytes = NULL;
     size_t len = 77;
     cs_err err = wire_post_pack(&nothing, &bytes, &len);
 
     packed_is(err, bytes, len, BYTES(""));
-    cr_assert_eq(wire_post_unpack(cs_bytes_of(NULL, 0), &post), CS_OK);
+    cr_assert_eq(wire_post_parse(cs_bytes_of(NULL, 0), &post), CS_OK);
     cr_assert_eq(post.service.len, 0);
     cr_assert_eq(post.body.len, 0);
     cr_assert_not(post.channel.present);
-    wire_post_clear(&post);
 }
 
 Test(control, the_body_may_be_any_bytes)
@@ -134,9 +131,8 @@ Test(control, the_body_may_be_any_bytes)
     size_t len = 0;
 
     cr_assert_eq(wire_post_pack(&post, &bytes, &len), CS_OK);
-    cr_assert_eq(wire_post_unpack(cs_bytes_of(bytes, len), &back), CS_OK);
+    cr_assert_eq(wire_post_parse(cs_bytes_of(bytes, len), &back), CS_OK);
     cr_assert(cs_same(back.body, post.body));
-    wire_post_clear(&back);
     cs_free(bytes);
 }
 
@@ -144,7 +140,7 @@ static void post_refused(cs_bytes msg)
 {
     struct wire_post post = {.from = 77};
 
-    cr_assert_eq(wire_post_unpack(msg, &post), CS_EPROTO);
+    cr_assert_eq(wire_post_parse(msg, &post), CS_EPROTO);
     cr_assert_eq(post.from, 77, "a failed call wrote its answer");
     cr_assert_eq(live, 0);
 }
@@ -184,9 +180,8 @@ Test(control, the_borders_of_utf8_are_taken)
     size_t len = 0;
 
     cr_assert_eq(wire_post_pack(&post, &bytes, &len), CS_OK);
-    cr_assert_eq(wire_post_unpack(cs_bytes_of(bytes, len), &back), CS_OK);
+    cr_assert_eq(wire_post_parse(cs_bytes_of(bytes, len), &back), CS_OK);
     cr_assert(cs_same(back.bucket, text));
-    wire_post_clear(&back);
     cs_free(bytes);
 }
 
@@ -199,11 +194,9 @@ Test(control, what_is_no_post_is_refused)
     post_refused(BYTES("\x30\x01"));
     for (size_t cut = 1; cut < sizeof post_hex - 1; cut++) {
         struct wire_post post;
-        cs_err err = wire_post_unpack(cs_bytes_of(post_hex, cut), &post);
+        cs_err err = wire_post_parse(cs_bytes_of(post_hex, cut), &post);
 
         cr_assert(err == CS_OK || err == CS_EPROTO);
-        if (err == CS_OK)
-            wire_post_clear(&post);
     }
 }
 
@@ -216,25 +209,23 @@ Test(control, a_session_has_sixteen_bytes)
                        "0123456789abcde"));
     post_refused(BYTES("\x32\x13\x0a\x11"
                        "0123456789abcdefg"));
-    cr_assert_eq(wire_open_unpack(BYTES("\x1a\x02\x10\x01"), &open), CS_EPROTO);
+    cr_assert_eq(wire_open_parse(BYTES("\x1a\x02\x10\x01"), &open), CS_EPROTO);
 }
 
-Test(control, unknown_fields_are_passed_over_but_not_by_the_million)
+Test(control, unknown_fields_are_passed_over_and_cost_nothing)
 {
-    enum { FIELDS = 65536 };
-    uint8_t *msg = malloc(2 * (FIELDS + 1));
+    enum { FIELDS = 100000 };
+    uint8_t *msg = malloc(2 * FIELDS);
     struct wire_post post;
 
-    for (size_t i = 0; i <= FIELDS; i++) {
+    for (size_t i = 0; i < FIELDS; i++) {
         msg[2 * i] = 15 << 3;
         msg[2 * i + 1] = 1;
     }
-    cr_assert_eq(wire_post_unpack(cs_bytes_of(msg, 2 * FIELDS), &post), CS_OK);
-    cr_assert_eq(post.service.len, 0);
-    wire_post_clear(&post);
     calls = 0;
-    post_refused(cs_bytes_of(msg, 2 * (FIELDS + 1)));
-    cr_assert_eq(calls, 0, "refused before anything is allocated for it");
+    cr_assert_eq(wire_post_parse(cs_bytes_of(msg, 2 * FIELDS), &post), CS_OK);
+    cr_assert_eq(post.service.len, 0);
+    cr_assert_eq(calls, 0);
     free(msg);
 }
 
@@ -249,7 +240,7 @@ static const char open_hex[] = "\x0a\x03tkt"
 
 Test(control, an_open_has_these_bytes)
 {
-    struct wire_open open = {cs_str("tkt"), 150, {true, channel_session(), 1, 7}, NULL};
+    struct wire_open open = {cs_str("tkt"), 150, {true, channel_session(), 1, 7}};
     uint8_t *bytes = NULL;
     size_t len = 0;
     cs_err err = wire_open_pack(&open, &bytes, &len);
@@ -261,15 +252,13 @@ Test(control, an_open_comes_out_of_its_bytes)
 {
     struct wire_open open;
 
-    cr_assert_eq(wire_open_unpack(BYTES(open_hex), &open), CS_OK);
+    cr_assert_eq(wire_open_parse(BYTES(open_hex), &open), CS_OK);
     cr_assert(cs_same(open.ticket, cs_str("tkt")));
     cr_assert_eq(open.from, 150);
     cr_assert(open.channel.present);
     cr_assert(cs_same(open.channel.session, channel_session()));
     cr_assert_eq(open.channel.attempt, 1);
     cr_assert_eq(open.channel.number, 7);
-    wire_open_clear(&open);
-    cr_assert_null(open.owned);
 }
 
 /* ---- Announcement -------------------------------------------------------------------------- */
@@ -331,7 +320,6 @@ Test(control, an_announcement_comes_out_of_its_bytes)
     cr_assert_eq(a.frames[2].kind, WIRE_PAYLOAD);
     cr_assert_eq(a.frames[2].payload.len, 0);
     wire_announcement_clear(&a);
-    cr_assert_null(a.owned);
     cr_assert_eq(a.frames_len, 0);
 }
 
@@ -394,6 +382,24 @@ Test(control, only_whole_frames_are_inlined)
     announcement_refused(BYTES("\x22\x05\x0a\x01x\x18\x01"));
     announcement_refused(BYTES("\x22\x02\x18\x01"));
     announcement_refused(BYTES("\x22\x03\x0a\x01x\x22\x04\x12\x00\x18\x01"));
+}
+
+Test(control, frames_are_inlined_but_not_by_the_million)
+{
+    enum { FRAMES = 65536 };
+    uint8_t *msg = malloc(2 * (FRAMES + 1));
+    struct wire_announcement a;
+
+    for (size_t i = 0; i <= FRAMES; i++) {
+        msg[2 * i] = 0x22;
+        msg[2 * i + 1] = 0;
+    }
+    cr_assert_eq(wire_announcement_unpack(cs_bytes_of(msg, 2 * FRAMES), &a), CS_OK);
+    wire_announcement_clear(&a);
+    calls = 0;
+    announcement_refused(cs_bytes_of(msg, 2 * (FRAMES + 1)));
+    cr_assert_eq(calls, 0, "refused before anything is allocated for it");
+    free(msg);
 }
 
 Test(control, what_is_no_announcement_is_refused)
@@ -516,8 +522,8 @@ Test(control, service_names_are_short_and_plain)
 
 /* ---- Each allocation failed in turn -------------------------------------------------------- */
 
-/* Everything protobuf-c allocates for: fields it does not know, fields said twice, more of them
- * than its slab of sixteen holds, oneofs that change their mind. */
+/* What there is to trip over: fields that are not known or said twice, oneofs that change their
+ * mind. */
 static const char posts_all[] = "\x0a\x01"
                                 "a\x12\x01"
                                 "b\x1a\x01"
@@ -533,16 +539,6 @@ static const char announcements_all[] = "\x12\x01t\x12\x01u\x1a\x01h\x22\x03\x0a
                                         "\x00\x0a\x02xy\x22\x07\x0a\x01x\x12\x02"
                                         "\x08\x05\x22\x06\x12\x00\x12\x02\x10\x01"
                                         "\x2a\x03\x12\x01m\x2a\x03\x1a\x01r\x78\x01";
-
-static cs_err post_round(void)
-{
-    struct wire_post post;
-    cs_err err = wire_post_unpack(BYTES(posts_all), &post);
-
-    if (err == CS_OK)
-        wire_post_clear(&post);
-    return err;
-}
 
 static cs_err announcement_round(void)
 {
@@ -561,16 +557,6 @@ static cs_err services_round(void)
 
     if (err == CS_OK)
         wire_services_clear(&services);
-    return err;
-}
-
-static cs_err open_round(void)
-{
-    struct wire_open open;
-    cs_err err = wire_open_unpack(BYTES(open_hex), &open);
-
-    if (err == CS_OK)
-        wire_open_clear(&open);
     return err;
 }
 
@@ -619,9 +605,61 @@ static void each_failed_in_turn(cs_err round(void), size_t least)
 
 Test(control, no_memory_is_told_apart_from_a_bad_message)
 {
-    each_failed_in_turn(post_round, 20);
-    each_failed_in_turn(announcement_round, 15);
+    each_failed_in_turn(announcement_round, 1);
     each_failed_in_turn(services_round, 7);
-    each_failed_in_turn(open_round, 4);
-    each_failed_in_turn(pack_round, 7);
+    each_failed_in_turn(pack_round, 5);
+}
+
+/* ---- The same as protobuf-c ------------------------------------------------------------------ */
+
+static uint32_t dice = 2463534242u;
+
+static uint32_t roll(uint32_t sides)
+{
+    dice ^= dice << 13;
+    dice ^= dice >> 17;
+    dice ^= dice << 5;
+    return dice % sides;
+}
+
+/* Two messages behind each other, with some bytes changed, added or taken away. */
+static size_t spoil(uint8_t *to, cs_bytes one, cs_bytes other)
+{
+    size_t len = one.len;
+
+    memcpy(to, one.base, one.len);
+    if (roll(2)) {
+        memcpy(to + len, other.base, other.len);
+        len += other.len;
+    }
+    for (uint32_t n = roll(4); n > 0 && len > 0; n--) {
+        size_t at = roll((uint32_t)len);
+
+        switch (roll(3)) {
+        case 0:
+            to[at] = (uint8_t)roll(256);
+            break;
+        case 1:
+            to[at] = (uint8_t)(to[at] + roll(5) - 2);
+            break;
+        default:
+            memmove(to + at, to + at + 1, --len - at);
+        }
+    }
+    return len;
+}
+
+Test(control, the_verdict_is_that_of_protobuf_c)
+{
+    const cs_bytes all[] = {BYTES(post_hex),  BYTES(open_hex),  BYTES(announcement_hex),
+                            BYTES(ended_hex), BYTES(posts_all), BYTES(announcements_all)};
+    uint8_t msg[512];
+
+    for (int i = 0; i < 200000; i++) {
+        size_t len = spoil(msg, all[roll(6)], all[roll(6)]);
+
+        as_protobuf_post(cs_bytes_of(msg, len));
+        as_protobuf_open(cs_bytes_of(msg, len));
+        as_protobuf_announcement(cs_bytes_of(msg, len));
+    }
 }

@@ -94,10 +94,9 @@ Test(up, an_open_is_an_open_request_inside)
     cr_assert_eq(wire_up_open_pack(&open, &msg, &len), CS_OK);
     up = parsed(cs_bytes_of(msg, len));
     cr_assert_eq(up.kind, WIRE_UP_OPEN);
-    cr_assert_eq(wire_open_unpack(up.open, &inside), CS_OK);
+    cr_assert_eq(wire_open_parse(up.open, &inside), CS_OK);
     cr_assert(cs_same(inside.ticket, cs_str("ticket")));
     cr_assert_eq(inside.from, 7);
-    wire_open_clear(&inside);
     same_as_protobuf(msg, len);
     cs_free(msg);
 }
