@@ -10,7 +10,8 @@
  * w3-stalled  w3 beside one more source that is open, full and never read
  *
  * All content is checked: a frame is one of a few patterns, by its number.  BENCH_CORRUPT=1 makes
- * the server flip one byte, and the client must notice. */
+ * the server flip one byte, and the client must notice.  BENCH_RESUME=MS: the client's resume_ms, -1
+ * for off; what sessions cost is the difference. */
 #include "bench/bench.h"
 
 #include <chanserv/chanserv.h>
@@ -447,10 +448,13 @@ static void run(void)
 
 static int client(const char *port)
 {
+    struct chanserv_client_options options = {0};
     char addr[64];
     snprintf(addr, sizeof addr, "127.0.0.1:%s", port);
+    if (getenv("BENCH_RESUME"))
+        options.resume_ms = atoi(getenv("BENCH_RESUME"));
     if (cs_loop_new(NULL, &b.loop) != CS_OK ||
-        chanserv_client_new(b.loop, NULL, &b.client) != CS_OK ||
+        chanserv_client_new(b.loop, &options, &b.client) != CS_OK ||
         chanserv_join(b.client, addr) != CS_OK)
         DIE("no client");
     if (!strcmp(b.workload, "w6"))
