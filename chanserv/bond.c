@@ -171,7 +171,8 @@ void chanserv__bond_flush(struct chanserv__bond *bond)
     bond->flushes = false;
     if (!bond->stream || bond->attempt == 0)
         return;
-    bond->unacked = 0;
+    if (!bond->freed)
+        bond->acked = mux_limbo_arrived(bond->limbo);
     while (mux_stream_room(bond->stream) > 0) {
         say = cs_bytes_of(msg, fill_dones(bond, msg));
         if (say.len == 0)
@@ -191,11 +192,12 @@ static void flush_soon(struct chanserv__bond *bond)
     cs_timer_set(bond->flush, FLUSH_MS);
 }
 
-void chanserv__bond_arrived(struct chanserv__bond *bond, size_t bytes)
+void chanserv__bond_arrived(struct chanserv__bond *bond)
 {
-    bond->unacked += bytes;
-    bond->moved = bond->moved || bytes > 0;
-    if (bond->unacked >= FLUSH_BYTES)
+    uint64_t arrived = mux_limbo_arrived(bond->limbo);
+
+    bond->moved = bond->moved || arrived > bond->acked;
+    if (arrived - bond->acked >= FLUSH_BYTES)
         chanserv__bond_flush(bond);
     else
         flush_soon(bond);

@@ -313,7 +313,7 @@ struct chanserv__bond {
     struct cs_buf out;        /* last words of those that are gone, encoded */
     uint32_t *dones;          /* whom they were about: said again on the next stream, in a ring */
     size_t dones_at, dones_len;
-    size_t unacked; /* bytes that arrived since acknowledgements went out */
+    uint64_t acked; /* bytes that had arrived when acknowledgements went out last */
     cs_task task;   /* something has changed */
     cs_timer *flush, *again, *give_up;
     int delay_ms, linger_ms;            /* linger_ms: the server's; 0: not known */
@@ -330,8 +330,8 @@ void chanserv__bond_changed(struct chanserv__bond *bond);
 bool chanserv__bond_carries(const struct chanserv__bond *bond); /* its calls may go out */
 /* The server has no sessions, as it seems. */
 void chanserv__bond_off(struct chanserv__bond *bond);
-void chanserv__bond_flush(struct chanserv__bond *bond); /* now, what there is to say */
-void chanserv__bond_arrived(struct chanserv__bond *bond, size_t bytes); /* it will */
+void chanserv__bond_flush(struct chanserv__bond *bond);   /* now, what there is to say */
+void chanserv__bond_arrived(struct chanserv__bond *bond); /* it will */
 void chanserv__bond_done(struct chanserv__bond *bond, uint32_t number, const char *why, bool now);
 void chanserv__bond_skip(struct chanserv__bond *bond, uint32_t number, uint64_t seq);
 
@@ -345,7 +345,6 @@ struct chanserv__tie {
     uint64_t first;              /* number of the first message that was asked for */
     uint64_t acked;              /* received, as the server was told */
     uint64_t progress;           /* received, when it was opened last */
-    uint64_t bytes;              /* arrived, as the bond was told */
     int64_t not_before_ms;       /* it is opened again */
     uint32_t number;
     int breaks; /* in a row, without progress, while the session stood */

@@ -121,14 +121,8 @@ static cs_err send_gap(chanserv_outlet *o)
 {
     uint8_t msg[WIRE_GAP_MAX];
     size_t len = wire_gap_put(msg, o->gap, o->gap_why);
-    mux_keep *keep = mux_stream_kept(o->stream);
-    cs_err err;
+    cs_err err = mux_stream_send_heavy(o->stream, cs_bytes_of(msg, len), o->gap);
 
-    if (keep)
-        mux_keep_weigh(keep, o->gap);
-    err = mux_stream_send(o->stream, cs_bytes_of(msg, len), cs_bytes_of(NULL, 0));
-    if (err != CS_OK && keep)
-        mux_keep_weigh(keep, 1);
     if (err == CS_OK) {
         o->next += o->gap;
         o->gap = 0;

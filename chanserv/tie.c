@@ -164,18 +164,18 @@ void chanserv__tie_lost(struct chanserv__tie *tie, const char *words)
 
 /* ---- Arrived -------------------------------------------------------------------------------- */
 
-static uint64_t one(cs_bytes head, size_t len)
+static uint64_t one(cs_bytes message)
 {
-    (void)head, (void)len;
+    (void)message;
     return 1;
 }
 
-static uint64_t weigh_frame(cs_bytes head, size_t len)
+static uint64_t weigh_frame(cs_bytes message)
 {
     struct wire_frame f;
 
-    if (len > head.len || wire_frame_parse(head, &f) != CS_OK)
-        return 1; /* too long for anything but a payload */
+    if (wire_frame_parse(message, &f) != CS_OK)
+        return 1;
     return f.kind == WIRE_GAP ? f.gap_count : f.kind == WIRE_PAYLOAD;
 }
 
@@ -203,17 +203,14 @@ static void resend(chanserv_source *source)
 void chanserv__tie_arrived(struct chanserv__line *line)
 {
     struct chanserv__tie *tie = line->tie;
-    uint64_t bytes;
 
     if (!tie || tie->plain || !line->stream)
         return;
     if (!line->is_feed)
         resend(CS_CONTAINER(line, chanserv_source, line));
-    bytes = mux_stream_received_bytes(line->stream);
     if (tie->first + mux_stream_received(line->stream) > tie->acked && !cs_linked(&tie->due))
         cs_list_push(&tie->bond->due, &tie->due);
-    chanserv__bond_arrived(tie->bond, (size_t)(bytes - tie->bytes));
-    tie->bytes = bytes;
+    chanserv__bond_arrived(tie->bond);
 }
 
 /* ---- Ended ---------------------------------------------------------------------------------- */

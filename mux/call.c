@@ -57,7 +57,7 @@ cs_err mux__call_request(mux_stream *stream)
     mux__fields_add(&f, TE, TRAILERS, true);
     mux__fields_add(&f, TYPE, GRPC, true);
     mux__fields_add(&f, AGENT, US, true);
-    if (stream->extra && stream->extra->deadline) {
+    if (mux__extra_of(stream) && mux__extra_of(stream)->deadline) {
         size_t n = wire_timeout_format(timeout, mux_stream_time_left_ms(stream));
         mux__fields_add(&f, TIMEOUT, cs_bytes_of(timeout, n), false);
     }
@@ -65,8 +65,8 @@ cs_err mux__call_request(mux_stream *stream)
         mux__fields_add(&f, CODING, GZIP, true);
         mux__fields_add(&f, CODINGS, ALL_CODINGS, true);
     }
-    if (stream->extra)
-        mux__fields_add_meta(&f, stream->extra->own_headers);
+    if (mux__extra_of(stream))
+        mux__fields_add_meta(&f, mux__extra_of(stream)->own_headers);
     cs_err err = f.err == CS_OK ? mux__h2_request(stream, f.all, f.len) : f.err;
     mux__fields_fini(&f);
     stream->submitted = err == CS_OK;
@@ -166,7 +166,7 @@ bool mux__call_waits(mux_stream *stream)
     if (stream->over || stream->remote_done || stream->impatient || !is_refused(stream))
         return false;
     stream->drop_rx = true;
-    if (stream->extra && stream->extra->deadline)
+    if (mux__extra_of(stream) && mux__extra_of(stream)->deadline)
         return true;
     return mux__stream_set_deadline(stream, PATIENCE_MS) == CS_OK;
 }
@@ -188,7 +188,7 @@ void mux__call_request_ready(mux_stream *stream)
         (void)mux__stream_reason(stream, WIRE_R_BAD_REQUEST);
         refuse(stream, CS_EINVAL, "grpc-timeout is at most 8 digits and one of H M S m u n");
     } else if (stream->has_timeout &&
-               mux__stream_set_deadline(stream, stream->extra->deadline_ms) != CS_OK)
+               mux__stream_set_deadline(stream, mux__extra_of(stream)->deadline_ms) != CS_OK)
         refuse(stream, CS_ENOMEM, NULL);
     else {
         stream->what.handler->accept(stream, stream->what.handler->user);
@@ -213,8 +213,8 @@ static void add_status(struct mux__fields *f, mux_stream *stream)
                             cs_bytes_of(text, wire_percent_encode(text, cs_str(stream->story))),
                             false);
     }
-    if (stream->extra)
-        mux__fields_add_meta(f, stream->extra->own_trailers);
+    if (mux__extra_of(stream))
+        mux__fields_add_meta(f, mux__extra_of(stream)->own_trailers);
 }
 
 void mux__call_answer(mux_stream *stream)
@@ -226,8 +226,8 @@ void mux__call_answer(mux_stream *stream)
     mux__fields_add(&f, TYPE, GRPC, true);
     if (stream->gzip_out && !trailers_only)
         mux__fields_add(&f, CODING, GZIP, true);
-    if (stream->extra)
-        mux__fields_add_meta(&f, stream->extra->own_headers);
+    if (mux__extra_of(stream))
+        mux__fields_add_meta(&f, mux__extra_of(stream)->own_headers);
     if (trailers_only)
         add_status(&f, stream);
     mux__fields_add(&f, CODINGS, ALL_CODINGS, true);
@@ -306,7 +306,7 @@ static void forget_status(mux_stream *stream)
  * the end of the call, and of an informational one nothing is meant for us. */
 void mux__call_answer_begins(mux_stream *stream, bool last)
 {
-    struct mux__extra *extra = stream->extra;
+    struct mux__extra *extra = mux__extra_of(stream);
     if (stream->http_status >= 100 && stream->http_status < 200) {
         mux_stream_drop_headers(stream);
         forget_status(stream);
@@ -324,7 +324,7 @@ void mux__call_ended(mux_stream *stream)
     cs_err why = CS_EPROTO;
     if (stream->over)
         return;
-    struct mux__extra *extra = stream->extra;
+    struct mux__extra *extra = mux__extra_of(stream);
     if (extra)
         (void)mux__meta_get(extra->trailers, REASON.base, &token);
     if (stream->has_status) {

@@ -4,17 +4,32 @@
 #include "mux/mux__in.h"
 #include "proto/wire.h"
 
-cs_err mux_keep_new(size_t bytes_max, uint64_t first, mux_keep **ret)
-{
-    mux_keep *keep = cs_zalloc(sizeof *keep);
+enum { BYTES_MAX = 1 << 30 }; /* and one message more can still be counted */
 
-    if (!keep)
-        return CS_ENOMEM;
-    keep->weight = 1;
-    keep->bytes_max = bytes_max;
-    keep->base = keep->acked = keep->next = first;
-    *ret = keep;
-    return CS_OK;
+void mux__keep_init(struct mux_keep *keep, size_t bytes_max, uint64_t first)
+{
+    *keep = (mux_keep){.bytes_max = bytes_max < BYTES_MAX ? (uint32_t)bytes_max : BYTES_MAX,
+                       .base = first,
+                       .acked = first,
+                       .next = first};
+}
+
+void mux_keep_summed(mux_keep *keep, struct mux_keep_sum *sum)
+{
+    size_t bytes = keep->bytes;
+
+    mux__keep_add(keep, -bytes);
+    keep->sum = sum;
+    mux__keep_add(keep, bytes);
+}
+
+void mux_keep_sum_move(struct mux_keep_sum *sum, struct mux_keep_sum *all)
+{
+    if (sum->all)
+        sum->all->bytes -= sum->bytes;
+    sum->all = all;
+    if (all)
+        all->bytes += sum->bytes;
 }
 
 static void drop_until(mux_keep *keep, const mux__chunk *end)
@@ -24,7 +39,7 @@ static void drop_until(mux_keep *keep, const mux__chunk *end)
 
         keep->first = chunk->next;
         keep->base += chunk->begun;
-        keep->bytes -= chunk->len;
+        mux__keep_add(keep, -(size_t)chunk->len);
         mux__chunk_drop(chunk);
     }
     if (!keep->first)
@@ -40,19 +55,16 @@ void mux__keep_let_go(struct mux_keep *keep, struct mux__sendq *q)
     drop_until(keep, mine);
     keep->first = keep->last = NULL;
     keep->base = keep->acked = keep->next;
-    keep->bytes = 0;
+    mux__keep_add(keep, -(size_t)keep->bytes);
     keep->stream = NULL;
     q->keep = NULL;
 }
 
-void mux_keep_free(mux_keep *keep)
+void mux__keep_fini(struct mux_keep *keep)
 {
-    if (!keep)
-        return;
     if (keep->stream)
         mux__keep_let_go(keep, &keep->stream->out);
     drop_until(keep, NULL);
-    cs_free(keep);
 }
 
 /* ---- Where a number lies -------------------------------------------------------------------- */
@@ -90,7 +102,7 @@ static struct place place_behind(struct place place)
     return place;
 }
 
-/* A message that takes more than one number is alone in its chunk: mux_keep_weigh(). */
+/* A message that takes more than one number is alone in its chunk. */
 static cs_err place_of(const mux_keep *keep, uint64_t number, struct place *ret)
 {
     uint64_t base = keep->base;
@@ -173,7 +185,7 @@ cs_err mux_keep_attach(mux_keep *keep, mux_stream *stream, uint64_t from)
 cs_err mux_keep_acked(mux_keep *keep, uint64_t next)
 {
     const struct mux__sendq *q = keep->stream ? &keep->stream->out : NULL;
-    bool was_full = keep->bytes >= keep->bytes_max;
+    bool was_full = mux__keep_is_full(keep);
 
     if (next > keep->next)
         return CS_EINVAL;
@@ -185,19 +197,12 @@ cs_err mux_keep_acked(mux_keep *keep, uint64_t next)
             return CS_EINVAL; /* it has not been sent yet */
         drop_until(keep, keep->first->next);
     }
-    if (was_full && keep->bytes < keep->bytes_max && keep->stream)
+    if (was_full && keep->stream && !mux__keep_is_full(keep))
         mux__stream_has_room(keep->stream);
     return CS_OK;
 }
 
 /* ---- Small things --------------------------------------------------------------------------- */
-
-void mux_keep_weigh(mux_keep *keep, uint64_t numbers)
-{
-    keep->weight = numbers;
-    if (keep->last)
-        keep->last->cap = keep->last->len; /* it gets a chunk of its own */
-}
 
 uint64_t mux_keep_oldest(const mux_keep *keep)
 {

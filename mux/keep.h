@@ -15,10 +15,20 @@
 
 typedef struct mux_keep mux_keep;
 
-/* Empty; the next message is number `first`.  mux_stream_room() is 0 while `bytes_max` bytes are kept:
- * one message always fits.  CS_ENOMEM. */
-cs_err mux_keep_new(size_t bytes_max, uint64_t first, mux_keep **ret);
-void mux_keep_free(mux_keep *keep); /* NULL is fine; its stream, if any, keeps nothing any more */
+/* What many of them keep together, written here; `all` sums up what is summed up.  While `bytes` of the
+ * outermost has reached its `bytes_max`, mux_stream_room() is 0 on each stream that waits for an
+ * acknowledgement: one message always fits. */
+struct mux_keep_sum {
+    struct mux_keep_sum *all;  /* or NULL */
+    uint64_t bytes, bytes_max; /* bytes_max: of the outermost */
+    uint64_t waits;            /* how often a stream came to wait for it */
+};
+
+/* From now on what it keeps counts there; `sum` outlives it, and belongs to the same loop.  NULL: nowhere. */
+void mux_keep_summed(mux_keep *keep, struct mux_keep_sum *sum);
+
+/* What `sum` sums up counts for `all` from now on, and no more for the one before. */
+void mux_keep_sum_move(struct mux_keep_sum *sum, struct mux_keep_sum *all);
 
 /* From now on `stream` sends what is kept from number `from` on, and keeps what it is given; what it
  * has queued already goes first and is not kept.  It is not told: wake it.  When the stream is over, the
@@ -32,8 +42,8 @@ cs_err mux_keep_attach(mux_keep *keep, mux_stream *stream, uint64_t from);
  * sent. */
 cs_err mux_keep_acked(mux_keep *keep, uint64_t next);
 
-/* The next message takes `numbers` of them: a gap. */
-void mux_keep_weigh(mux_keep *keep, uint64_t numbers);
+/* As mux_stream_send(), of a message that takes so many numbers: a gap. */
+cs_err mux_stream_send_heavy(mux_stream *stream, cs_bytes message, uint64_t numbers);
 
 uint64_t mux_keep_oldest(const mux_keep *keep); /* number of the first that can be sent again */
 uint64_t mux_keep_next(const mux_keep *keep);   /* of the next message */

@@ -8,21 +8,53 @@
 #include "mux/mux__in.h"
 #include "proto/wire.h"
 
-struct mux__lasting {
-    const struct mux_lasting_ops *ops;
-    mux_conn *limbo;
-    mux_keep *keep;
-    uint64_t received, bytes;
-    uint32_t left; /* of the message that is arriving, behind its prefix */
-    uint32_t len;  /* of that message */
-    cs_err why;    /* it is detached; to be told */
-    void *user;
-    bool detached, tell, resends;
-    bool ended;   /* our last word was said, and its owner told: end() */
-    bool ran;     /* a client's: on some stream it may have been processed */
-    uint8_t have; /* bytes in head */
-    uint8_t head[WIRE_PREFIX + MUX_LASTING_HEAD];
+/* How far the counting of what arrives has come.  A message is looked at where it lies; of one that lies in
+ * several pieces, and may be short, the beginning is put together. */
+struct mux__counting {
+    uint64_t received;
+    uint8_t *head; /* WIRE_PREFIX + MUX_LASTING_HEAD bytes, `have` of them; or NULL */
+    uint32_t left; /* bytes to come of a long message */
+    uint32_t have;
 };
+
+static struct mux__counting *counting_of(const struct mux__lasting *lasting)
+{
+    return (struct mux__counting *)(uintptr_t)(lasting + 1);
+}
+
+static mux_keep *keep_of(const struct mux__lasting *lasting)
+{
+    uintptr_t at = (uintptr_t)(lasting + 1);
+
+    return lasting->keeps ? (mux_keep *)(at + (lasting->counts ? sizeof(struct mux__counting) : 0))
+                          : NULL;
+}
+
+static struct mux__lasting *lasting_new(mux_conn *limbo, const struct mux_lasting_ops *ops,
+                                        void *user, size_t keep_max, uint64_t first)
+{
+    size_t counting = ops->weigh ? sizeof(struct mux__counting) : 0;
+    struct mux__lasting *lasting =
+        cs_zalloc(sizeof *lasting + counting + (keep_max > 0 ? sizeof(struct mux_keep) : 0));
+
+    if (!lasting)
+        return NULL;
+    lasting->ops = ops;
+    lasting->limbo = limbo;
+    lasting->user = user;
+    lasting->counts = counting > 0;
+    lasting->keeps = keep_max > 0;
+    if (lasting->keeps)
+        mux__keep_init(keep_of(lasting), keep_max, first);
+    return lasting;
+}
+
+static void last(mux_stream *stream, struct mux__lasting *lasting)
+{
+    lasting->extra = stream->more.extra;
+    stream->more.lasting = lasting;
+    stream->lasts = true;
+}
 
 cs_err mux_limbo_new(cs_loop *loop, mux_handlers *handlers, mux_conn **ret)
 {
@@ -42,31 +74,33 @@ cs_err mux_stream_last(mux_stream *stream, mux_conn *limbo, size_t keep_max, uin
     struct mux__lasting *lasting;
     cs_err err = CS_OK;
 
-    if (mux__lasting_of(stream) || stream->over || stream->finished || stream->sent_any)
+    if (stream->lasts || stream->over || stream->finished || stream->sent_any)
         return CS_EMISUSE;
-    if (!mux__stream_extra(stream) || !(lasting = cs_zalloc(sizeof *lasting)))
+    if (!(lasting = lasting_new(limbo, ops, user, keep_max, first)))
         return CS_ENOMEM;
-    lasting->ops = ops;
-    lasting->user = user;
-    lasting->limbo = limbo;
-    if (keep_max > 0 && (err = mux_keep_new(keep_max, first, &lasting->keep)) == CS_OK)
-        err = mux_keep_attach(lasting->keep, stream, first);
-    if (err == CS_OK) {
-        stream->extra->lasting = lasting;
-        return CS_OK;
-    }
-    mux_keep_free(lasting->keep);
-    cs_free(lasting);
+    if (lasting->keeps)
+        err = mux_keep_attach(keep_of(lasting), stream, first);
+    if (err == CS_OK)
+        last(stream, lasting);
+    else
+        cs_free(lasting);
     return err;
 }
 
+/* Last of all: the extra is not there any more. */
 void mux__lasting_free(mux_stream *stream)
 {
-    if (!mux__lasting_of(stream))
+    struct mux__lasting *lasting = mux__lasting_of(stream);
+
+    if (!lasting)
         return;
-    mux_keep_free(mux__lasting_of(stream)->keep);
-    cs_free(mux__lasting_of(stream));
-    stream->extra->lasting = NULL;
+    if (lasting->keeps)
+        mux__keep_fini(keep_of(lasting));
+    if (lasting->counts)
+        cs_free(counting_of(lasting)->head);
+    cs_free(lasting);
+    stream->lasts = false;
+    stream->more.extra = NULL;
 }
 
 /* ---- What belongs to the HTTP/2 stream ------------------------------------------------------- */
@@ -180,7 +214,7 @@ static void detach(mux_stream *stream, cs_err why)
     none.gzip_out = stream->gzip_out && !stream->is_server;
     wire_set(stream, &none);
     stream->request_out = stream->refused = false;
-    lasting->detached = true;
+    stream->cut = true;
     lasting->why = why;
     lasting->tell = !said;
     mux__stream_post(stream);
@@ -188,9 +222,9 @@ static void detach(mux_stream *stream, cs_err why)
 
 void mux__stream_broken(mux_stream *stream, cs_err why, const char *story)
 {
-    if (stream->over || (mux__lasting_of(stream) && mux__lasting_of(stream)->detached))
+    if (stream->over || stream->cut)
         return;
-    if (!mux__lasting_of(stream) || stream->conn->freed) {
+    if (!stream->lasts || stream->conn->freed) {
         mux__stream_over(stream, why, story);
         return;
     }
@@ -214,7 +248,7 @@ static void end(mux_stream *stream)
 
 void mux_stream_detach(mux_stream *stream)
 {
-    if (!mux__lasting_of(stream) || mux__lasting_of(stream)->detached || stream->over)
+    if (!stream->lasts || stream->cut || stream->over)
         return;
     mux__h2_reset(stream, false);
     mux__conn_flush_soon(stream->conn);
@@ -247,7 +281,7 @@ void mux_stream_forget(mux_stream *stream, cs_err why)
     static const struct mux_lasting_ops nobody;
     bool said = stream->is_server && stream->finished && !stream->aborted;
 
-    if (mux__lasting_of(stream))
+    if (stream->lasts)
         mux__lasting_of(stream)->ops = &nobody;
     if (stream->over)
         return;
@@ -270,10 +304,10 @@ cs_err mux_stream_graft(mux_stream *stream, mux_stream *fresh, uint64_t from)
     struct wire mine, theirs;
     cs_err err;
 
-    if (!lasting || !lasting->keep || stream->over || stream->in_pull || !fresh->is_server ||
-        fresh->submitted || fresh->finished || fresh->over || mux__lasting_of(fresh))
+    if (!lasting || !lasting->keeps || stream->over || stream->in_pull || !fresh->is_server ||
+        fresh->submitted || fresh->finished || fresh->over || fresh->lasts)
         return CS_EMISUSE;
-    err = stream->aborted ? CS_OK : mux__keep_may_attach(lasting->keep, from);
+    err = stream->aborted ? CS_OK : mux__keep_may_attach(keep_of(lasting), from);
     if (err != CS_OK)
         return err;
     mine = wire_of(stream);
@@ -286,12 +320,12 @@ cs_err mux_stream_graft(mux_stream *stream, mux_stream *fresh, uint64_t from)
         mux__stream_kill(fresh, WIRE_R_SUPERSEDED);
     else
         mux__stream_over(fresh, CS_DONE, NULL);
-    lasting->detached = lasting->tell = false;
+    stream->cut = lasting->tell = false;
     stream->told = true;
     stream->dry = false;
     stream->awake = true;
     mux__stream_post(stream);
-    return stream->aborted ? CS_OK : mux_keep_attach(lasting->keep, stream, from);
+    return stream->aborted ? CS_OK : mux_keep_attach(keep_of(lasting), stream, from);
 }
 
 /* ---- Carried on: a client's ------------------------------------------------------------------ */
@@ -302,26 +336,19 @@ cs_err mux_stream_open_later(mux_conn *limbo, const char *method,
                              const struct mux_lasting_ops *lasting_ops, void *user,
                              mux_stream **ret)
 {
-    struct mux__lasting *lasting = cs_zalloc(sizeof *lasting);
+    struct mux__lasting *lasting = lasting_new(limbo, lasting_ops, user, keep_max, 0);
     mux_stream *stream = lasting ? mux__stream_new(limbo, ops, state) : NULL;
     cs_err err = CS_OK;
 
-    if (!stream || !mux__stream_extra(stream)) {
-        if (stream)
-            mux__stream_free(stream);
+    if (!stream) {
         cs_free(lasting);
         return CS_ENOMEM;
     }
     stream->what.method = method;
-    stream->extra->lasting = lasting;
-    lasting->ops = lasting_ops;
-    lasting->user = user;
-    lasting->limbo = limbo;
-    lasting->detached = true;
+    last(stream, lasting);
+    stream->cut = true;
     if (options)
         err = mux__stream_options(stream, options);
-    if (err == CS_OK && keep_max > 0)
-        err = mux_keep_new(keep_max, 0, &lasting->keep);
     if (err == CS_OK)
         *ret = stream;
     else
@@ -331,7 +358,7 @@ cs_err mux_stream_open_later(mux_conn *limbo, const char *method,
 
 void mux_stream_give_up(mux_stream *stream)
 {
-    if (mux__lasting_is_cut(stream))
+    if (stream->cut)
         mux__stream_over(stream,
                          mux__lasting_of(stream)->why ? mux__lasting_of(stream)->why : CS_ECANCELED,
                          NULL);
@@ -346,7 +373,30 @@ bool mux__lasting_again(mux_stream *stream, cs_err why)
 
 bool mux__lasting_ran(const mux_stream *stream)
 {
-    return mux__lasting_of(stream) && mux__lasting_of(stream)->ran;
+    return stream->lasts && mux__lasting_of(stream)->ran;
+}
+
+/* What the last stream brought, but for whole messages. */
+static void forget_answer(mux_stream *stream)
+{
+    struct mux__extra *extra = mux__extra_of(stream);
+
+    if (stream->rx)
+        mux_rx_restart(stream->rx);
+    mux_stream_drop_headers(stream);
+    if (extra) {
+        mux__meta_free(extra->trailers);
+        extra->trailers = NULL;
+    }
+    cs_free(stream->story);
+    stream->story = NULL;
+}
+
+static void count_anew(struct mux__counting *counting)
+{
+    cs_free(counting->head);
+    counting->head = NULL;
+    counting->have = counting->left = 0;
 }
 
 cs_err mux_stream_reopen(mux_stream *stream, mux_conn *conn, cs_bytes message)
@@ -355,31 +405,22 @@ cs_err mux_stream_reopen(mux_stream *stream, mux_conn *conn, cs_bytes message)
     struct wire fresh;
     cs_err err;
 
-    if (!lasting || !lasting->detached || stream->over || stream->is_server)
+    if (!lasting || !stream->cut || stream->over || stream->is_server)
         return CS_EMISUSE;
-    if (!mux__stream_rx(stream))
-        return CS_ENOMEM;
     if ((err = mux__message_queue(stream, message)) != CS_OK)
         return err;
     fresh = wire_none(conn);
     fresh.rx = stream->rx;
     fresh.gzip_out = stream->gzip_out;
     wire_set(stream, &fresh);
-    mux_rx_restart(stream->rx);
-    mux_stream_drop_headers(stream);
-    if (stream->extra) {
-        mux__meta_free(stream->extra->trailers);
-        stream->extra->trailers = NULL;
-    }
-    cs_free(stream->story);
-    stream->story = NULL;
-    lasting->have = 0;
-    lasting->left = 0;
-    lasting->detached = lasting->tell = false;
-    lasting->resends = lasting->keep != NULL;
-    if (lasting->keep && mux_keep_next(lasting->keep) == 0) { /* nothing has been said so far */
-        lasting->resends = false;
-        if ((err = mux_keep_attach(lasting->keep, stream, 0)) != CS_OK)
+    forget_answer(stream);
+    if (lasting->counts)
+        count_anew(counting_of(lasting));
+    stream->cut = lasting->tell = false;
+    stream->resends = lasting->keeps;
+    if (lasting->keeps && mux_keep_next(keep_of(lasting)) == 0) { /* nothing has been said so far */
+        stream->resends = false;
+        if ((err = mux_keep_attach(keep_of(lasting), stream, 0)) != CS_OK)
             return err;
     }
     err = mux__front_open(stream);
@@ -388,28 +429,18 @@ cs_err mux_stream_reopen(mux_stream *stream, mux_conn *conn, cs_bytes message)
     return err;
 }
 
-bool mux__lasting_is_cut(const mux_stream *stream)
-{
-    return mux__lasting_of(stream) && mux__lasting_of(stream)->detached;
-}
-
-bool mux__lasting_waits(const mux_stream *stream)
-{
-    return mux__lasting_of(stream) && mux__lasting_of(stream)->resends;
-}
-
 cs_err mux_stream_resend(mux_stream *stream, uint64_t from)
 {
     struct mux__lasting *lasting = mux__lasting_of(stream);
     cs_err err;
 
-    if (!lasting || !lasting->resends || lasting->detached)
+    if (!lasting || !stream->resends || stream->cut)
         return CS_EMISUSE;
     if (stream->over)
         return CS_OK; /* nobody wants it any more: end() comes */
-    if ((err = mux_keep_attach(lasting->keep, stream, from)) != CS_OK)
+    if ((err = mux_keep_attach(keep_of(lasting), stream, from)) != CS_OK)
         return err;
-    lasting->resends = false;
+    stream->resends = false;
     mux__stream_sent(stream);
     if (stream->writable_due)
         mux__stream_post(stream);
@@ -418,74 +449,139 @@ cs_err mux_stream_resend(mux_stream *stream, uint64_t from)
 
 /* ---- Counting ------------------------------------------------------------------------------- */
 
-static void message_begins(struct mux__lasting *lasting)
+static bool is_long(const uint8_t *prefix)
 {
-    lasting->len = lasting->left = wire_prefix_len(lasting->head);
+    return prefix[0] != 0 || wire_prefix_len(prefix) > MUX_LASTING_HEAD; /* a packed one was long */
 }
 
-static void message_ends(struct mux__lasting *lasting)
+static uint64_t weight(const struct mux_lasting_ops *ops, const uint8_t *message, size_t len)
 {
-    cs_bytes head = cs_bytes_of(lasting->head + WIRE_PREFIX, lasting->have - (size_t)WIRE_PREFIX);
-    bool packed = lasting->head[0] != 0; /* then it is a long one */
-
-    lasting->received += packed ? 1 : lasting->ops->weigh(head, lasting->len);
-    lasting->have = 0;
+    return is_long(message) ? 1 : ops->weigh(cs_bytes_of(message + WIRE_PREFIX, len));
 }
 
-/* Bytes as they come, each message's first ones gathered. */
-void mux__lasting_count(mux_stream *stream, const uint8_t *bytes, size_t len)
+/* Messages that lie there whole; answers how many bytes they are. */
+static size_t count_whole(const struct mux_lasting_ops *ops, struct mux__counting *counting,
+                          const uint8_t *bytes, size_t len)
+{
+    size_t at = 0, n;
+
+    while (len - at >= WIRE_PREFIX && (n = wire_prefix_len(bytes + at)) <= len - at - WIRE_PREFIX) {
+        counting->received += weight(ops, bytes + at, n);
+        at += WIRE_PREFIX + n;
+    }
+    return at;
+}
+
+/* Half a message.  False: no memory. */
+static bool count_begin(struct mux__counting *counting, const uint8_t *bytes, size_t len)
+{
+    if (len >= WIRE_PREFIX && is_long(bytes)) {
+        counting->left = wire_prefix_len(bytes) - (uint32_t)(len - WIRE_PREFIX);
+        return true;
+    }
+    if (len == 0)
+        return true;
+    if (!(counting->head = cs_alloc(WIRE_PREFIX + MUX_LASTING_HEAD)))
+        return false;
+    memcpy(counting->head, bytes, len);
+    counting->have = (uint32_t)len;
+    return true;
+}
+
+static size_t gather(struct mux__counting *counting, const uint8_t *bytes, size_t len, size_t until)
+{
+    size_t n = until - counting->have < len ? until - counting->have : len;
+
+    memcpy(counting->head + counting->have, bytes, n);
+    counting->have += (uint32_t)n;
+    return n;
+}
+
+/* The rest of a message that began before; answers how many bytes that is. */
+static size_t count_rest(const struct mux_lasting_ops *ops, struct mux__counting *counting,
+                         const uint8_t *bytes, size_t len)
+{
+    size_t n = 0;
+
+    if (counting->head && counting->have < WIRE_PREFIX)
+        n = gather(counting, bytes, len, WIRE_PREFIX);
+    if (counting->head && counting->have < WIRE_PREFIX)
+        return n;
+    if (counting->head && !is_long(counting->head)) {
+        size_t whole = WIRE_PREFIX + (size_t)wire_prefix_len(counting->head);
+
+        n += gather(counting, bytes + n, len - n, whole);
+        if (counting->have < whole)
+            return n;
+        counting->received += weight(ops, counting->head, whole - WIRE_PREFIX);
+        count_anew(counting);
+        return n;
+    }
+    if (counting->head) {
+        uint32_t left = wire_prefix_len(counting->head);
+
+        count_anew(counting);
+        counting->left = left;
+    }
+    len -= n;
+    if (len < counting->left) {
+        counting->left -= (uint32_t)len;
+        return n + len;
+    }
+    n += counting->left;
+    counting->left = 0;
+    counting->received++;
+    return n;
+}
+
+bool mux__lasting_count(mux_stream *stream, const uint8_t *bytes, size_t len)
 {
     struct mux__lasting *lasting = mux__lasting_of(stream);
-    size_t n;
+    struct mux__counting *counting;
+    size_t n = 0;
 
-    lasting->bytes += len;
-    while (len > 0 && lasting->ops->weigh) {
-        if (lasting->have < WIRE_PREFIX) {
-            lasting->head[lasting->have++] = *bytes++;
-            len--;
-            if (lasting->have < WIRE_PREFIX)
-                continue;
-            message_begins(lasting);
-        }
-        n = len < lasting->left ? len : lasting->left;
-        for (size_t i = 0; i < n && lasting->have < sizeof lasting->head; i++)
-            lasting->head[lasting->have++] = bytes[i];
-        bytes += n;
-        len -= n;
-        lasting->left -= (uint32_t)n;
-        if (lasting->left == 0)
-            message_ends(lasting);
-    }
+    lasting->limbo->arrived += len;
+    if (!lasting->counts || !lasting->ops->weigh)
+        return true;
+    counting = counting_of(lasting);
+    if (counting->head || counting->left > 0)
+        n = count_rest(lasting->ops, counting, bytes, len);
+    if (counting->head || counting->left > 0)
+        return true;
+    n += count_whole(lasting->ops, counting, bytes + n, len - n);
+    return count_begin(counting, bytes + n, len - n);
 }
 
 /* ---- What is known -------------------------------------------------------------------------- */
 
 bool mux_stream_is_lasting(const mux_stream *stream)
 {
-    return mux__lasting_of(stream) != NULL;
+    return stream->lasts;
 }
 
 bool mux_stream_is_detached(const mux_stream *stream)
 {
-    return mux__lasting_is_cut(stream);
+    return stream->cut;
 }
 
 void *mux_stream_lasting_user(const mux_stream *stream)
 {
-    return mux__lasting_of(stream) ? mux__lasting_of(stream)->user : NULL;
+    return stream->lasts ? mux__lasting_of(stream)->user : NULL;
 }
 
 mux_keep *mux_stream_kept(const mux_stream *stream)
 {
-    return mux__lasting_of(stream) ? mux__lasting_of(stream)->keep : NULL;
+    return stream->lasts ? keep_of(mux__lasting_of(stream)) : NULL;
 }
 
 uint64_t mux_stream_received(const mux_stream *stream)
 {
-    return mux__lasting_of(stream) ? mux__lasting_of(stream)->received : 0;
+    const struct mux__lasting *lasting = mux__lasting_of(stream);
+
+    return lasting && lasting->counts ? counting_of(lasting)->received : 0;
 }
 
-uint64_t mux_stream_received_bytes(const mux_stream *stream)
+uint64_t mux_limbo_arrived(const mux_conn *limbo)
 {
-    return mux__lasting_of(stream) ? mux__lasting_of(stream)->bytes : 0;
+    return limbo->arrived;
 }

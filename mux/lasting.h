@@ -35,14 +35,15 @@ struct mux_lasting_ops {
      * (trailers can be asked for).  True: the call is detached and goes on.  NULL: never. */
     bool (*again)(mux_stream *stream, cs_err why, void *user);
 
-    /* How many numbers a message takes that has arrived: `head` is its beginning, up to
-     * MUX_LASTING_HEAD bytes of `len`.  A compressed one takes one.  NULL: nobody counts. */
-    uint64_t (*weigh)(cs_bytes head, size_t len);
+    /* How many numbers a message takes that has arrived.  One that is longer than MUX_LASTING_HEAD
+     * bytes, or compressed, takes one.  NULL: nobody counts. */
+    uint64_t (*weigh)(cs_bytes message);
 };
 enum { MUX_LASTING_HEAD = 40 };
 
-/* From now on `stream` is lasting.  What it sends is numbered from `first` on and kept, up to `keep_max`
- * bytes; `keep_max` 0: it is not.  Before anything was sent; what is queued already is not kept.
+/* From now on `stream` is lasting.  What it sends is numbered from `first` on and kept:
+ * mux_stream_room() is 0 while `keep_max` bytes, at most 1 GiB, are; one message always fits.  `keep_max` 0:
+ * it is not.  Before anything was sent; what is queued already is not kept.
  * CS_ENOMEM, CS_EMISUSE. */
 cs_err mux_stream_last(mux_stream *stream, mux_conn *limbo, size_t keep_max, uint64_t first,
                        const struct mux_lasting_ops *ops, void *user);
@@ -52,9 +53,11 @@ bool mux_stream_is_lasting(const mux_stream *stream);
 bool mux_stream_is_detached(const mux_stream *stream);
 mux_keep *mux_stream_kept(const mux_stream *stream); /* NULL: none */
 
-/* Numbers of the messages that have arrived whole, on all its streams together; and the bytes of all. */
+/* Numbers of the messages that have arrived whole, on all its streams together; 0: nobody counts. */
 uint64_t mux_stream_received(const mux_stream *stream);
-uint64_t mux_stream_received_bytes(const mux_stream *stream);
+
+/* Bytes that have arrived, for all calls that have this limbo. */
+uint64_t mux_limbo_arrived(const mux_conn *limbo);
 
 /* Resets the stream that carries it, if there is one: it is detached. */
 void mux_stream_detach(mux_stream *stream);

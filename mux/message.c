@@ -15,8 +15,8 @@ size_t mux_stream_queued(const mux_stream *stream)
 static bool is_full(const mux_stream *stream)
 {
     const struct mux_keep *keep = stream->out.keep;
-    return stream->out.bytes >= stream->send_max || (keep && keep->bytes >= keep->bytes_max) ||
-           (mux__lasting_of(stream) && (mux__lasting_is_cut(stream) || mux__lasting_waits(stream)));
+    return stream->out.bytes >= stream->send_max || (keep && mux__keep_is_full(keep)) ||
+           stream->cut || stream->resends;
 }
 
 size_t mux_stream_room(const mux_stream *stream)
@@ -41,7 +41,7 @@ static cs_err may_send(mux_stream *stream)
 
 void mux__stream_sent(mux_stream *stream)
 {
-    if (stream->in_pull || stream->waits || stream->over || mux__lasting_is_cut(stream))
+    if (stream->in_pull || stream->waits || stream->over || stream->cut)
         return; /* nghttp2 is asking for it this very moment, or will */
     if (stream->submitted)
         mux__h2_resume(stream);
@@ -106,6 +106,22 @@ cs_err mux_stream_send(mux_stream *stream, cs_bytes head, cs_bytes tail)
     }
     mux__stream_sent(stream);
     return CS_OK;
+}
+
+cs_err mux_stream_send_heavy(mux_stream *stream, cs_bytes message, uint64_t numbers)
+{
+    uint8_t prefix[WIRE_PREFIX];
+    cs_err err = may_send(stream);
+    if (err != CS_OK)
+        return err;
+    if (message.len > INT32_MAX)
+        return CS_ETOOBIG;
+    wire_prefix_put(prefix, false, (uint32_t)message.len);
+    const cs_bytes parts[] = {cs_bytes_of(prefix, sizeof prefix), message};
+    err = mux__sendq_add_heavy(&stream->out, parts, 2, numbers);
+    if (err == CS_OK)
+        mux__stream_sent(stream);
+    return err;
 }
 
 cs_err mux_stream_send_ref(mux_stream *stream, cs_bytes head, cs_ref *tail)
@@ -181,7 +197,7 @@ size_t mux__stream_fill(mux_stream *stream, size_t max, bool *end)
     if (stream->over || stream->aborted || stream->trailers_out)
         return 0;
     size_t n = stream->out.bytes < max ? stream->out.bytes : max;
-    *end = stream->finished && n == stream->out.bytes && !mux__lasting_waits(stream);
+    *end = stream->finished && n == stream->out.bytes && !stream->resends;
     return n;
 }
 
@@ -213,7 +229,7 @@ void mux_stream_credit(mux_stream *stream, size_t bytes)
 {
     stream->credit_due += (uint32_t)bytes;
     stream->credited += (uint32_t)bytes;
-    if (stream->credit_due < stream->window / 4 || stream->over || mux__lasting_is_cut(stream))
+    if (stream->credit_due < stream->window / 4 || stream->over || stream->cut)
         return; /* a sender that waits has used the whole window: then there is this much */
     mux__h2_credit(stream, stream->credit_due);
     stream->credit_due = 0;

@@ -162,7 +162,8 @@ struct mux_conn {
     uint64_t number;     /* a server's */
     int64_t heard_ms;    /* the last sign of life */
     bool pinged;
-    int64_t grown; /* of window_grow_bytes */
+    int64_t grown;    /* of window_grow_bytes */
+    uint64_t arrived; /* a limbo's: bytes, on all its calls */
     char *story;
 };
 
@@ -217,7 +218,21 @@ struct mux__extra {
     struct mux__meta *headers, *trailers, *own_headers, *own_trailers;
     cs_timer *deadline;
     int64_t deadline_ms;
-    struct mux__lasting *lasting; /* it outlives its HTTP/2 stream; or NULL */
+};
+
+/* It outlives its HTTP/2 stream.  Behind it lies, if it counts what arrives, a struct mux__counting, and, if
+ * it keeps what it sends, a mux_keep: all in one block, because there may be very many. */
+struct mux__lasting {
+    const struct mux_lasting_ops *ops;
+    mux_conn *limbo;
+    void *user;
+    struct mux__extra *extra;
+    cs_err why; /* it is detached; to be told */
+    bool tell : 1;
+    bool ended : 1; /* our last word was said, and its owner told: end() */
+    bool ran : 1;   /* a client's: on some stream it may have been processed */
+    bool counts : 1;
+    bool keeps : 1;
 };
 
 struct mux_stream {         /* 100,000 of them may be open and idle: small things are small */
@@ -228,7 +243,10 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     cs_task call;      /* to say what happened */
     struct mux_rx *rx; /* NULL before the first byte */
     struct mux__sendq out;
-    struct mux__extra *extra;
+    union {
+        struct mux__extra *extra;     /* or NULL; unless it */
+        struct mux__lasting *lasting; /* lasts, and the extra is there */
+    } more;
     char *story; /* what end() is told, or what our status says */
     union {
         const char *method;           /* a client's */
@@ -279,7 +297,10 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     bool patient : 1;     /* client: wait_for_ready */
     bool request_out : 1; /* client: our HEADERS are on their way */
     bool refused : 1;     /* client: the peer said that it did not process the call */
-    bool wake_due : 1;    /* woken within a pull that had nothing: asked again in the next turn */
+    bool lasts : 1;       /* lasting.c; and of such a stream: */
+    bool cut : 1;         /* nothing carries it now */
+    bool resends : 1;  /* client: what it kept is to be sent first, when the peer said from where */
+    bool wake_due : 1; /* woken within a pull that had nothing: asked again in the next turn */
 };
 
 mux_stream *mux__stream_new(mux_conn *conn, const struct mux_stream_ops *ops, void *state);
@@ -297,7 +318,11 @@ void mux__stream_kill(mux_stream *stream, enum wire_reason reason);
 struct mux__extra *mux__stream_extra(mux_stream *stream); /* NULL: no memory */
 static inline struct mux__lasting *mux__lasting_of(const mux_stream *stream)
 {
-    return stream->extra ? stream->extra->lasting : NULL;
+    return stream->lasts ? stream->more.lasting : NULL;
+}
+static inline struct mux__extra *mux__extra_of(const mux_stream *stream) /* or NULL */
+{
+    return stream->lasts ? stream->more.lasting->extra : stream->more.extra;
 }
 cs_err mux__stream_set_deadline(mux_stream *stream, int64_t ms);
 struct mux_rx *mux__stream_rx(mux_stream *stream); /* made when it is not there; NULL: no memory */
@@ -321,11 +346,10 @@ void mux__keep_promise(mux_stream *from, mux_stream *to); /* what nghttp2 was pr
 cs_err mux__message_queue(mux_stream *stream, cs_bytes message); /* behind nothing, and not kept */
 void mux__lasting_tell(mux_stream *stream); /* detached(); or end(), when all is said */
 void mux__lasting_gone(mux_stream *stream);
-void mux__lasting_count(mux_stream *stream, const uint8_t *bytes, size_t len); /* they arrived */
+/* They arrived; false: no memory. */
+bool mux__lasting_count(mux_stream *stream, const uint8_t *bytes, size_t len);
 bool mux__lasting_again(mux_stream *stream, cs_err why); /* the last word was none of the call's */
 bool mux__lasting_ran(const mux_stream *stream);         /* perhaps, on an earlier stream */
-bool mux__lasting_waits(const mux_stream *stream);       /* for what it kept, before it may end */
-bool mux__lasting_is_cut(const mux_stream *stream);      /* nothing can be sent now */
 
 /* ---- call.c: gRPC's spelling --------------------------------------------------------------- */
 

@@ -101,8 +101,9 @@ static void fill(struct mux__sendq *q, const uint8_t *p, size_t len, mux__chunk 
     }
 }
 
-/* `more` bytes of the same message will follow. */
-static cs_err add(struct mux__sendq *q, const cs_bytes *parts, size_t n, size_t more)
+/* `more` bytes of the same message, which takes so many numbers, will follow. */
+static cs_err add(struct mux__sendq *q, const cs_bytes *parts, size_t n, size_t more,
+                  uint64_t numbers)
 {
     mux__chunk *fresh, *begins = spare(q) > 0 ? q->last : NULL;
     size_t len = 0, at = begins ? begins->len : 0;
@@ -117,15 +118,25 @@ static cs_err add(struct mux__sendq *q, const cs_bytes *parts, size_t n, size_t 
         fill(q, parts[i].base, parts[i].len, &fresh);
     if (!q->keep)
         return CS_OK;
-    mux__keep_count(q->keep, begins, at, len + more);
-    if (begins->heavy)
-        begins->cap = begins->len;
+    mux__keep_count(q->keep, begins, at, len + more, numbers);
     return CS_OK;
 }
 
 cs_err mux__sendq_add(struct mux__sendq *q, const cs_bytes *parts, size_t n)
 {
-    return add(q, parts, n, 0);
+    return add(q, parts, n, 0, 1);
+}
+
+cs_err mux__sendq_add_heavy(struct mux__sendq *q, const cs_bytes *parts, size_t n, uint64_t numbers)
+{
+    if (q->last)
+        q->last->cap = q->last->len; /* it gets a chunk of its own */
+    cs_err err = add(q, parts, n, 0, numbers);
+    if (err != CS_OK)
+        return err;
+    q->last->heavy = true;
+    q->last->cap = q->last->len;
+    return CS_OK;
 }
 
 cs_err mux__sendq_add_ref(struct mux__sendq *q, const cs_bytes *parts, size_t n, cs_ref *tail)
@@ -133,7 +144,7 @@ cs_err mux__sendq_add_ref(struct mux__sendq *q, const cs_bytes *parts, size_t n,
     mux__chunk *c = chunk_new(0);
     if (!c)
         return CS_ENOMEM;
-    cs_err err = add(q, parts, n, tail->bytes.len);
+    cs_err err = add(q, parts, n, tail->bytes.len, 1);
     if (err != CS_OK) {
         mux__chunk_drop(c);
         return err;

@@ -11,6 +11,7 @@
 #define MUX_SENDQ_IN_H
 
 #include "base/base.h"
+#include "mux/keep.h"
 #include "mux/out__in.h"
 
 struct mux__sendq {
@@ -30,22 +31,40 @@ struct mux_keep {
     struct mux_stream *stream; /* that sends from it, or NULL */
     uint64_t base;             /* number of the first message that begins in `first` */
     uint64_t acked, next;      /* numbers: below which all is acknowledged; of the next message */
-    uint64_t weight;           /* how many numbers the next message takes */
-    size_t bytes, bytes_max;
+    struct mux_keep_sum *sum;  /* or NULL */
+    uint32_t bytes, bytes_max;
 };
 
-/* The message of `len` bytes that ends where the queue does begins in this chunk, there. */
-static inline void mux__keep_count(struct mux_keep *keep, mux__chunk *chunk, size_t at, size_t len)
+/* In an own way of its: `bytes` has been added; unsigned, so that less can be too. */
+static inline void mux__keep_add(struct mux_keep *keep, size_t bytes)
+{
+    keep->bytes += (uint32_t)bytes;
+    for (struct mux_keep_sum *sum = keep->sum; sum; sum = sum->all)
+        sum->bytes += bytes;
+}
+
+/* The message of `len` bytes that ends where the queue does begins in this chunk, there, and takes so many
+ * numbers. */
+static inline void mux__keep_count(struct mux_keep *keep, mux__chunk *chunk, size_t at, size_t len,
+                                   uint64_t numbers)
 {
     if (chunk->begun == 0)
         chunk->first_at = (uint32_t)at;
-    chunk->begun += keep->weight;
-    keep->next += keep->weight;
-    keep->bytes += len;
-    if (keep->weight != 1)
-        chunk->heavy = true;
-    keep->weight = 1;
+    chunk->begun += numbers;
+    keep->next += numbers;
+    mux__keep_add(keep, len);
 }
+
+/* As much is kept as may be: of its own, or, unless it is all acknowledged, of all together. */
+static inline bool mux__keep_is_full(const struct mux_keep *keep)
+{
+    const struct mux_keep_sum *all = keep->sum ? keep->sum->all : NULL;
+    return keep->bytes >= keep->bytes_max ||
+           (all && all->bytes >= all->bytes_max && keep->acked < keep->next);
+}
+
+void mux__keep_init(struct mux_keep *keep, size_t bytes_max, uint64_t first);
+void mux__keep_fini(struct mux_keep *keep);
 
 /* CS_OK, or as mux_keep_attach(). */
 cs_err mux__keep_may_attach(const struct mux_keep *keep, uint64_t from);
@@ -64,15 +83,18 @@ static inline uint8_t *mux__sendq_claim(struct mux__sendq *q, size_t len)
         return NULL;
     uint8_t *at = (uint8_t *)(c + 1) + c->len;
     if (q->keep)
-        mux__keep_count(q->keep, c, c->len, len);
+        mux__keep_count(q->keep, c, c->len, len, 1);
     c->len += (uint32_t)len;
     q->bytes += (uint32_t)len;
     return at;
 }
 
-/* All or nothing: CS_OK or CS_ENOMEM. */
+/* One message, in parts: all or nothing, CS_OK or CS_ENOMEM. */
 cs_err mux__sendq_add(struct mux__sendq *q, const cs_bytes *parts, size_t n);
 cs_err mux__sendq_add_ref(struct mux__sendq *q, const cs_bytes *parts, size_t n, cs_ref *tail);
+/* The message takes so many numbers. */
+cs_err mux__sendq_add_heavy(struct mux__sendq *q, const cs_bytes *parts, size_t n,
+                            uint64_t numbers);
 
 /* The next `len` bytes go to the output. */
 void mux__sendq_emit(struct mux__sendq *q, size_t len, struct mux__out *out);

@@ -51,9 +51,10 @@ cs_err mux_stream_accept(mux_stream *stream, const struct mux_stream_ops *ops, v
 
 struct mux__extra *mux__stream_extra(mux_stream *stream)
 {
-    if (!stream->extra)
-        stream->extra = cs_zalloc(sizeof *stream->extra);
-    return stream->extra;
+    struct mux__extra **extra = stream->lasts ? &stream->more.lasting->extra : &stream->more.extra;
+    if (!*extra)
+        *extra = cs_zalloc(sizeof **extra);
+    return *extra;
 }
 
 static void extra_free(struct mux__extra *extra)
@@ -85,8 +86,8 @@ void mux__stream_free(mux_stream *stream)
     conn->grown -= stream->window - conn->opt.window_bytes;
     rx_free(stream);
     mux__sendq_fini(&stream->out);
+    extra_free(mux__extra_of(stream));
     mux__lasting_free(stream);
-    extra_free(stream->extra);
     cs_free(stream->story);
     if (stream->ops && stream->ops->state_bytes > 0)
         cs_free(stream->state);
@@ -122,7 +123,7 @@ static void call(cs_task *task)
         if (!stream->over)
             mux__call_request_ready(stream);
     }
-    if (mux__lasting_of(stream))
+    if (stream->lasts)
         mux__lasting_tell(stream);
     const struct mux_stream_ops *ops = stream->ops;
     if (ops && stream->told) {
@@ -146,7 +147,7 @@ static void call(cs_task *task)
     check_truncated(stream);
     if (ops)
         ops->end(stream, stream->why, stream->state);
-    if (mux__lasting_of(stream))
+    if (stream->lasts)
         mux__lasting_gone(stream);
     mux__stream_free(stream);
 }
@@ -163,8 +164,8 @@ void mux__stream_over(mux_stream *stream, cs_err why, const char *story)
     stream->told = stream->told || stream->writable_due;
     if (story && story != stream->story)
         cs_story(&stream->story, "%s", story);
-    if (stream->extra && stream->extra->deadline)
-        cs_timer_set(stream->extra->deadline, CS_OFF);
+    if (mux__extra_of(stream) && mux__extra_of(stream)->deadline)
+        cs_timer_set(mux__extra_of(stream)->deadline, CS_OFF);
     if (stream->waits)
         mux__front_give_up(stream);
     if (stream->conn->h2 && stream->id > 0)
@@ -204,7 +205,7 @@ static cs_err set(mux_stream *stream, bool trailer, cs_bytes name, cs_bytes valu
     cs_err err = mux__meta_make(meta);
     if (err != CS_OK)
         return err;
-    if (mux__lasting_of(stream)) /* what is said on every stream again has one value */
+    if (stream->lasts) /* what is said on every stream again has one value */
         mux__meta_remove(*meta, name);
     return mux__meta_add(*meta, name, value);
 }
@@ -255,9 +256,9 @@ void mux_stream_finish(mux_stream *stream, cs_err status, const char *message)
         stream->status = status;
         if (cs_failed(status))
             cs_story(&stream->story, "%s", message ? message : cs_strerror(status));
-        if (mux__lasting_of(stream))
+        if (stream->lasts)
             mux__stream_post(stream); /* its owner need not wait until all has arrived */
-        if (mux__lasting_is_cut(stream))
+        if (stream->cut)
             return;
         if (!stream->submitted)
             mux__call_answer(stream);
@@ -277,9 +278,9 @@ void mux_stream_abort(mux_stream *stream, cs_err status, const char *message)
     stream->status = cs_failed(status) ? status : CS_EUNKNOWN; /* an abortive end is never OK */
     cs_story(&stream->story, "%s", message ? message : cs_strerror(stream->status));
     mux__sendq_cut(&stream->out, stream->reserved);
-    if (mux__lasting_of(stream))
+    if (stream->lasts)
         mux__stream_post(stream);
-    if (mux__lasting_is_cut(stream))
+    if (stream->cut)
         return;
     if (!stream->submitted)
         mux__call_answer(stream);
@@ -384,9 +385,8 @@ void mux__stream_on_data(mux_stream *stream, const uint8_t *bytes, size_t len)
         mux__h2_credit(stream, len);
         return;
     }
-    if (mux__lasting_of(stream))
-        mux__lasting_count(stream, bytes, len);
-    if (!mux__stream_rx(stream) || mux_rx_add(stream->rx, bytes, len, conn->block) != CS_OK) {
+    if (!mux__stream_rx(stream) || mux_rx_add(stream->rx, bytes, len, conn->block) != CS_OK ||
+        (stream->lasts && !mux__lasting_count(stream, bytes, len))) {
         mux_stream_cancel(stream, CS_ENOMEM);
         return;
     }
@@ -425,12 +425,14 @@ void mux__stream_on_close(mux_stream *stream, uint32_t h2_error)
 
 cs_err mux_stream_header(const mux_stream *stream, const char *name, cs_bytes *ret)
 {
-    return stream->extra ? mux__meta_get(stream->extra->headers, name, ret) : CS_ENOENT;
+    return mux__extra_of(stream) ? mux__meta_get(mux__extra_of(stream)->headers, name, ret)
+                                 : CS_ENOENT;
 }
 
 cs_err mux_stream_trailer(const mux_stream *stream, const char *name, cs_bytes *ret)
 {
-    return stream->extra ? mux__meta_get(stream->extra->trailers, name, ret) : CS_ENOENT;
+    return mux__extra_of(stream) ? mux__meta_get(mux__extra_of(stream)->trailers, name, ret)
+                                 : CS_ENOENT;
 }
 
 static const cs_pair *pairs(const struct mux__meta *meta, size_t *n)
@@ -441,12 +443,12 @@ static const cs_pair *pairs(const struct mux__meta *meta, size_t *n)
 
 const cs_pair *mux_stream_headers(const mux_stream *stream, size_t *n)
 {
-    return pairs(stream->extra ? stream->extra->headers : NULL, n);
+    return pairs(mux__extra_of(stream) ? mux__extra_of(stream)->headers : NULL, n);
 }
 
 const cs_pair *mux_stream_trailers(const mux_stream *stream, size_t *n)
 {
-    return pairs(stream->extra ? stream->extra->trailers : NULL, n);
+    return pairs(mux__extra_of(stream) ? mux__extra_of(stream)->trailers : NULL, n);
 }
 
 bool mux_stream_has_headers(const mux_stream *stream)
@@ -467,9 +469,9 @@ bool mux_stream_never_ran(const mux_stream *stream)
 
 int mux_stream_time_left_ms(const mux_stream *stream)
 {
-    if (!stream->extra || !stream->extra->deadline)
+    if (!mux__extra_of(stream) || !mux__extra_of(stream)->deadline)
         return CS_FOREVER;
-    int64_t left = stream->extra->deadline_ms - cs_loop_now_ms(stream->conn->loop);
+    int64_t left = mux__extra_of(stream)->deadline_ms - cs_loop_now_ms(stream->conn->loop);
     return left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
 }
 
@@ -500,10 +502,10 @@ cs_err mux_stream_why(const mux_stream *stream)
 
 void mux_stream_drop_headers(mux_stream *stream)
 {
-    if (!stream->extra)
+    if (!mux__extra_of(stream))
         return;
-    mux__meta_free(stream->extra->headers);
-    stream->extra->headers = NULL;
+    mux__meta_free(mux__extra_of(stream)->headers);
+    mux__extra_of(stream)->headers = NULL;
 }
 
 /* ---- What a server says around its messages ------------------------------------------------- */
@@ -529,6 +531,6 @@ cs_err mux__stream_reason(mux_stream *stream, enum wire_reason reason)
 
 void mux_stream_send_headers(mux_stream *stream)
 {
-    if (stream->is_server && !stream->submitted && !stream->over && !mux__lasting_is_cut(stream))
+    if (stream->is_server && !stream->submitted && !stream->over && !stream->cut)
         mux__call_answer(stream);
 }

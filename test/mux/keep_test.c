@@ -2,6 +2,7 @@
  * acknowledged is sent again, and the reader sees every number once, in order. */
 #include "mux/keep.h"
 #include "mux/local.h"
+#include "mux/mux__in.h"
 #include "test/support/failing.h"
 
 #include <criterion/criterion.h>
@@ -15,7 +16,7 @@ static struct {
     cs_loop *loop;
     mux_handlers *handlers;
     mux_conn *conn;
-    mux_keep *keep;
+    struct mux_keep keep;
     mux_stream *server, *client; /* the newest of each */
     cs_err attached;             /* what the last attach said */
     uint64_t next;               /* number of the next message that is made */
@@ -54,9 +55,9 @@ static cs_err send_next(mux_stream *stream)
 
     memset(bytes, (int)(w.next & 0xff), len);
     memcpy(bytes, &head, sizeof head);
-    if (head.weight > 1)
-        mux_keep_weigh(w.keep, head.weight);
-    if (roll(2)) {
+    if (head.weight > 1) {
+        err = mux_stream_send_heavy(stream, cs_bytes_of(bytes, len), head.weight);
+    } else if (roll(2)) {
         err = mux_stream_send(stream, cs_bytes_of(bytes, 3), cs_bytes_of(bytes + 3, len - 3));
     } else if ((err = cs_ref_copy(cs_bytes_of(bytes + 3, len - 3), &ref)) == CS_OK) {
         err = mux_stream_send_ref(stream, cs_bytes_of(bytes, 3), &ref);
@@ -65,8 +66,7 @@ static cs_err send_next(mux_stream *stream)
     if (err == CS_OK) {
         w.next += head.weight;
         w.left--;
-    } else
-        mux_keep_weigh(w.keep, 1);
+    }
     return err;
 }
 
@@ -78,8 +78,8 @@ static void pull(mux_stream *stream, void *state)
     while (w.left > 0 && mux_stream_room(stream) > 0)
         if (send_next(stream) != CS_OK)
             break;
-    if (mux_keep_bytes(w.keep) > w.most_kept)
-        w.most_kept = mux_keep_bytes(w.keep);
+    if (mux_keep_bytes(&w.keep) > w.most_kept)
+        w.most_kept = mux_keep_bytes(&w.keep);
     if (w.left == 0 && !w.stays)
         mux_stream_finish(stream, CS_DONE, NULL);
 }
@@ -104,7 +104,7 @@ static void on_accept(mux_stream *stream, void *user)
         mux_stream_accept(stream, &server_ops, NULL) != CS_OK)
         return;
     memcpy(text, from.base, from.len < sizeof text ? from.len : sizeof text - 1);
-    w.attached = mux_keep_attach(w.keep, stream, strtoull(text, NULL, 10));
+    w.attached = mux_keep_attach(&w.keep, stream, strtoull(text, NULL, 10));
     if (w.attached != CS_OK) {
         mux_stream_abort(stream, w.attached, NULL);
         return;
@@ -188,8 +188,7 @@ static cs_err begin(unsigned seed)
         err = mux_handlers_new(&w.handlers);
     if (err == CS_OK)
         err = mux_handle(w.handlers, METHOD, on_accept, NULL);
-    if (err == CS_OK)
-        err = mux_keep_new(BOUND, 0, &w.keep);
+    mux__keep_init(&w.keep, BOUND, 0);
     return err;
 }
 
@@ -197,7 +196,7 @@ static void end(void)
 {
     if (w.loop)
         drop_conn();
-    mux_keep_free(w.keep);
+    mux__keep_fini(&w.keep);
     if (w.handlers) {
         mux_handlers_end_local(w.handlers);
         cs_loop_settle(w.loop);
@@ -215,7 +214,7 @@ static void step(void)
 {
     switch (roll(6)) {
     case 0:
-        cr_assert_eq(mux_keep_acked(w.keep, w.got), CS_OK);
+        cr_assert_eq(mux_keep_acked(&w.keep, w.got), CS_OK);
         break;
     case 1:
         if (w.conn && roll(3) == 0) {
@@ -258,13 +257,13 @@ Test(keep, every_message_arrives_once_whatever_breaks)
             step();
         for (int i = 0; i < 4000 && (w.left > 0 || w.got < w.next); i++) {
             cs_loop_settle(w.loop);
-            (void)mux_keep_acked(w.keep, w.got);
+            (void)mux_keep_acked(&w.keep, w.got);
             if (!w.client)
                 cr_assert_eq(open_from(w.got), CS_OK);
         }
         cr_assert_eq(w.got, w.next, "seed %u: %llu of %llu", seed, (unsigned long long)w.got,
                      (unsigned long long)w.next);
-        cr_assert_eq(mux_keep_next(w.keep), w.next);
+        cr_assert_eq(mux_keep_next(&w.keep), w.next);
         cr_assert_leq(w.most_kept, BOUND + 100000, "seed %u: %zu", seed, w.most_kept);
         breaks += w.breaks;
         end();
@@ -281,10 +280,10 @@ Test(keep, nothing_is_pulled_beyond_the_bound_until_it_is_acknowledged)
     cr_assert_eq(open_from(0), CS_OK);
     cs_loop_settle(w.loop);
     cr_assert_gt(w.left, 0);
-    cr_assert_geq(mux_keep_bytes(w.keep), BOUND);
+    cr_assert_geq(mux_keep_bytes(&w.keep), BOUND);
     cr_assert_eq(w.got, w.next, "what was made was sent");
     for (int i = 0; i < MESSAGES && w.left > 0; i++) {
-        cr_assert_eq(mux_keep_acked(w.keep, w.got), CS_OK);
+        cr_assert_eq(mux_keep_acked(&w.keep, w.got), CS_OK);
         cs_loop_settle(w.loop);
     }
     cr_assert_eq(w.left, 0);
@@ -297,10 +296,10 @@ Test(keep, all_is_freed_when_all_is_acknowledged)
     w.left = 3;
     cr_assert_eq(open_from(0), CS_OK);
     cs_loop_settle(w.loop);
-    cr_assert_gt(mux_keep_bytes(w.keep), 0);
-    cr_assert_eq(mux_keep_acked(w.keep, w.got), CS_OK);
-    cr_assert_eq(mux_keep_bytes(w.keep), 0);
-    cr_assert_eq(mux_keep_oldest(w.keep), w.got);
+    cr_assert_gt(mux_keep_bytes(&w.keep), 0);
+    cr_assert_eq(mux_keep_acked(&w.keep, w.got), CS_OK);
+    cr_assert_eq(mux_keep_bytes(&w.keep), 0);
+    cr_assert_eq(mux_keep_oldest(&w.keep), w.got);
     end();
 }
 
@@ -312,10 +311,10 @@ Test(keep, an_old_or_impossible_number_is_refused)
     cs_loop_settle(w.loop);
     uint64_t got = w.got;
     cr_assert_gt(got, 20);
-    cr_assert_eq(mux_keep_acked(w.keep, 20), CS_OK);
-    cr_assert_eq(mux_keep_acked(w.keep, 10), CS_OK, "an older ack changes nothing");
-    cr_assert_eq(mux_keep_oldest(w.keep), 20);
-    cr_assert_eq(mux_keep_acked(w.keep, w.next + 1), CS_EINVAL);
+    cr_assert_eq(mux_keep_acked(&w.keep, 20), CS_OK);
+    cr_assert_eq(mux_keep_acked(&w.keep, 10), CS_OK, "an older ack changes nothing");
+    cr_assert_eq(mux_keep_oldest(&w.keep), 20);
+    cr_assert_eq(mux_keep_acked(&w.keep, w.next + 1), CS_EINVAL);
     drop_conn();
     cr_assert_eq(open_from(19), CS_OK);
     cs_loop_settle(w.loop);
@@ -337,10 +336,10 @@ Test(keep, what_was_not_sent_cannot_be_acknowledged)
     static char bytes[16000];
     cr_assert_eq(mux_stream_send(stream, cs_bytes_of(NULL, 0), cs_bytes_of(bytes, sizeof bytes)),
                  CS_OK);
-    cr_assert_eq(mux_keep_acked(w.keep, 1), CS_EINVAL);
+    cr_assert_eq(mux_keep_acked(&w.keep, 1), CS_EINVAL);
     w.client = NULL; /* what it is sent is no message of ours */
     cs_loop_settle(w.loop);
-    cr_assert_eq(mux_keep_acked(w.keep, 1), CS_OK);
+    cr_assert_eq(mux_keep_acked(&w.keep, 1), CS_OK);
     end();
 }
 
@@ -352,7 +351,7 @@ static void story(void)
             if (open_from(w.got) != CS_OK)
                 break;
             cs_loop_settle(w.loop);
-            (void)mux_keep_acked(w.keep, w.got);
+            (void)mux_keep_acked(&w.keep, w.got);
             drop_conn();
             w.client = NULL;
         }

@@ -92,12 +92,12 @@ static void take(struct half *h)
         check(h, msg);
 }
 
-static uint64_t one_each(cs_bytes head, size_t len)
+static uint64_t one_each(cs_bytes message)
 {
     uint64_t number;
-    cr_assert_geq(head.len, sizeof number);
-    memcpy(&number, head.base, sizeof number);
-    cr_assert_eq(len, len_of(number));
+    cr_assert_geq(message.len, sizeof number);
+    memcpy(&number, message.base, sizeof number);
+    cr_assert_eq(message.len, len_of(number));
     return 1;
 }
 
