@@ -69,7 +69,8 @@ struct chanserv__bond *chanserv__bond_of(struct chanserv__node *node)
 
     if (bond)
         return bond->standing == CHANSERV__BOND_OFF ? NULL : bond;
-    if (client->resume_ms == CS_OFF || !cs_linked(&node->link) || !(bond = cs_zalloc(sizeof *bond)))
+    if (client->options.resume_ms == CS_OFF || (!node->addr && !client->resumes_local) ||
+        !cs_linked(&node->link) || !(bond = cs_zalloc(sizeof *bond)))
         return NULL; /* without memory for it there is just no session */
     bond->node = node;
     cs_list_init(&bond->ties);
@@ -270,7 +271,6 @@ static void begin_anew(struct chanserv__bond *bond)
         ;
     bond->standing = CHANSERV__BOND_NONE;
     bond->attempt = 0;
-    bond->delay_ms = 0;
     bond->out.len = 0;
     bond->dones_len = bond->dones_at = 0;
     (void)cs_random(bond->id, sizeof bond->id); /* it has not failed at first */
@@ -315,25 +315,9 @@ static int jittered(int ms)
     return ms - ms / 5 + 2 * ms / 5 * dice / 255;
 }
 
-static void broke(struct chanserv__bond *bond, const char *words)
+/* The first time not at all, then longer and longer. */
+static void rest(struct chanserv__bond *bond)
 {
-    chanserv_client *client = bond->node->client;
-
-    if (bond->standing == CHANSERV__BOND_ASKED && bond->attempt == 1 &&
-        cs_list_empty(&bond->ties)) {
-        begin_anew(bond);
-        return;
-    }
-    CS_TRACE("client > session broke: %s", words);
-    if (!bond->doomed)
-        cs_timer_set(bond->give_up, bond->linger_ms > 0 && bond->linger_ms < client->resume_ms
-                                        ? bond->linger_ms
-                                        : client->resume_ms);
-    bond->doomed = true;
-    bond->standing = CHANSERV__BOND_BROKEN;
-    if (bond->moved) /* and not only greeted, again and again */
-        bond->delay_ms = 0;
-    bond->moved = false;
     if (bond->delay_ms > 0) {
         bond->rests = true;
         cs_timer_set(bond->again, jittered(bond->delay_ms));
@@ -342,6 +326,28 @@ static void broke(struct chanserv__bond *bond, const char *words)
         bond->delay_ms = FIRST_MS;
         chanserv__bond_changed(bond);
     }
+}
+
+static void broke(struct chanserv__bond *bond, const char *words)
+{
+    const int resume_ms = bond->node->client->options.resume_ms;
+
+    if (bond->standing == CHANSERV__BOND_ASKED && bond->attempt == 1 &&
+        cs_list_empty(&bond->ties)) {
+        begin_anew(bond);
+        return;
+    }
+    CS_TRACE("client > session broke: %s", words);
+    if (!bond->doomed)
+        cs_timer_set(bond->give_up, bond->linger_ms > 0 && bond->linger_ms < resume_ms
+                                        ? bond->linger_ms
+                                        : resume_ms);
+    bond->doomed = true;
+    bond->standing = CHANSERV__BOND_BROKEN;
+    if (bond->moved) /* and not only greeted, again and again */
+        bond->delay_ms = 0;
+    bond->moved = false;
+    rest(bond);
 }
 
 /* ---- The call ------------------------------------------------------------------------------- */
@@ -406,10 +412,12 @@ static void on_end(mux_stream *stream, cs_err why, void *state)
         bond->stream = NULL;
         if (why == CS_ELOST || why == CS_EEXIST)
             lose(bond, mux_stream_errmsg(stream));
-        else if (first && mux_stream_never_ran(stream))
-            begin_anew(bond); /* the calls behind it have the same to tell */
-        else if (first && (why == CS_ENOTSUP || cs_failed(why)) && why != CS_EPEER &&
-                 why != CS_EDRAIN && why != CS_EUNAVAIL && why != CS_ECANCELED)
+        else if (first && mux_stream_never_ran(stream)) {
+            begin_anew(bond); /* the calls behind it have the same to tell, */
+            if (why == CS_EPEER)
+                rest(bond); /* or go again */
+        } else if (first && (why == CS_ENOTSUP || cs_failed(why)) && why != CS_EPEER &&
+                   why != CS_EDRAIN && why != CS_EUNAVAIL && why != CS_ECANCELED)
             chanserv__bond_off(bond);
         else if (bond->standing != CHANSERV__BOND_NONE)
             broke(bond, mux_stream_errmsg(stream));

@@ -11,6 +11,7 @@ enum {
     INLINE_BYTES = 4 * 1024,
     WINDOW_BYTES = 64 * 1024, /* mux's default */
     LOOKUP_MS = 10000,
+    RESUME_MS = 30000,
     MESSAGE_MAX = 4 * 1024 * 1024,
     FRAME_MAX = 100 * 1024 * 1024,
     ASSEMBLY = 256 * 1024 * 1024
@@ -197,7 +198,8 @@ static void fill_options(chanserv_client *client, const struct chanserv_client_o
     *o = *given;
     o->lookup_timeout_ms = (int)option(o->lookup_timeout_ms, LOOKUP_MS, CS_OFF);
     o->inline_bytes = option(o->inline_bytes, INLINE_BYTES, 0);
-    client->resume_ms = (int)option(o->resume_ms, CS_OFF, CS_OFF);
+    client->resumes_local = o->resume_ms > 0;
+    o->resume_ms = (int)option(o->resume_ms, RESUME_MS, CS_OFF);
     o->frame_max_bytes = option(o->frame_max_bytes, FRAME_MAX, INT64_MAX);
     o->assembly_bytes = option(o->assembly_bytes, ASSEMBLY, INT64_MAX);
     client->message_max = option(o->net.message_max_bytes, MESSAGE_MAX, UINT32_MAX);

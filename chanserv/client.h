@@ -48,9 +48,13 @@ struct chanserv_client_options {
     /* Sent with each call as "authorization: Bearer TOKEN", unless a post's metadata say
      * "authorization" themselves; empty: none; copied. */
     cs_bytes token;
-    /* Off: how long a broken connection may take to come back.  Posts and sources then go on, with
-     * nothing lost and nothing twice, where the server has sessions (docs/WIRE, "Sessions"); past it
-     * they end CS_ELOST.  Off: they end with their connection. */
+    /* 30 000: how long a broken connection may take to come back.  Until then what runs is
+     * detached, and goes on when it is back, with nothing lost and nothing twice, if the server has
+     * sessions (docs/WIRE, "Sessions"); a refused dial is no end.  Past it, and past the server's
+     * own limit (linger_ms), and at once when another process answers there, all of it ends
+     * CS_ELOST.  CS_OFF, and with a server that has none: they end with their connection.
+     * Inside the process nothing breaks: chanserv_join_local() makes a session only if this is
+     * above 0. */
     int resume_ms;
     /* 10 000: for somebody to serve the name.  CS_OFF: only until every node has said what it
      * serves; with one node, not at all. */

@@ -46,11 +46,11 @@ struct chanserv_client {
     size_t refs;                     /* the user's, one of each line and set */
     size_t lines;                    /* whose memory is there */
     size_t streams;                  /* of mux, whose end() has not come */
-    int resume_ms;                   /* CS_OFF: posts end with their connection */
     int64_t message_max;             /* bytes of one message on the wire */
     size_t credit_bytes;     /* taken and not given back, above which a source gives back at once */
     atomic_llong assembling; /* bytes of frames being put together */
     bool shared;             /* the loop is ours and has a thread */
+    bool resumes_local;      /* sessions inside the process too: they were asked for */
     bool freed;
 };
 
@@ -347,9 +347,10 @@ struct chanserv__tie {
     uint64_t progress;           /* received, when it was opened last */
     int64_t not_before_ms;       /* it is opened again */
     uint32_t number;
-    int breaks; /* in a row, without progress, while the session stood */
-    bool plain; /* the server has no sessions, */
-    bool alone; /* and it went out so: it does not outlive its stream */
+    int breaks;  /* in a row, without progress, while the session stood */
+    bool plain;  /* the server has no sessions, */
+    bool alone;  /* and it went out so: it does not outlive its stream */
+    bool unsaid; /* the server's last word was about the session: it is asked again */
 };
 
 /* As mux_stream_open(), for a line that outlives its connection: it goes out as soon as it can. */

@@ -119,13 +119,17 @@ static void on_detached(mux_stream *stream, cs_err why, void *user)
     struct chanserv__tie *tie = user;
     struct chanserv__line *line = tie->line;
     int64_t now = cs_loop_now_ms(line->client->loop);
+    const bool unsaid = tie->unsaid;
 
     CS_TRACE("client > %u detached: %s", (unsigned)tie->number, mux_stream_errmsg(stream));
-    if (line->client->freed || tie->alone || goes_elsewhere(tie, stream, why)) {
+    tie->unsaid = false;
+    /* A server without sessions may have run it, and would run it again. */
+    if (line->client->freed || (tie->plain && !unsaid && !mux_stream_never_ran(stream)) ||
+        tie->alone || goes_elsewhere(tie, stream, why)) {
         mux_stream_give_up(stream);
         return;
     }
-    if (tie->bond->standing == CHANSERV__BOND_STANDS && is_hopeless(tie, stream, now)) {
+    if (tie->bond->standing != CHANSERV__BOND_BROKEN && is_hopeless(tie, stream, now)) {
         mux_stream_give_up(stream);
         return;
     }
@@ -142,9 +146,10 @@ static bool is_of_session(mux_stream *stream, cs_err why, void *user)
         mux_stream_trailer(stream, "chanserv-reason", &token) != CS_OK)
         return false;
     if (cs_same(token, cs_str(wire_reason_token(WIRE_R_SUPERSEDED))))
-        return true;
+        return tie->unsaid = true;
     if (!cs_same(token, cs_str(wire_reason_token(WIRE_R_NO_SESSION))))
         return false;
+    tie->unsaid = true;
     if (!tie->plain && tie->bond->standing == CHANSERV__BOND_ASKED && tie->bond->attempt == 1)
         chanserv__bond_off(tie->bond);
     return true;

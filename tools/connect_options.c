@@ -45,7 +45,8 @@ const char connect_help[] =
     "\n"
     "      --timeout DURATION    end with DEADLINE_EXCEEDED after that: 5, 1.5s, 250ms, 2m, 1h\n"
     "      --wait DURATION       how long to wait for somebody to serve the name (not at all)\n"
-    "      --resume DURATION     go on when the connection breaks, if it is back by then\n"
+    "      --resume DURATION     go on when the connection breaks, if it is back by then (30s);\n"
+    "                            off: what it carried ends with it\n"
     "      --metadata NAME=VALUE metadata for the service; may be repeated\n"
     "      --gzip                compress what is sent, and ask for compressed answers\n"
     "      --name-space NS       every name NAME means NAME.NS\n"
@@ -121,7 +122,10 @@ static int set_common(struct connect *c, int option)
     case WAIT:
         return set_duration(c, "wait", &c->with.lookup_timeout_ms);
     case RESUME:
-        return set_duration(c, "resume", &c->with.resume_ms);
+        if (strcmp(optarg, "off") != 0)
+            return set_duration(c, "resume", &c->with.resume_ms);
+        c->with.resume_ms = CS_OFF;
+        return 0;
     case METADATA:
         return add_metadata(c, optarg);
     case GZIP:

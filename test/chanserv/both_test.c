@@ -141,13 +141,19 @@ Test(both, a_connection_beyond_connections_max_is_closed_at_once_and_counted)
     cr_assert_eq(chanserv_lookup_and_post(w.client, "s", cs_str(""), NULL, &feed), CS_OK);
     cr_assert_eq(chanserv_feed_ready(feed), CS_OK);
 
-    cr_assert_eq(chanserv_client_new(loop, NULL, &second), CS_OK);
-    cr_assert_eq(chanserv_join(second, addr), CS_OK);
-    cr_assert_eq(chanserv_lookup_and_post(second, "s", cs_str(""), NULL, &feed), CS_OK);
-    cr_assert_eq(chanserv_feed_ready(feed), CS_EPEER);
-    chanserv_server_counters(w.server, &counters);
-    cr_assert_eq(counters.connections, 1);
-    cr_assert_eq(counters.connections_refused, 1);
-    chanserv_client_free(second);
+    for (int resume_ms = CS_OFF; resume_ms <= 0; resume_ms++) {
+        const struct chanserv_client_options with = {.resume_ms = resume_ms};
+        cr_assert_eq(chanserv_client_new(loop, &with, &second), CS_OK);
+        cr_assert_eq(chanserv_join(second, addr), CS_OK);
+        cr_assert_eq(chanserv_lookup_and_post(second, "s", cs_str(""), NULL, &feed), CS_OK);
+        cr_assert_eq(chanserv_feed_ready(feed), CS_EPEER);
+        chanserv_server_counters(w.server, &counters);
+        cr_assert_eq(counters.connections, 1);
+        if (resume_ms == CS_OFF)
+            cr_assert_eq(counters.connections_refused, 1);
+        chanserv_client_free(second);
+    }
+    cr_assert_geq(counters.connections_refused, 3); /* one that resumes tries again, a few times */
+    cr_assert_leq(counters.connections_refused, 8);
     world_free(&w);
 }

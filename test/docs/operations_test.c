@@ -77,7 +77,7 @@ Test(operations, the_options_of_a_client_have_these_defaults)
     cr_assert_eq(cs_loop_new_virtual(&loop), CS_OK);
     cr_assert_eq(chanserv_client_new(loop, NULL, &client), CS_OK);
     const struct chanserv_client_options options = client->options;
-    const struct row rows[] = {{"resume_ms", options.resume_ms ? "" : "off", 0},
+    const struct row rows[] = {OPTION(resume_ms),
                                OPTION(lookup_timeout_ms),
                                {"announce_timeout_ms", options.announce_timeout_ms ? "" : "off", 0},
                                {"frame_timeout_ms", options.frame_timeout_ms ? "" : "off", 0},

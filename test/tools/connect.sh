@@ -174,7 +174,7 @@ runs 0 "bench over a connection that breaks" bench --resume 20s --posts 4 --para
     --frames 40 --size 5000 "127.0.0.1:$port"
 grep -q '4 posts, 100 sources, 4000 frames, 20000000 bytes .*; 0 wrong' out
 verdict $? out "every byte is right, and there once"
-runs 30 "without --resume it ends" bench --posts 1 --sources 25 --frames 40 --size 5000 "127.0.0.1:$port"
+runs 30 "with --resume off it ends" bench --resume off --posts 1 --sources 25 --frames 40 --size 5000 "127.0.0.1:$port"
 kill -TERM $cutter
 read -r -t 30 cuts <&5
 echo "$cuts cuts" > out
