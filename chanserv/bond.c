@@ -11,7 +11,9 @@
  * because a server that does not know the session may be another process, and must not run a post that
  * perhaps ran before (PROTOCOL, A6).
  *
- * What arrived is acknowledged with the next thing that is sent, every 128 KiB, and after 20 ms. */
+ * What arrived is acknowledged after 20 ms, and every 128 KiB: 1 KiB more for each channel that brought
+ * some, up to 512 KiB, so that an acknowledgement is about more than a frame or two.  Whoever is done is
+ * said after 20 ms, and when there are some forty: the server holds them until then. */
 #include "chanserv/client__in.h"
 
 #include "mux/lasting.h"
@@ -19,6 +21,9 @@
 enum {
     FLUSH_MS = 20,
     FLUSH_BYTES = 128 * 1024,
+    FLUSH_EACH = 1024,
+    FLUSH_BYTES_MAX = 512 * 1024,
+    FLUSH_OUT = 256,
     MESSAGE = 8 * 1024,
     FIRST_MS = 100,
     LAST_MS = 5000
@@ -174,6 +179,7 @@ void chanserv__bond_flush(struct chanserv__bond *bond)
         return;
     if (!bond->freed)
         bond->acked = mux_limbo_arrived(bond->limbo);
+    bond->dues = 0;
     while (mux_stream_room(bond->stream) > 0) {
         say = cs_bytes_of(msg, fill_dones(bond, msg));
         if (say.len == 0)
@@ -193,12 +199,21 @@ static void flush_soon(struct chanserv__bond *bond)
     cs_timer_set(bond->flush, FLUSH_MS);
 }
 
+void chanserv__bond_due(struct chanserv__bond *bond, struct chanserv__tie *tie)
+{
+    if (cs_linked(&tie->due))
+        return;
+    cs_list_push(&bond->due, &tie->due);
+    bond->dues++;
+}
+
 void chanserv__bond_arrived(struct chanserv__bond *bond)
 {
     uint64_t arrived = mux_limbo_arrived(bond->limbo);
+    uint64_t enough = FLUSH_BYTES + (uint64_t)bond->dues * FLUSH_EACH;
 
     bond->moved = bond->moved || arrived > bond->acked;
-    if (arrived - bond->acked >= FLUSH_BYTES)
+    if (arrived - bond->acked >= (enough < FLUSH_BYTES_MAX ? enough : FLUSH_BYTES_MAX))
         chanserv__bond_flush(bond);
     else
         flush_soon(bond);
@@ -227,7 +242,7 @@ void chanserv__bond_done(struct chanserv__bond *bond, uint32_t number, const cha
         return;
     say_done(bond, number, why);
     remember_done(bond, number);
-    if (now)
+    if (now || bond->out.len >= FLUSH_OUT)
         chanserv__bond_flush(bond);
     else
         flush_soon(bond);
@@ -255,8 +270,7 @@ static void say_again(struct chanserv__bond *bond)
         struct chanserv__tie *tie = CS_CONTAINER(link, struct chanserv__tie, link);
 
         tie->acked = tie->first;
-        if (!cs_linked(&tie->due))
-            cs_list_push(&bond->due, &tie->due);
+        chanserv__bond_due(bond, tie);
     }
 }
 

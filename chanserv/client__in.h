@@ -314,6 +314,7 @@ struct chanserv__bond {
     uint32_t *dones;          /* whom they were about: said again on the next stream, in a ring */
     size_t dones_at, dones_len;
     uint64_t acked; /* bytes that had arrived when acknowledgements went out last */
+    uint32_t dues;  /* how many have come to be in `due` since */
     cs_task task;   /* something has changed */
     cs_timer *flush, *again, *give_up;
     int delay_ms, linger_ms;            /* linger_ms: the server's; 0: not known */
@@ -332,6 +333,7 @@ bool chanserv__bond_carries(const struct chanserv__bond *bond); /* its calls may
 void chanserv__bond_off(struct chanserv__bond *bond);
 void chanserv__bond_flush(struct chanserv__bond *bond);   /* now, what there is to say */
 void chanserv__bond_arrived(struct chanserv__bond *bond); /* it will */
+void chanserv__bond_due(struct chanserv__bond *bond, struct chanserv__tie *tie); /* its number */
 void chanserv__bond_done(struct chanserv__bond *bond, uint32_t number, const char *why, bool now);
 void chanserv__bond_skip(struct chanserv__bond *bond, uint32_t number, uint64_t seq);
 

@@ -213,8 +213,8 @@ void chanserv__tie_arrived(struct chanserv__line *line)
         return;
     if (!line->is_feed)
         resend(CS_CONTAINER(line, chanserv_source, line));
-    if (tie->first + mux_stream_received(line->stream) > tie->acked && !cs_linked(&tie->due))
-        cs_list_push(&tie->bond->due, &tie->due);
+    if (tie->first + mux_stream_received(line->stream) > tie->acked)
+        chanserv__bond_due(tie->bond, tie);
     chanserv__bond_arrived(tie->bond);
 }
 
