@@ -198,7 +198,12 @@ struct chanserv_feed_ops {
     void (*ready)(chanserv_feed *feed, void *state);           /* see chanserv_feed_ready() */
     void (*readable)(chanserv_feed *feed, void *state);        /* recv said CS_AGAIN, ask again */
     void (*end)(chanserv_feed *feed, cs_err why, void *state); /* exactly once, last */
-    void (*reserved[4])(void);
+    /* What carried it broke, for this reason, and it waits to go on (see resume_ms).  Nothing need
+     * be done.  attached(): it goes on.  They come in turn, detached() first, and end() may come
+     * instead of attached(). */
+    void (*detached)(chanserv_feed *feed, cs_err why, void *state);
+    void (*attached)(chanserv_feed *feed, void *state);
+    void (*reserved[2])(void);
 };
 struct chanserv_source_ops {
     size_t state_bytes;
@@ -209,7 +214,10 @@ struct chanserv_source_ops {
     void (*end)(chanserv_source *source, cs_err why, void *state);
     /* chanserv_source_send() said CS_AGAIN and would now take a frame; perhaps. */
     void (*writable)(chanserv_source *source, void *state);
-    void (*reserved[3])(void);
+    /* As a feed's.  What arrived before can still be received, and is worth receiving. */
+    void (*detached)(chanserv_source *source, cs_err why, void *state);
+    void (*attached)(chanserv_source *source, void *state);
+    void (*reserved[1])(void);
 };
 /* Starting a source opens it.  CS_EMISUSE on a client with a thread of its own or that is freed,
  * or started before. */
@@ -265,6 +273,8 @@ CS_API cs_err chanserv_feed_status(const chanserv_feed *feed);
 /* "post ticker: dial 127.0.0.1:5555: connection refused"; "" when nothing is wrong; lives with
  * it. */
 CS_API const char *chanserv_feed_errmsg(const chanserv_feed *feed);
+/* What carried it broke, and it waits to go on (see resume_ms); any thread. */
+CS_API bool chanserv_feed_is_detached(const chanserv_feed *feed);
 CS_API cs_bytes chanserv_feed_header(const chanserv_feed *feed, const char *name);  /* when ready */
 CS_API cs_bytes chanserv_feed_trailer(const chanserv_feed *feed, const char *name); /* when over */
 CS_API void chanserv_feed_cancel(chanserv_feed *feed); /* and its sources, but those kept; any
@@ -286,6 +296,7 @@ CS_API uint64_t chanserv_source_index(const chanserv_source *source); /* its pla
 CS_API bool chanserv_source_has_uplink(const chanserv_source *source); /* its producer listens */
 CS_API cs_err chanserv_source_status(const chanserv_source *source);   /* CS_AGAIN while it runs */
 CS_API const char *chanserv_source_errmsg(const chanserv_source *source);
+CS_API bool chanserv_source_is_detached(const chanserv_source *source); /* as a feed; any thread */
 CS_API chanserv_feed *chanserv_source_feed(const chanserv_source *source); /* NULL when kept */
 
 CS_API void chanserv_source_cancel(chanserv_source *source); /* any thread; it ends CS_ECANCELED */

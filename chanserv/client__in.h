@@ -81,6 +81,8 @@ struct chanserv__line {
     bool closed;         /* the application let go of it */
     bool started : 1;    /* it has ops, */
     bool owns_state : 1; /* and their state was copied */
+    bool detached : 1;   /* what carried it broke, */
+    bool heard_so : 1;   /* and ops->detached() was called, and ops->attached() not since */
     bool ended;          /* ops->end() was called */
     bool armed;          /* ops->readable() may be called */
     bool news;           /* there may be something to receive */
@@ -349,6 +351,7 @@ struct chanserv__tie {
     uint64_t progress;           /* received, when it was opened last */
     int64_t not_before_ms;       /* it is opened again */
     uint32_t number;
+    cs_err why;  /* it was detached last */
     int breaks;  /* in a row, without progress, while the session stood */
     bool plain;  /* the server has no sessions, */
     bool alone;  /* and it went out so: it does not outlive its stream */
@@ -381,6 +384,8 @@ cs_err chanserv__line_start(struct chanserv__line *line, size_t state_bytes, voi
 void chanserv__line_arrived(struct chanserv__line *line);
 /* Something is new, from anywhere: they are called later. */
 void chanserv__line_news(struct chanserv__line *line);
+/* It is detached, or is not any more: they are told later. */
+void chanserv__line_detached(struct chanserv__line *line, bool detached);
 /* It ends here and now with a failure of our own; `text` in people's words, or NULL. */
 void chanserv__line_fail(struct chanserv__line *line, cs_err err, const char *text);
 void chanserv__line_cancel(struct chanserv__line *line);

@@ -40,6 +40,16 @@ cs_bytes chanserv_feed_header(const chanserv_feed *feed, const char *name)
     return value;
 }
 
+bool chanserv_feed_is_detached(const chanserv_feed *feed)
+{
+    bool detached;
+
+    chanserv__enter(feed->line.client);
+    detached = feed->line.detached && !feed->line.over;
+    chanserv__leave(feed->line.client);
+    return detached;
+}
+
 cs_bytes chanserv_feed_trailer(const chanserv_feed *feed, const char *name)
 {
     cs_bytes value;

@@ -69,12 +69,38 @@ static void call_end(struct chanserv__line *line)
     chanserv__line_settle(line);
 }
 
+static void call_detached(struct chanserv__line *line)
+{
+    const cs_err why = line->tie ? line->tie->why : CS_EPEER;
+
+    line->heard_so = true;
+    if (line->is_feed && feed_of(line)->ops->detached)
+        feed_of(line)->ops->detached(feed_of(line), why, line->state);
+    else if (!line->is_feed && source_of(line)->ops->detached)
+        source_of(line)->ops->detached(source_of(line), why, line->state);
+}
+
+static void call_attached(struct chanserv__line *line)
+{
+    line->heard_so = false;
+    if (line->is_feed && feed_of(line)->ops->attached)
+        feed_of(line)->ops->attached(feed_of(line), line->state);
+    else if (!line->is_feed && source_of(line)->ops->attached)
+        source_of(line)->ops->attached(source_of(line), line->state);
+}
+
 static void call(struct chanserv__line *line)
 {
     if (!line->started || line->ended)
         return;
     if (line->is_feed && !line->closed)
         chanserv__feed_call(feed_of(line));
+    if (line->detached != line->heard_so && !line->closed && !line->over) {
+        if (line->detached)
+            call_detached(line);
+        else
+            call_attached(line);
+    }
     if (line->closed || is_at_end(line))
         call_end(line);
     else if (line->armed && line->news)
@@ -108,6 +134,15 @@ void chanserv__line_arrived(struct chanserv__line *line)
 void chanserv__line_news(struct chanserv__line *line)
 {
     tell(line);
+    if (line->started)
+        post(line);
+}
+
+void chanserv__line_detached(struct chanserv__line *line, bool detached)
+{
+    if (line->detached == detached)
+        return;
+    line->detached = detached;
     if (line->started)
         post(line);
 }

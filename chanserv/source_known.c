@@ -52,6 +52,16 @@ const char *chanserv_source_errmsg(const chanserv_source *source)
     return words;
 }
 
+bool chanserv_source_is_detached(const chanserv_source *source)
+{
+    bool detached;
+
+    chanserv__enter(source->line.client);
+    detached = source->line.detached && !source->line.over;
+    chanserv__leave(source->line.client);
+    return detached;
+}
+
 chanserv_feed *chanserv_source_feed(const chanserv_source *source)
 {
     return source->feed;

@@ -133,6 +133,9 @@ static void on_detached(mux_stream *stream, cs_err why, void *user)
         mux_stream_give_up(stream);
         return;
     }
+    tie->why = why;
+    if (!unsaid && !mux_stream_never_ran(stream))
+        chanserv__line_detached(line, true);
     chanserv__bond_changed(tie->bond);
 }
 
@@ -211,6 +214,10 @@ void chanserv__tie_arrived(struct chanserv__line *line)
 
     if (!tie || tie->plain || !line->stream)
         return;
+    if (line->detached && mux_stream_has_headers(line->stream)) {
+        CS_TRACE("client > %u attached", (unsigned)tie->number);
+        chanserv__line_detached(line, false);
+    }
     if (!line->is_feed)
         resend(CS_CONTAINER(line, chanserv_source, line));
     if (tie->first + mux_stream_received(line->stream) > tie->acked)

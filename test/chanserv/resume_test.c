@@ -17,7 +17,7 @@ static struct {
     chanserv_server *server;
     chanserv_client *client;
     chanserv_feed *feed, *talk;
-    int runs, ends, cuts, unwanted, lost;
+    int runs, ends, cuts, unwanted, lost, detached, attached;
     cs_err feed_why, talk_why;
     size_t frames, gaps, heard, said, echoed;
     chanserv_source *mouth, *sources[SOURCES];
@@ -160,6 +160,21 @@ static void frames_readable(chanserv_source *source, void *state)
     }
 }
 
+static void frames_detached(chanserv_source *source, cs_err why, void *state)
+{
+    (void)state;
+    cr_assert(cs_failed(why));
+    cr_assert(chanserv_source_is_detached(source));
+    w.detached++;
+}
+
+static void frames_attached(chanserv_source *source, void *state)
+{
+    (void)state;
+    cr_assert_not(chanserv_source_is_detached(source));
+    w.attached++;
+}
+
 static void frames_end(chanserv_source *source, cs_err why, void *state)
 {
     (void)state;
@@ -168,8 +183,11 @@ static void frames_end(chanserv_source *source, cs_err why, void *state)
         cr_assert_eq(why, CS_DONE, "%s", chanserv_source_errmsg(source));
 }
 
-static const struct chanserv_source_ops frames_ops = {
-    .state_bytes = sizeof(uint64_t), .readable = frames_readable, .end = frames_end};
+static const struct chanserv_source_ops frames_ops = {.state_bytes = sizeof(uint64_t),
+                                                      .readable = frames_readable,
+                                                      .end = frames_end,
+                                                      .detached = frames_detached,
+                                                      .attached = frames_attached};
 
 static void feed_readable(chanserv_feed *feed, void *state)
 {
@@ -206,8 +224,11 @@ static void hear_echo(chanserv_source *source, void *state)
     say_some(source, state);
 }
 
-static const struct chanserv_source_ops mouth_ops = {
-    .readable = hear_echo, .writable = say_some, .end = frames_end};
+static const struct chanserv_source_ops mouth_ops = {.readable = hear_echo,
+                                                     .writable = say_some,
+                                                     .end = frames_end,
+                                                     .detached = frames_detached,
+                                                     .attached = frames_attached};
 
 static void talk_readable(chanserv_feed *feed, void *state)
 {
@@ -315,6 +336,8 @@ Test(resume, nothing_is_lost_and_nothing_twice_whatever_breaks)
         cr_assert_eq(w.echoed, SAID);
         cr_assert_eq(counters().sessions, 1);
         cr_assert_eq(counters().sources_open, 0);
+        cr_assert_gt(w.attached, 0);
+        cr_assert_leq(w.attached, w.detached);
         cuts += w.cuts;
         end();
     }
@@ -427,6 +450,115 @@ static void feed_kept(chanserv_feed *feed, void *state)
     (void)state;
     while (chanserv_feed_recv(feed, &source) == CS_OK)
         w.sources[w.sources_len++] = source;
+}
+
+/* Nothing comes back before heal(). */
+static struct chanserv__bond *hurt(void)
+{
+    struct chanserv__bond *bond = chanserv__nodes_first(w.client)->bond;
+
+    bond->rests = true;
+    mux_conn_break(bond->node->conn);
+    cs_loop_settle(w.loop);
+    return bond;
+}
+
+static void heal(struct chanserv__bond *bond)
+{
+    bond->rests = false;
+    chanserv__bond_changed(bond);
+    cs_loop_advance(w.loop, 100);
+}
+
+static cs_err stay(chanserv_post *post, cs_bytes body, void *user)
+{
+    static const struct chanserv_post_ops nothing;
+
+    (void)body, (void)user;
+    return chanserv_post_keep(post, &nothing, NULL) == CS_OK ? CS_AGAIN : CS_ENOMEM;
+}
+
+static void feed_detached(chanserv_feed *feed, cs_err why, void *state)
+{
+    (void)state;
+    cr_assert_eq(why, CS_EPEER);
+    cr_assert(chanserv_feed_is_detached(feed));
+    w.detached++;
+}
+
+static void feed_attached(chanserv_feed *feed, void *state)
+{
+    (void)state;
+    cr_assert_not(chanserv_feed_is_detached(feed));
+    w.attached++;
+}
+
+Test(resume, a_break_is_told_and_its_end_too)
+{
+    static const struct chanserv_feed_ops ops = {
+        .end = feed_end, .detached = feed_detached, .attached = feed_attached};
+    struct chanserv__bond *bond;
+
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    w.say = 100000;
+    cr_assert_eq(chanserv_serve(w.server, "stay", stay, NULL), CS_OK);
+    cr_assert_eq(post_both(), CS_OK);
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "stay", cs_str(""), NULL, &w.feed), CS_OK);
+    cr_assert_eq(chanserv_feed_start(w.feed, &ops, &w.feed_why), CS_OK);
+    cs_loop_advance(w.loop, 5);
+    cr_assert_eq(w.detached, 0, "a channel that begins is not one that broke");
+    for (int i = 1; i <= 3; i++) {
+        bond = hurt();
+        cr_assert_eq(w.detached, i * (SOURCES + 2), "%d", w.detached);
+        cr_assert(chanserv_feed_is_detached(w.feed));
+        cr_assert(chanserv_source_is_detached(w.mouth));
+        cs_loop_advance(w.loop, 1000);
+        cr_assert_eq(w.attached, (i - 1) * (SOURCES + 2), "%d", w.attached);
+        heal(bond);
+        cr_assert_eq(w.attached, i * (SOURCES + 2), "%d", w.attached);
+        cr_assert_not(chanserv_feed_is_detached(w.feed));
+        cr_assert_not(chanserv_source_is_detached(w.mouth));
+    }
+    end();
+}
+
+static void close_it(chanserv_source *source, cs_err why, void *state)
+{
+    (void)why, (void)state;
+    chanserv_source_close(source);
+    w.detached++;
+}
+
+static void free_client(chanserv_source *source, cs_err why, void *state)
+{
+    (void)source, (void)why, (void)state;
+    chanserv_client_free(w.client);
+    w.client = NULL;
+    w.detached++;
+}
+
+Test(resume, who_is_told_of_a_break_may_close_and_free)
+{
+    static const struct chanserv_feed_ops keeps = {.readable = feed_kept, .end = feed_end};
+    const struct chanserv_source_ops ops[] = {{.detached = close_it}, {.detached = free_client}};
+
+    for (int all = 0; all < 2; all++) {
+        cr_assert_eq(begin(1, NULL), CS_OK);
+        cr_assert_eq(chanserv_lookup_and_post(w.client, "numbers", cs_str(""), NULL, &w.feed),
+                     CS_OK);
+        cr_assert_eq(chanserv_feed_start(w.feed, &keeps, &w.feed_why), CS_OK);
+        cs_loop_advance(w.loop, 50);
+        for (int i = 0; i < SOURCES; i++)
+            cr_assert_eq(chanserv_source_start(w.sources[i], &ops[all], NULL), CS_OK);
+        cs_loop_advance(w.loop, 50);
+        struct chanserv__bond *bond = hurt();
+        cr_assert_eq(w.detached, all ? 1 : SOURCES);
+        if (!all)
+            heal(bond);
+        cs_loop_advance(w.loop, 31000);
+        cr_assert_eq(w.ends, SOURCES, "the producers are told");
+        end();
+    }
 }
 
 /* The post is over, and what is opened now the server does not hear of before the session stands again. */
