@@ -2,6 +2,7 @@
 #include "chanserv/session__in.h"
 
 #include "mux/lasting.h"
+#include "mux/roll.h"
 
 #include <stdio.h>
 
@@ -122,6 +123,8 @@ void chanserv__channel_attach(struct chanserv__channel *channel, mux_stream *str
             return;
         }
         mux_stream_send_headers(channel->stream);
+        if (channel->post)
+            channel->post->connection = mux_conn_number(mux_stream_conn(channel->stream));
         if (o && o->ops->attached)
             o->ops->attached(o, chanserv__outlet_state(o));
     }

@@ -13,6 +13,7 @@ libcs_la_SOURCES = \
 	chanserv/client.h \
 	chanserv/client__in.h \
 	chanserv/counters.c \
+	chanserv/drain.c \
 	chanserv/fanout.c \
 	chanserv/feed.c \
 	chanserv/feed_known.c \

@@ -175,8 +175,10 @@ static enum wire_reason check(chanserv_server *server, mux_stream *stream,
         server->counters.posts_refused_bad++;
         return WIRE_R_BAD_REQUEST;
     }
-    if (server->dying)
+    if (server->dying || server->drain.stage != CHANSERV__SERVES) {
+        server->counters.posts_refused_draining++;
         return WIRE_R_DRAINING;
+    }
     if (!chanserv__in_space(server, asked->service)) {
         server->counters.posts_refused_no_service++;
         return WIRE_R_NO_SERVICE;

@@ -4,6 +4,7 @@
  * keep it; end() is the last that is heard of it. */
 #include "chanserv/session__in.h"
 
+#include "mux/roll.h"
 #include "mux/rx.h"
 
 /* ---- Its memory: what was asked must outlive the stream and the connection ------------------ */
@@ -64,6 +65,7 @@ chanserv_post *chanserv__post_new(chanserv_server *server, mux_stream *stream,
     post->server = server;
     post->service = chanserv__short_name(server, post->service);
     post->stream = stream;
+    post->connection = mux_conn_number(mux_stream_conn(stream));
     post->linger_ms = server->options.linger_ms;
     post->inline_bytes = asked->inline_bytes;
     cs_task_init(&post->task, chanserv__post_run);

@@ -1,4 +1,4 @@
-/* server -- the object: its services, its listeners, its running, and its going.
+/* server -- the object: its services, its running, and its going.
  *
  * Going is in two steps, because what was told to end still has something to say:
  *
@@ -55,6 +55,7 @@ static void resolve(struct chanserv_server_options *o)
     o->connections_max = bytes_or(o->connections_max, 10000);
     o->assembly_bytes = bytes_or(o->assembly_bytes, (int64_t)256 << 20);
     o->linger_ms = timeout_or(o->linger_ms, 30000);
+    o->grace_ms = timeout_or(o->grace_ms, 5000);
     o->keep_bytes = bytes_or(o->keep_bytes, 1 << 20);
     o->sessions_max = bytes_or(o->sessions_max, 100000);
     o->channels_max = bytes_or(o->channels_max, 1000000);
@@ -116,6 +117,9 @@ static void server_fini(chanserv_server *server)
     chanserv__tickets_fini(&server->tickets);
     if (server->accept_timer)
         cs_timer_free(server->accept_timer);
+    cs_timer_free(server->drain.timer);
+    if (server->gone)
+        *server->gone = true;
     cs_task_drop(&server->reap);
     cs_free(server->story);
 }
@@ -164,6 +168,8 @@ static cs_err server_init(chanserv_server *server)
     }
     if (err == CS_OK)
         err = cs_timer_new(server->loop, chanserv__accept_due, server, &server->accept_timer);
+    if (err == CS_OK)
+        err = cs_timer_new(server->loop, chanserv__drain_look, server, &server->drain.timer);
     if (err == CS_OK)
         err = mux_handlers_new(&server->handlers);
     if (err == CS_OK)
@@ -309,11 +315,25 @@ cs_err chanserv_unserve(chanserv_server *server, const char *service)
 
 /* ---- Running -------------------------------------------------------------------------------- */
 
+/* It may be freed meanwhile, in a callback: `*gone` tells. */
+static cs_err run_loop(chanserv_server *server, bool signals, bool *gone)
+{
+    cs_loop *loop = server->loop;
+    cs_err err;
+
+    server->ran = true;
+    server->gone = gone;
+    do
+        err = cs_loop_run(loop);
+    while (signals && chanserv__signals_came(loop) && !*gone && err == CS_OK &&
+           chanserv__drain_signal(server));
+    return err;
+}
+
 cs_err chanserv_server_run(chanserv_server *server)
 {
-    bool signals = server->options.signals;
+    bool signals = server->options.signals, gone = false;
     cs_loop *loop = server->loop;
-    bool own;
     cs_err err;
 
     if (server->sticky != CS_OK)
@@ -322,13 +342,13 @@ cs_err chanserv_server_run(chanserv_server *server)
         return CS_EMISUSE;
     if (signals && (err = chanserv__signals_on(loop)) != CS_OK)
         return err;
-    own = server->own_loop;
-    err = cs_loop_run(loop);
+    err = run_loop(server, signals, &gone);
     if (signals)
         chanserv__signals_off(loop);
-    if (!own) /* and perhaps the server is gone */
+    if (gone)
         return err;
-    if (server->dying) { /* freed in a callback: the loop could not go under its own feet */
+    server->gone = NULL;
+    if (server->own_loop && server->freed) { /* the loop could not go under its own feet */
         cs_loop_last_turn(loop);
         server_destroy(server);
     }
@@ -369,7 +389,7 @@ static bool all_gone(const chanserv_server *server)
            mux_handlers_stats(server->handlers)->connections == 0;
 }
 
-static void tell_all(chanserv_server *server)
+void chanserv__server_tell_all(chanserv_server *server)
 {
     struct cs_link *link = cs_list_first(&server->posts);
 
@@ -419,9 +439,12 @@ static void reap_task(cs_task *task)
 
 void chanserv_server_free(chanserv_server *server)
 {
-    if (!server || server->dying)
+    if (!server || server->freed)
         return;
-    tell_all(server);
+    server->freed = true;
+    cs_timer_set(server->drain.timer, CS_OFF);
+    if (!server->dying)
+        chanserv__server_tell_all(server);
     if (cs_loop_in_turn(server->loop)) {
         cs_task_post(server->loop, CS_REAP, &server->reap);
         return;

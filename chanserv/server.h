@@ -260,7 +260,7 @@ struct chanserv_server_options {
     const char *node;
     chanserv_authorise_fn *authorise; /* NULL: everybody may do everything */
     void *authorise_user;
-    bool signals;               /* run(): SIGTERM and SIGINT stop it */
+    bool signals;               /* run(): SIGTERM and SIGINT drain it; the second ends it at once */
     bool insecure;              /* listen beyond loopback without TLS: CS_EPERM otherwise */
     int serving_timeout_ms;     /* off: a post, and from their opening each of its sources */
     int sourcing_timeout_ms;    /* off: silence between two announcements */
@@ -278,13 +278,17 @@ struct chanserv_server_options {
     int64_t connections_max;    /* 10 000 */
     int64_t assembly_bytes;     /* 256 MiB: all frames of readers that are being put together */
     int linger_ms;              /* 30 000: a session whose connection broke; CS_OFF: no sessions */
+    int grace_ms;               /* 5 000: a drain; CS_OFF: it ends all at once */
     int64_t keep_bytes;         /* 1 MiB: of a channel of a session, sent and not acknowledged */
     int64_t sessions_max;       /* 100 000 at once */
     int64_t channels_max;       /* 1 000 000 posts and sources of these, until they are forgotten */
     int64_t lingering_max;      /* 4 096 sessions without a connection; the oldest ends first */
     int64_t lingering_peer_max; /* 256 of these of one principal, or address */
     int64_t lingering_bytes;    /* 64 MiB kept for these */
-    int64_t reserved[6];
+    /* Told from the loop: a drain has begun; then, `over`, last: see chanserv_server_drain(). */
+    void (*drains)(bool over, void *user);
+    void *drains_user;
+    int64_t reserved[4];
 };
 
 /* CS_EINVAL: `name_space` or `node`; CS_ENOMEM, CS_ESYS; CS_EMISUSE: reserved.
@@ -318,9 +322,22 @@ CS_API const char *chanserv_server_addr(const chanserv_server *server, size_t i)
  * CS_ESYS, CS_ENOMEM. */
 CS_API cs_err chanserv_server_reload(chanserv_server *server);
 
-CS_API cs_err chanserv_server_run(chanserv_server *server); /* until it is stopped: CS_OK */
-CS_API void chanserv_server_stop(chanserv_server *server);  /* any thread, signal handlers too */
-CS_API void chanserv_server_free(chanserv_server *server);  /* see loop.h, FREEING */
+/* The server goes, and breaks nothing that the grace leaves time for:
+ *   1  New posts are refused (UNAVAILABLE, "draining": they never ran, and go to another node at
+ *      once), and lists of services say so.  Tickets can still be opened, sessions taken up.
+ *   2  A connection is rolled over (mux_port_roll()) when no post of it is open and no source of it
+ *      waits to be opened, and every one at half the grace.  With the last one the listeners close.
+ *   3  At the end of the grace, which is earlier when nothing runs any more, what is left ends
+ *      UNAVAILABLE "draining", and the server is over: run() answers CS_OK, within half a second,
+ *      and options.drains tells.  It is still to be freed.
+ * `grace_ms` 0: options.grace_ms; CS_OFF: at once.  Called again it can only become shorter.  Who
+ * only watches services, or has a session and no channel in it, is not waited for. */
+CS_API void chanserv_server_drain(chanserv_server *server, int grace_ms);
+
+/* Until it is stopped, or drained: CS_OK. */
+CS_API cs_err chanserv_server_run(chanserv_server *server);
+CS_API void chanserv_server_stop(chanserv_server *server); /* any thread, signal handlers too */
+CS_API void chanserv_server_free(chanserv_server *server); /* see loop.h, FREEING */
 CS_API const char *chanserv_server_errmsg(const chanserv_server *server);
 CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
 
@@ -341,6 +358,7 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
     X(posts_refused_denied, "calls that the authorise hook refused")                               \
     X(posts_refused_bad, "posts and opens that made no sense")                                     \
     X(posts_refused_limit, "posts refused: posts_max")                                             \
+    X(posts_refused_draining, "posts refused: the server drains")                                  \
     X(announce_refused_limit, "announcements refused: sources_max")                                \
     X(announce_again, "announcements told to wait: post_queue_bytes or post_sources_max")          \
     X(sources_total, "sources announced")                                                          \

@@ -174,6 +174,7 @@ struct chanserv_post {
     bool full;    /* an announcement was told to wait: all are, until there is room */
     bool refused; /* and none was taken since */
     uint32_t inline_bytes;
+    uint64_t connection; /* the number of the one that carries it, or did */
     char *message;
     char *request; /* what the body is a view into, */
     cs_ref shared; /* or, once somebody has a reference to it, our own */
@@ -283,6 +284,19 @@ struct chanserv__raw { /* a method of the server's own */
 };
 void chanserv__raws_free(chanserv_server *server);
 
+enum chanserv__stage { CHANSERV__SERVES, CHANSERV__DRAINS, CHANSERV__ENDS, CHANSERV__DRAINED };
+
+struct chanserv__drain { /* drain.c */
+    cs_timer *timer;
+    enum chanserv__stage stage;
+    int64_t since_ms;
+    uint64_t before;         /* connections up to this number were there when it began */
+    int64_t half_ms, end_ms; /* ENDS: of the last words */
+    bool told, shut;         /* that it began; nobody listens any more */
+};
+void chanserv__drain_look(void *server);              /* the timer's */
+bool chanserv__drain_signal(chanserv_server *server); /* run() shall go on */
+
 struct chanserv_server {
     cs_loop *loop;
     struct chanserv_server_options options; /* resolved: no zeros, no CS_OFF */
@@ -311,10 +325,16 @@ struct chanserv_server {
     cs_err sticky; /* the first call of setting up that failed */
     char *story;
     cs_task reap;
-    bool own_loop;
-    bool dying; /* being freed: nothing new */
+    struct chanserv__drain drain;
+    bool *gone; /* run()'s: set when our memory goes */
+    bool own_loop, ran;
+    bool dying; /* all has been told to end: nothing new */
+    bool freed; /* by its owner */
     bool dead;  /* and its listeners are gone */
 };
+
+/* Every channel ends UNAVAILABLE `draining`, every thread is told. */
+void chanserv__server_tell_all(chanserv_server *server);
 
 /* The first call of setting up that fails is what run() answers: remembers, and answers err. */
 cs_err chanserv__stick(chanserv_server *server, cs_err err, const char *what, const char *words);
@@ -327,5 +347,6 @@ void chanserv__go_join(chanserv_server *server); /* waits for the threads */
 
 cs_err chanserv__signals_on(cs_loop *loop);
 void chanserv__signals_off(cs_loop *loop);
+bool chanserv__signals_came(cs_loop *loop); /* one did, since it was asked last */
 
 #endif

@@ -77,7 +77,7 @@ static cs_err names_allowed(struct watcher *w, size_t all, struct wire_services 
 static cs_err list_send(struct watcher *w, char *why)
 {
     chanserv_server *server = w->call.server;
-    struct wire_services list = {.draining = server->dying};
+    struct wire_services list = {.draining = server->drain.stage != CHANSERV__SERVES};
     size_t all = 0, len;
     char node[512];
     uint8_t *msg;
@@ -151,11 +151,28 @@ static void end(mux_stream *stream, cs_err why, void *state)
     chanserv__call_clear(&w->call);
 }
 
+/* It asks again on a new connection, if there will be one. */
+static void rolled(mux_stream *stream, void *state)
+{
+    struct watcher *w = state;
+
+    if (!w->stream)
+        return;
+    cs_unlink(&w->link);
+    w->stream = NULL;
+    w->stale = false;
+    if (w->call.server->drain.stage == CHANSERV__SERVES)
+        mux_stream_finish(stream, CS_DONE, NULL);
+    else
+        chanserv__abort(stream, WIRE_R_DRAINING);
+}
+
 static const struct mux_stream_ops watch_ops = {
     .state_bytes = sizeof(struct watcher),
     .readable = readable,
     .pull = pull,
     .end = end,
+    .rolled = rolled,
 };
 
 void chanserv__services_accept(mux_stream *stream, void *user)

@@ -135,22 +135,23 @@ static void lost(struct chanserv__session *session)
     session_end(session, CS_ELOST, CHANSERV__LOST);
 }
 
+void chanserv__session_shut(struct chanserv__session *session)
+{
+    if (session->stream) { /* it has had its last word, or has it now */
+        ((struct chanserv__call *)mux_stream_state(session->stream))->object = NULL;
+        chanserv__abort(session->stream, WIRE_R_DRAINING);
+    }
+    session_end(session, CS_EDRAIN, CHANSERV__SHUTDOWN);
+}
+
 void chanserv__sessions_end(chanserv_server *server)
 {
     struct cs_list *lists[] = {&server->attached, &server->lingering};
     struct cs_link *link;
 
-    for (size_t i = 0; i < 2; i++) {
-        while ((link = cs_list_first(lists[i])) != NULL) {
-            struct chanserv__session *session = CS_CONTAINER(link, struct chanserv__session, link);
-
-            if (session->stream) { /* it has had its last word, or has it now */
-                ((struct chanserv__call *)mux_stream_state(session->stream))->object = NULL;
-                chanserv__abort(session->stream, WIRE_R_DRAINING);
-            }
-            session_end(session, CS_EDRAIN, CHANSERV__SHUTDOWN);
-        }
-    }
+    for (size_t i = 0; i < 2; i++)
+        while ((link = cs_list_first(lists[i])) != NULL)
+            chanserv__session_shut(CS_CONTAINER(link, struct chanserv__session, link));
 }
 
 /* ---- Lingering ------------------------------------------------------------------------------- */
@@ -465,11 +466,22 @@ static void end(mux_stream *stream, cs_err why, void *state)
         begin_to_linger(session);
 }
 
+/* Its client takes it up again on a new connection; its channels stay where they are.  In a drain
+ * there is no better place for it than beside them. */
+static void rolled(mux_stream *stream, void *state)
+{
+    const struct chanserv__call *call = state;
+
+    if (call->server->drain.stage == CHANSERV__SERVES && !call->heard)
+        chanserv__abort(stream, WIRE_R_DRAINING);
+}
+
 static const struct mux_stream_ops session_ops = {
     .state_bytes = sizeof(struct chanserv__call),
     .readable = readable,
     .pull = pull,
     .end = end,
+    .rolled = rolled,
 };
 
 void chanserv__session_accept(mux_stream *stream, void *user)

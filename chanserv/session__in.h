@@ -54,6 +54,7 @@ enum wire_reason chanserv__session_find(chanserv_server *server, mux_stream *str
                                         const struct wire_channel *asked,
                                         struct chanserv__session **ret);
 void chanserv__session_judge(struct chanserv__session *session); /* at the end of the turn */
+void chanserv__session_shut(struct chanserv__session *session);  /* it ends `draining` */
 void chanserv__sessions_end(chanserv_server *server);            /* all, at once */
 
 /* ---- channel.c ------------------------------------------------------------------------------- */

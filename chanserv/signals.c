@@ -1,4 +1,5 @@
-/* signals -- SIGTERM and SIGINT stop the loops of the servers that asked for it.
+/* signals -- SIGTERM and SIGINT stop the loops of the servers that asked for it, and run() then
+ * sees what is to be done.
  *
  * A handler and not a signalfd: threads that were there before run() would have to block the
  * signals too, or die of them.  The table is a few servers long, because that is what run in one
@@ -12,6 +13,7 @@
 enum { LOOPS = 16 };
 
 static _Atomic(cs_loop *) loops[LOOPS];
+static atomic_bool came[LOOPS];
 static const int signals[] = {SIGTERM, SIGINT};
 
 /* Guards the count and what was there before, between threads that run servers. */
@@ -25,8 +27,10 @@ static void stop_all(int number)
     for (int i = 0; i < LOOPS; i++) {
         cs_loop *loop = atomic_load(&loops[i]);
 
-        if (loop)
+        if (loop) {
+            atomic_store(&came[i], true);
             cs_loop_stop(loop);
+        }
     }
 }
 
@@ -39,6 +43,7 @@ cs_err chanserv__signals_on(cs_loop *loop)
     pthread_mutex_lock(&lock);
     for (int i = 0; i < LOOPS && err != CS_OK; i++) {
         if (!atomic_load(&loops[i])) {
+            atomic_store(&came[i], false);
             atomic_store(&loops[i], loop);
             err = CS_OK;
         }
@@ -49,6 +54,14 @@ cs_err chanserv__signals_on(cs_loop *loop)
     }
     pthread_mutex_unlock(&lock);
     return err;
+}
+
+bool chanserv__signals_came(cs_loop *loop)
+{
+    for (int i = 0; i < LOOPS; i++)
+        if (atomic_load(&loops[i]) == loop)
+            return atomic_exchange(&came[i], false);
+    return false;
 }
 
 void chanserv__signals_off(cs_loop *loop)

@@ -105,6 +105,7 @@ test_chanserv_SOURCES = \
 	test/chanserv/authorise_test.c \
 	test/chanserv/both_test.c \
 	test/chanserv/client_test.c \
+	test/chanserv/drain_test.c \
 	test/chanserv/fake_server.c \
 	test/chanserv/fake_server.h \
 	test/chanserv/fanout_test.c \

@@ -94,7 +94,7 @@ static void hear_services(struct raw_call *call, cs_bytes msg)
     append(&call->heard, "(");
     for (size_t i = 0; i < s.names_len; i++)
         append(&call->heard, "%.*s,", CS_FMT(s.names[i]));
-    append(&call->heard, ")");
+    append(&call->heard, s.draining ? ")draining" : ")");
     wire_services_clear(&s);
 }
 
