@@ -193,6 +193,7 @@ test_tools_SOURCES = \
 	test/tools/service_list_test.c \
 	test/tools/status_test.c \
 	test/tools/stdin_test.c \
+	test/tools/tail_place_test.c \
 	test/tools/tail_test.c
 
 criterion_programs = test_base test_proto test_mux test_chanserv test_story test_docs test_tools
@@ -264,7 +265,7 @@ libproxy_a_SOURCES = \
 
 test_scripts = test/lists.sh test/rooms.sh test/format.sh test/headers.sh test/install.sh \
 	test/threads.sh test/replay.sh test/examples.sh test/tools/cli.sh test/tools/serve.sh test/tools/kinds.sh \
-	test/tools/completion.sh test/tools/connect.sh test/docs/readme.sh test/docs/curl.sh
+	test/tools/completion.sh test/tools/connect.sh test/tools/follow.sh test/docs/readme.sh test/docs/curl.sh
 TESTS += $(test_scripts)
 
 EXTRA_DIST += $(test_scripts) test/criterion.sh test/tap.sh test/tools/kit.sh test/tools/cutter.py test/rooms.awk test/run test/deps test/chroot .ci/run

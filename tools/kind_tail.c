@@ -1,16 +1,18 @@
 /* kind_tail -- `tail:DIR`: each post announces the regular files directly in DIR, and those that
  * appear later; each of them is a source of lines.
  *
- * The body is "[GLOB][?follow=0]".  A question mark is a wildcard too, so only one that stands
- * before "follow=" begins the options. */
+ * The body is "[GLOB][?OPTIONS]", with `&` between: "follow=0", "mark=1", and as often as one likes
+ * "at=PLACE" (tail_place.h). */
 #include "tools/tail.h"
 #include "tools/kind.h"
+#include "tools/tool.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { ANNOUNCE_AT_ONCE = 64 };
 
@@ -58,10 +60,22 @@ static cs_err enqueue(struct tail_post *p, const char *name)
     return CS_OK;
 }
 
+/* Does its reader go on in a file that has lost the name?  One that is gone is not waited for. */
+static bool is_elsewhere(const struct tail_post *p, const char *name)
+{
+    const struct tail_place *place = p->follow ? tail_place_find(&p->places, name) : NULL;
+    struct stat st;
+    int fd = place ? tail_dir_open_id(p->tail, place->id, &st) : -1;
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 static cs_err offer(struct tail_post *p, const char *name)
 {
     if (name[0] == '.' || !cs_glob(p->glob, cs_str(name)) || tfind(name, &p->seen, compare) ||
-        !is_regular(p->tail, name))
+        !(is_regular(p->tail, name) || is_elsewhere(p, name)))
         return CS_OK;
     return enqueue(p, name);
 }
@@ -79,9 +93,24 @@ void tail_post_offer(struct tail_post *p, const char *name)
         chanserv_post_wake(p->post);
 }
 
+struct offering {
+    struct tail_post *post;
+    cs_err err;
+};
+
+static void offer_place(const void *node, VISIT visit, void *user)
+{
+    const struct tail_place *place = *(struct tail_place *const *)node;
+    struct offering *o = user;
+
+    if ((visit == postorder || visit == leaf) && o->err == CS_OK)
+        o->err = offer(o->post, place->name);
+}
+
 /* In the order of their names. */
 static cs_err scan(struct tail_post *p)
 {
+    struct offering offering = {.post = p, .err = CS_OK};
     size_t from = p->len;
     struct dirent *entry;
     cs_err err = CS_OK;
@@ -93,6 +122,9 @@ static cs_err scan(struct tail_post *p)
     while (err == CS_OK && (entry = readdir(dir)))
         err = offer(p, entry->d_name);
     closedir(dir);
+    twalk_r(p->places, offer_place, &offering);
+    if (err == CS_OK)
+        err = offering.err;
     if (p->len > from)
         qsort(p->queue + from, p->len - from, sizeof *p->queue, compare_queued);
     return err;
@@ -131,7 +163,12 @@ static cs_err post_next(chanserv_post *post, void *state)
 
     for (int n = 0; n < ANNOUNCE_AT_ONCE && p->at < p->len; n++) {
         const char *name = p->queue[p->at];
-        struct tail_source source = {.tail = p->tail, .name = name, .follow = p->follow, .fd = -1};
+        struct tail_source source = {.tail = p->tail,
+                                     .name = name,
+                                     .follow = p->follow,
+                                     .mark = p->mark,
+                                     .place = tail_place_find(&p->places, name),
+                                     .fd = -1};
         err = chanserv_announce(post, cs_str(name), &tail_file_ops, &source, NULL);
         if (err != CS_OK)
             return err;
@@ -158,6 +195,7 @@ static void post_end(chanserv_post *post, cs_err why, void *state)
     (void)why;
     post_unlink(p);
     tdestroy(p->seen, free);
+    tail_places_free(p->places);
     free(p->queue);
 }
 
@@ -166,31 +204,52 @@ static const struct chanserv_post_ops post_ops = {.state_bytes = sizeof(struct t
                                                   .closed = post_closed,
                                                   .end = post_end};
 
-/* "[GLOB][?follow=0]". */
+static cs_err set_flag(chanserv_post *post, const cs_pair *option, bool *ret)
+{
+    if (!cs_same(option->value, cs_str("0")) && !cs_same(option->value, cs_str("1")))
+        return chanserv_post_fail(post, CS_EINVAL, "tail: %.*s is 0 or 1, not '%.*s'",
+                                  CS_FMT(option->name), CS_FMT(option->value));
+    *ret = cs_same(option->value, cs_str("1"));
+    return CS_OK;
+}
+
+static cs_err set_option(chanserv_post *post, const cs_pair *option, struct tail_post *p)
+{
+    cs_err err;
+
+    if (cs_same(option->name, cs_str("follow")))
+        return set_flag(post, option, &p->follow);
+    if (cs_same(option->name, cs_str("mark")))
+        return set_flag(post, option, &p->mark);
+    if (!cs_same(option->name, cs_str("at")))
+        return chanserv_post_fail(post, CS_EINVAL, "tail: no option is called '%.*s'",
+                                  CS_FMT(option->name));
+    err = tail_place_add(&p->places, option->value);
+    return err == CS_EINVAL
+               ? chanserv_post_fail(post, err,
+                                    "tail: '%.*s' is no place, or the second of that name",
+                                    CS_FMT(option->value))
+               : err;
+}
+
 static cs_err parse(chanserv_post *post, cs_bytes body, struct tail_post *p)
 {
-    static const char option[] = "?follow=";
-    const size_t option_len = sizeof option - 1;
-    const char *text = body.base;
+    size_t len = tail_options_at(body), behind = len < body.len ? len + 1 : len;
+    cs_bytes options = cs_bytes_of((const char *)body.base + behind, body.len - behind);
+    cs_pair option;
+    cs_err err = CS_OK;
 
     p->follow = true;
-    p->glob = body;
-    for (size_t i = 0; i + option_len <= body.len; i++) {
-        cs_bytes value = cs_bytes_of(text + i + option_len, body.len - i - option_len);
-        if (memcmp(text + i, option, option_len) != 0)
-            continue;
-        if (!cs_same(value, cs_str("0")) && !cs_same(value, cs_str("1")))
-            return chanserv_post_fail(post, CS_EINVAL, "tail: follow is 0 or 1, not '%.*s'",
-                                      CS_FMT(value));
-        p->follow = cs_same(value, cs_str("1"));
-        p->glob.len = i;
-        break;
-    }
-    if (p->glob.len > 0 && memchr(text, '/', p->glob.len))
+    p->glob = cs_bytes_of(body.base, len);
+    while (err == CS_OK && tool_query_next(&options, &option))
+        err = set_option(post, &option, p);
+    if (err != CS_OK)
+        return err;
+    if (len > 0 && memchr(body.base, '/', len))
         return chanserv_post_fail(post, CS_EINVAL,
                                   "tail: names have no '/': only files directly in the directory "
                                   "are announced");
-    if (p->glob.len == 0)
+    if (len == 0)
         p->glob = cs_str("*");
     return CS_OK;
 }
@@ -201,12 +260,14 @@ static cs_err tail_post(chanserv_post *post, cs_bytes body, void *user)
     cs_err err = parse(post, body, &asked);
 
     if (err == CS_OK && !asked.tail->there && (err = tail_dir_open(asked.tail)) != CS_OK)
-        return chanserv_post_fail(post, CS_EUNAVAIL, "watch %s: %s", asked.tail->path,
-                                  strerror(errno));
+        err = chanserv_post_fail(post, CS_EUNAVAIL, "watch %s: %s", asked.tail->path,
+                                 strerror(errno));
     if (err == CS_OK)
         err = chanserv_post_keep(post, &post_ops, &asked);
-    if (err != CS_OK)
+    if (err != CS_OK) {
+        tail_places_free(asked.places);
         return err;
+    }
     p = chanserv_post_state(post);
     if (p->follow) {
         LIST_INSERT_HEAD(&p->tail->posts, p, link);

@@ -23,6 +23,8 @@ libtools_a_SOURCES = \
 	tools/exec.h \
 	tools/exec_in.c \
 	tools/exec_out.c \
+	tools/follow.c \
+	tools/follow.h \
 	tools/gen.h \
 	tools/interrupt.c \
 	tools/interrupt.h \
@@ -66,6 +68,8 @@ libtools_a_SOURCES = \
 	tools/tail.h \
 	tools/tail_dir.c \
 	tools/tail_file.c \
+	tools/tail_place.c \
+	tools/tail_place.h \
 	tools/talk.c \
 	tools/tool.h
 

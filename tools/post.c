@@ -3,14 +3,17 @@
  * The client has a thread of its own, which answers keepalives while this one waits for whoever
  * reads our output (a pager, say): then frames are not taken, and their producers stop. */
 #include "tools/connect.h"
+#include "tools/follow.h"
 #include "tools/interrupt.h"
 #include "tools/print.h"
 
 #include <errno.h>
+#include <semaphore.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { BODY_MAX = 64 << 20, OUTPUT_BUFFER = 64 << 10 };
+enum { BODY_MAX = 64 << 20, OUTPUT_BUFFER = 64 << 10, AGAIN_MS = 100, AGAIN_MAX_MS = 5000 };
 
 struct post {
     struct connect connect;
@@ -20,7 +23,14 @@ struct post {
     uint64_t count; /* frames; 0: all */
     struct print print;
 
+    bool follows;
+    struct follow follow;
+    bool broke;   /* what is now is to be followed by another post */
+    int again_ms; /* how long until then; 0: it goes well */
+    sem_t awake;  /* posted when we are interrupted */
+
     chanserv_client *client;
+    pthread_mutex_t lock; /* of the next, for the interrupt */
     chanserv_feed *feed;
     chanserv_set *set;
     struct interrupt interrupt;
@@ -39,17 +49,18 @@ static const char help[] =
     "\n"
     "      --only GLOB           open only the sources whose header matches GLOB\n"
     "      --count N             take N frames in all, then cancel\n"
+    "      --follow              of a service of the kind tail: when the server goes, post again\n"
+    "                            and go on in each file where we were, until interrupted\n"
     "      --json                one JSON object a line\n"
     "      --raw                 the bytes of the frames and nothing else\n";
 
 /* ---- The command line ----------------------------------------------------------------------- */
 
-enum { ONLY = 256, COUNT, JSON, RAW };
-static const struct option options[] = {{"only", required_argument, NULL, ONLY},
-                                        {"count", required_argument, NULL, COUNT},
-                                        {"json", no_argument, NULL, JSON},
-                                        {"raw", no_argument, NULL, RAW},
-                                        {NULL, 0, NULL, 0}};
+enum { ONLY = 256, COUNT, FOLLOW, JSON, RAW };
+static const struct option options[] = {
+    {"only", required_argument, NULL, ONLY}, {"count", required_argument, NULL, COUNT},
+    {"follow", no_argument, NULL, FOLLOW},   {"json", no_argument, NULL, JSON},
+    {"raw", no_argument, NULL, RAW},         {NULL, 0, NULL, 0}};
 
 static int set_format(struct post *p, enum print_format format)
 {
@@ -71,6 +82,9 @@ static int set_option(void *command, int option)
         if (tool_number(cs_str(optarg), UINT64_MAX, &p->count) && p->count > 0)
             return 0;
         return tool_usage("post", "--count wants a number of frames, 1 or more, not '%s'", optarg);
+    case FOLLOW:
+        p->follows = true;
+        return 0;
     case JSON:
         return set_format(p, PRINT_JSON);
     default:
@@ -126,10 +140,29 @@ static int parse(struct post *p, int argc, char **argv)
 
 /* ---- The events ----------------------------------------------------------------------------- */
 
+/* Another post is needed, when it is one that can go on; said once until one goes well. */
+static bool breaks(struct post *p, cs_err why, const char *errmsg)
+{
+    if (!p->follows || !follow_goes_on(why) || interrupt_which(&p->interrupt))
+        return false;
+    if (p->again_ms == 0)
+        tool_complain(NULL, "%s: trying again", errmsg);
+    p->broke = true;
+    return true;
+}
+
+static void goes_well(struct post *p)
+{
+    if (p->again_ms > 0)
+        tool_complain("post", "it goes on");
+    p->again_ms = 0;
+}
+
 static cs_err new_source(struct post *p, chanserv_source *source)
 {
     cs_err err;
 
+    goes_well(p);
     if (p->only && !cs_glob(cs_str(p->only), chanserv_source_header(source))) {
         chanserv_source_close(source);
         return CS_OK;
@@ -151,20 +184,42 @@ static void source_end(struct post *p, chanserv_source *source, cs_err why)
         tool_complain(NULL, "%s", chanserv_source_errmsg(source));
 }
 
+static cs_err frame(struct post *p, chanserv_source *source, cs_bytes bytes)
+{
+    cs_bytes header = chanserv_source_header(source);
+    cs_err err = p->follows ? follow_take(&p->follow, source, bytes) : CS_OK;
+
+    print_gap(&p->print, source);
+    if (err == CS_EDATALOSS)
+        tool_complain("post",
+                      "%.*s: what was read last is gone: from the beginning of what is there",
+                      CS_FMT(header));
+    if (err == CS_DONE || err == CS_EDATALOSS)
+        return CS_OK;
+    if (err == CS_ENOTSUP)
+        tool_complain("post", "--follow: %s is no service of the kind tail", p->service);
+    if (err != CS_OK)
+        return err;
+    print_frame(&p->print, source, bytes);
+    p->frames++;
+    return p->frames == p->count ? CS_DONE : CS_OK;
+}
+
 static cs_err happened(struct post *p, const struct chanserv_event *ev)
 {
     switch (ev->kind) {
     case CHANSERV_SOURCE:
         return new_source(p, ev->source);
     case CHANSERV_FRAME:
-        print_gap(&p->print, ev->source);
-        print_frame(&p->print, ev->source, ev->frame);
-        p->frames++;
-        return p->frames == p->count ? CS_DONE : CS_OK;
+        return frame(p, ev->source, ev->frame);
     case CHANSERV_SOURCE_END:
+        if (breaks(p, ev->why, chanserv_source_errmsg(ev->source)))
+            return CS_DONE;
         source_end(p, ev->source, ev->why);
         return CS_OK;
     case CHANSERV_FEED_END:
+        if (breaks(p, ev->why, chanserv_feed_errmsg(p->feed)))
+            return CS_DONE;
         p->feed_why = ev->why;
         if (cs_failed(ev->why) && !interrupt_which(&p->interrupt))
             tool_complain(NULL, "%s", chanserv_feed_errmsg(p->feed));
@@ -211,21 +266,82 @@ static int exit_code(struct post *p, cs_err err)
 
 static void cancel(void *user)
 {
-    chanserv_feed_cancel(user);
+    struct post *p = user;
+
+    pthread_mutex_lock(&p->lock);
+    if (p->feed)
+        chanserv_feed_cancel(p->feed);
+    pthread_mutex_unlock(&p->lock);
+    sem_post(&p->awake);
 }
 
-static int run_feed(struct post *p)
+static void leave(struct post *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->feed = NULL;
+    pthread_mutex_unlock(&p->lock);
+    if (p->set)
+        chanserv_set_free(p->set);
+    if (p->client)
+        chanserv_client_free(p->client);
+    p->set = NULL;
+    p->client = NULL;
+}
+
+/* Answers an exit code. */
+static int ask(struct post *p)
+{
+    cs_bytes body = p->body;
+    chanserv_feed *feed;
+    cs_err err = p->follows ? follow_body(&p->follow, p->body, &body) : CS_OK;
+    int code = err == CS_OK ? connect_client(&p->connect, NULL, &p->client) : 0;
+
+    if (err == CS_OK && code == 0)
+        code = connect_post(&p->connect, p->client, p->service, body, &feed);
+    if (code != 0)
+        return code;
+    if (err == CS_OK) {
+        pthread_mutex_lock(&p->lock);
+        p->feed = feed;
+        if (interrupt_which(&p->interrupt))
+            chanserv_feed_cancel(feed);
+        pthread_mutex_unlock(&p->lock);
+        err = chanserv_set_new(p->client, &p->set);
+    }
+    if (err == CS_OK)
+        err = chanserv_set_add_feed(p->set, p->feed);
+    return err == CS_OK ? 0 : tool_failed("post", err);
+}
+
+/* Twice as long each time; false: we were interrupted. */
+static bool wait_a_while(struct post *p)
+{
+    struct timespec until;
+
+    p->again_ms = p->again_ms == 0                 ? AGAIN_MS
+                  : p->again_ms < AGAIN_MAX_MS / 2 ? 2 * p->again_ms
+                                                   : AGAIN_MAX_MS;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += p->again_ms % 1000 * 1000000L;
+    until.tv_sec += p->again_ms / 1000 + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    while (!interrupt_which(&p->interrupt)) {
+        if (sem_timedwait(&p->awake, &until) != 0 && errno == ETIMEDOUT)
+            return true;
+    }
+    return false;
+}
+
+static int take_feed(struct post *p)
 {
     cs_err err, end;
-    int code;
 
-    p->interrupt.fn = cancel;
-    p->interrupt.user = p->feed;
-    if ((code = interrupt_listen(&p->interrupt, "post")) != 0)
-        return code;
     p->feed_why = CS_AGAIN;
+    p->source_why = CS_OK;
+    p->broke = false;
     err = take_all(p);
-    interrupt_end(&p->interrupt);
+    if (p->broke)
+        return 0;
     if (cs_failed(err))
         tool_complain("post", "%s", cs_strerror(err));
     end = p->feed_why == CS_AGAIN ? CS_ECANCELED : p->feed_why;
@@ -235,19 +351,23 @@ static int run_feed(struct post *p)
 
 static int start(struct post *p)
 {
-    int code = connect_client(&p->connect, NULL, &p->client);
-    cs_err err;
+    int code;
 
-    if (code == 0)
-        code = connect_post(&p->connect, p->client, p->service, p->body, &p->feed);
-    if (code != 0)
+    sem_init(&p->awake, 0, 0);
+    pthread_mutex_init(&p->lock, NULL);
+    p->interrupt.fn = cancel;
+    p->interrupt.user = p;
+    if ((code = interrupt_listen(&p->interrupt, "post")) != 0)
         return code;
-    err = chanserv_set_new(p->client, &p->set);
-    if (err == CS_OK)
-        err = chanserv_set_add_feed(p->set, p->feed);
-    if (err == CS_OK)
-        return run_feed(p);
-    return tool_failed("post", err);
+    do {
+        leave(p);
+        if ((code = ask(p)) == 0)
+            code = take_feed(p);
+    } while (code == 0 && p->broke && wait_a_while(p));
+    interrupt_end(&p->interrupt);
+    if (p->broke && interrupt_which(&p->interrupt))
+        code = TOOL_SIGNAL + interrupt_which(&p->interrupt);
+    return code;
 }
 
 static int run(int argc, char **argv)
@@ -262,11 +382,10 @@ static int run(int argc, char **argv)
         interrupt_block();
         code = start(&p);
     }
-    if (p.set)
-        chanserv_set_free(p.set);
-    if (p.client)
-        chanserv_client_free(p.client);
+    if (go)
+        leave(&p);
     connect_free(&p.connect);
+    follow_free(&p.follow);
     free(p.body_owned);
     return go ? tool_close_stdout("post", code) : code;
 }

@@ -47,7 +47,7 @@ static const char help[] =
     "\n"
     "Kinds:\n"
     "  tail:DIR   the lines of the regular files in DIR, and what is appended to them;\n"
-    "             body [GLOB][?follow=0]\n"
+    "             body [GLOB][?follow=0&mark=1&at=NAME@PLACE...]\n"
     "  gen        generated sources, each byte known to both sides;\n"
     "             body sources=5&frames=2&size=64&delay_ms=0&status=0&eager=0\n"
     "  echo       one source: the lines of the body\n"

@@ -15,6 +15,7 @@
 
 #include "tools/lines.h"
 #include "tools/loop_watch.h"
+#include "tools/tail_place.h"
 #include "chanserv/chanserv.h"
 
 #include <sys/queue.h>
@@ -56,21 +57,20 @@ struct tail_post {
     chanserv_post *post;
     cs_bytes glob;
     bool follow, linked;
+    bool mark;    /* tell where lines are */
+    void *places; /* of struct tail_place: where sources go on */
     void *seen;   /* tsearch(3) tree of char *: every name is announced once */
     char **queue; /* of those, [at, len) are not announced yet */
     size_t at, len, cap;
     LIST_ENTRY(tail_post) link;
 };
 
-/* How much of what was read is held against the file at each further reading, so that one which was
- * truncated and has grown past our place again is found out. */
-enum { TAIL_LAST = 32 };
-
 /* A file that took over the name of the one before it. */
 struct tail_later {
     int fd;
     dev_t dev;
     ino_t ino;
+    int64_t stop;
     struct tail_later *next;
 };
 
@@ -80,15 +80,17 @@ struct tail_source {
     const char *name;     /* the post's */
     chanserv_outlet *outlet;
     bool follow;
-    bool truncated; /* seen to be shorter than `pos` */
+    bool truncated; /* seen to be shorter than what was read */
     bool moved;     /* the last of its files has lost the name */
     cs_err why;     /* it must end: CS_OK if not */
     int fd;         /* -1: none */
     dev_t dev;
     ino_t ino;
-    int64_t pos, stop;       /* what was read of it; where it ends if it does not follow */
-    uint8_t last[TAIL_LAST]; /* the bytes before `pos` */
-    uint8_t last_len;
+    struct tail_point at;           /* what was read of it */
+    int64_t stop;                   /* where it ends if it does not follow */
+    const struct tail_place *place; /* the post's: where it begins; NULL: at the beginning */
+    bool mark, mark_due;            /* a mark is asked for; and it comes next */
+    char *marked;                   /* the last one */
     struct lines lines;
     struct tail_later *later;
     unsigned later_len;
@@ -107,6 +109,9 @@ cs_err tail_err_of(int error); /* an errno, as what a reader is told */
  * the list of the name. */
 int tail_dir_open_file(struct tail *tail, const char *name, struct stat *ret);
 int tail_dir_open_now(const struct tail *tail, const char *name, struct stat *ret);
+
+/* This file, by whatever name it is there: -1, it is not. */
+int tail_dir_open_id(const struct tail *tail, struct tail_id id, struct stat *ret);
 void tail_dir_look(struct tail *tail);                          /* handles what has happened */
 char *tail_dir_path(const struct tail *tail, const char *name); /* NULL: no memory; free() it */
 

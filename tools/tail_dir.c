@@ -6,6 +6,7 @@
  * meanwhile, so that it can be opened again. */
 #include "tools/tail.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <search.h>
@@ -164,6 +165,43 @@ int tail_dir_open_now(const struct tail *tail, const char *name, struct stat *re
     close(fd);
     errno = EMLINK;
     return -1;
+}
+
+/* *moved: it was there, and had another name when we came. */
+static int open_entry(const struct tail *tail, const char *name, struct tail_id id,
+                      struct stat *ret, bool *moved)
+{
+    int fd = tail_dir_open_now(tail, name, ret);
+
+    if (fd < 0) {
+        *moved = *moved || errno == ENOENT;
+        return -1;
+    }
+    if (tail_id_same(tail_id_of(fd), id))
+        return fd;
+    *moved = *moved || ret->st_ino != id.ino;
+    close(fd);
+    return -1;
+}
+
+int tail_dir_open_id(const struct tail *tail, struct tail_id id, struct stat *ret)
+{
+    bool moved = true;
+    int fd = -1;
+
+    for (int i = 0; i < TRIES && moved && fd < 0; i++) {
+        DIR *dir = opendir(tail->path);
+        struct dirent *entry;
+
+        moved = false;
+        while (dir && fd < 0 && (entry = readdir(dir))) {
+            if (entry->d_ino == id.ino)
+                fd = open_entry(tail, entry->d_name, id, ret, &moved);
+        }
+        if (dir)
+            closedir(dir);
+    }
+    return fd;
 }
 
 /* The file that was called `name` when all events before `at` had happened. */

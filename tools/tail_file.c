@@ -106,7 +106,7 @@ static cs_err later_add(struct tail_source *s, int fd, const struct stat *st)
     later = malloc(sizeof *later);
     if (!later)
         return CS_ENOMEM;
-    *later = (struct tail_later){.dev = st->st_dev, .ino = st->st_ino};
+    *later = (struct tail_later){.dev = st->st_dev, .ino = st->st_ino, .stop = st->st_size};
     later->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (later->fd < 0) {
         free(later);
@@ -139,7 +139,7 @@ static bool is_shorter(struct tail_source *s)
 {
     struct stat st;
 
-    if (s->fd >= 0 && fstat(s->fd, &st) == 0 && st.st_size < s->pos)
+    if (s->fd >= 0 && fstat(s->fd, &st) == 0 && st.st_size < s->at.pos)
         s->truncated = true;
     return s->truncated;
 }
@@ -155,9 +155,9 @@ void tail_file_changed(struct tail_source *s)
 
 static void begin(struct tail_source *s)
 {
-    s->pos = 0;
-    s->last_len = 0;
+    s->at = (struct tail_point){.pos = 0};
     s->truncated = false;
+    s->mark_due = s->mark;
 }
 
 /* The next file, if there is one. */
@@ -172,26 +172,12 @@ static bool go_on(struct tail_source *s)
     s->fd = later->fd;
     s->dev = later->dev;
     s->ino = later->ino;
+    s->stop = later->stop;
     begin(s);
     s->later = later->next;
     s->later_len--;
     free(later);
     return true;
-}
-
-static void remember(struct tail_source *s, const uint8_t *bytes, size_t len)
-{
-    size_t keep = len >= TAIL_LAST                ? 0
-                  : s->last_len + len > TAIL_LAST ? TAIL_LAST - len
-                                                  : s->last_len;
-
-    if (len > TAIL_LAST) {
-        bytes += len - TAIL_LAST;
-        len = TAIL_LAST;
-    }
-    memmove(s->last, s->last + s->last_len - keep, keep);
-    memcpy(s->last + keep, bytes, len);
-    s->last_len = (uint8_t)(keep + len);
 }
 
 /* CS_OK: look again; CS_DONE: it has no more. */
@@ -202,30 +188,29 @@ static cs_err read_more(struct tail_source *s)
     size_t len;
     ssize_t n;
 
-    if (s->fd < 0 || (!s->follow && s->pos >= s->stop))
+    if (s->fd < 0 || (!s->follow && s->at.pos >= s->stop))
         return CS_DONE;
     to = lines_room(&s->lines, &len);
     if (!to)
         return CS_ENOMEM;
-    if (!s->follow && (int64_t)len > s->stop - s->pos)
-        len = (size_t)(s->stop - s->pos);
-    into[0] = (struct iovec){last, s->last_len};
+    if (!s->follow && (int64_t)len > s->stop - s->at.pos)
+        len = (size_t)(s->stop - s->at.pos);
+    into[0] = (struct iovec){last, s->at.last_len};
     into[1] = (struct iovec){to, len};
     do
-        n = preadv(s->fd, into, 2, s->pos - s->last_len);
+        n = preadv(s->fd, into, 2, s->at.pos - s->at.last_len);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return chanserv_outlet_fail(s->outlet, CS_ESYS, "read %s: %s", s->name, strerror(errno));
-    n -= s->last_len;
-    if (s->follow && (n < 0 || memcmp(last, s->last, s->last_len) != 0)) {
+    n -= s->at.last_len;
+    if (s->follow && (n < 0 || memcmp(last, s->at.last, s->at.last_len) != 0)) {
         s->truncated = true;
         return CS_OK;
     }
     if (n <= 0)
         return CS_DONE;
-    remember(s, to, (size_t)n);
+    tail_point_pass(&s->at, to, (size_t)n);
     lines_added(&s->lines, (size_t)n);
-    s->pos += n;
     return CS_OK;
 }
 
@@ -238,16 +223,26 @@ static cs_err wait_for_more(struct tail_source *s)
     return chanserv_outlet_fail(s->outlet, CS_EUNAVAIL, "the directory of %s is gone", s->name);
 }
 
+/* Nothing that was read waits when one is due. */
+static cs_err give_mark(struct tail_source *s, cs_bytes *frame)
+{
+    free(s->marked);
+    s->marked = tail_mark_new(tail_id_of(s->fd), s->at.pos);
+    if (!s->marked)
+        return CS_ENOMEM;
+    s->mark_due = false;
+    *frame = cs_str(s->marked);
+    return CS_OK;
+}
+
 /* At the end of the file, with no whole line left.  CS_OK: look again. */
 static cs_err at_end(struct tail_source *s, cs_bytes *frame)
 {
     bool is_over = !s->follow || s->later || !s->tail->there;
 
-    if (is_over && lines_rest(&s->lines, frame))
+    if ((is_over && lines_rest(&s->lines, frame)) || go_on(s))
         return CS_OK;
-    if (!s->follow)
-        return CS_DONE;
-    return go_on(s) ? CS_OK : wait_for_more(s);
+    return s->follow ? wait_for_more(s) : CS_DONE;
 }
 
 static cs_err file_next(chanserv_outlet *outlet, cs_bytes *frame, void *state)
@@ -257,6 +252,8 @@ static cs_err file_next(chanserv_outlet *outlet, cs_bytes *frame, void *state)
 
     *frame = cs_bytes_of(NULL, 0);
     while (!frame->base) {
+        if (s->mark_due && s->fd >= 0)
+            return give_mark(s, frame);
         if (lines_next(&s->lines, frame))
             break;
         if (s->why == CS_EDATALOSS)
@@ -268,6 +265,7 @@ static cs_err file_next(chanserv_outlet *outlet, cs_bytes *frame, void *state)
             if (lines_rest(&s->lines, frame))
                 break;
             begin(s);
+            continue;
         }
         err = read_more(s);
         if (err == CS_DONE)
@@ -287,30 +285,57 @@ static cs_err fail_open(struct tail_source *s, int error)
     return chanserv_outlet_fail(s->outlet, tail_err_of(error), "open %s: %s", s->name, words);
 }
 
+/* Where the reader was, if that file is there by any name; what has the name now comes behind it. */
+static cs_err begin_at_place(struct tail_source *s, const struct stat *st)
+{
+    struct stat was = *st;
+    cs_err err = CS_OK;
+    int fd = s->fd;
+
+    if (fd < 0 || !tail_id_same(tail_id_of(fd), s->place->id)) {
+        fd = tail_dir_open_id(s->tail, s->place->id, &was);
+        if (fd < 0)
+            return CS_OK;
+        if (s->fd >= 0) {
+            err = later_add(s, s->fd, st);
+            close(s->fd);
+        }
+    }
+    s->fd = fd;
+    s->dev = was.st_dev;
+    s->ino = was.st_ino;
+    s->stop = was.st_size;
+    if (tail_point_holds(&s->place->point, fd))
+        s->at = s->place->point;
+    return err;
+}
+
 static cs_err file_open(chanserv_outlet *outlet, uint64_t from, void *state)
 {
     struct tail_source *s = state;
-    struct stat st;
-    cs_err err;
+    struct stat st = {.st_ino = 0};
+    cs_err err = CS_OK;
+    bool absent;
 
     s->outlet = outlet;
     if (from != 0)
         return chanserv_outlet_fail(outlet, CS_ERANGE, "a file is read from its beginning");
     s->fd = s->follow ? tail_dir_open_file(s->tail, s->name, &st)
                       : tail_dir_open_now(s->tail, s->name, &st);
-    if (s->fd < 0 && !(s->follow && errno == ENOENT))
+    absent = s->fd < 0;
+    if (absent && !(s->follow && errno == ENOENT))
         return fail_open(s, errno);
-    if (s->fd >= 0) {
-        s->dev = st.st_dev;
-        s->ino = st.st_ino;
-        s->stop = st.st_size;
-    }
-    if (!s->follow)
-        return CS_OK;
-    err = follow_name(s);
-    if (err != CS_OK)
+    s->mark_due = s->mark;
+    s->dev = st.st_dev;
+    s->ino = st.st_ino;
+    s->stop = st.st_size;
+    if (s->place)
+        err = begin_at_place(s, &st);
+    if (err == CS_OK && s->follow)
+        err = follow_name(s);
+    if (err != CS_OK || !s->follow)
         return err;
-    set_moved(s, s->fd < 0);
+    set_moved(s, absent);
     tail_dir_look(s->tail);
     return CS_OK;
 }
@@ -327,6 +352,7 @@ static void file_end(chanserv_outlet *outlet, cs_err why, void *state)
     if (s->fd >= 0)
         close(s->fd);
     lines_clear(&s->lines);
+    free(s->marked);
 }
 
 const struct chanserv_outlet_ops tail_file_ops = {.state_bytes = sizeof(struct tail_source),

@@ -1,5 +1,6 @@
 /* The kind "tail", with a real directory: server and client share one loop and no socket. */
 #include "tools/kind.h"
+#include "tools/tail_place.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -171,6 +172,17 @@ Test(tail, a_body_that_makes_no_sense_is_refused)
     post(&d, "*?follow=maybe");
     feed_end(&d, CS_EINVAL);
     cr_assert_not_null(strstr(chanserv_feed_errmsg(d.feed), "follow is 0 or 1, not 'maybe'"));
+    chanserv_set_free(d.set);
+    post(&d, "*?mark=2");
+    feed_end(&d, CS_EINVAL);
+    chanserv_set_free(d.set);
+    post(&d, "?follow=0&nonsense=1");
+    feed_end(&d, CS_EINVAL);
+    cr_assert_not_null(strstr(chanserv_feed_errmsg(d.feed), "no option is called 'nonsense'"));
+    chanserv_set_free(d.set);
+    post(&d, "?at=a@1.2:3&at=b@x");
+    feed_end(&d, CS_EINVAL);
+    cr_assert_not_null(strstr(chanserv_feed_errmsg(d.feed), "'b@x' is no place"));
     chanserv_set_free(d.set);
     post(&d, "sub/x");
     feed_end(&d, CS_EINVAL);
@@ -456,6 +468,181 @@ Test(tail, events_that_the_kernel_forgot_are_made_up_for)
         else
             cr_assert(ev.kind == CHANSERV_SOURCE && sources++ == 0);
     }
+    dir_free(&d);
+}
+
+/* ---- Places --------------------------------------------------------------------------------- */
+
+/* Of the next frame, a mark: the file and the offset. */
+static struct tail_id mark(struct dir *d, int64_t pos)
+{
+    struct chanserv_event ev = next(d, CHANSERV_FRAME);
+    struct tail_id id = {.ino = 0};
+    int64_t at = -1;
+
+    cr_assert(tail_mark_read(ev.frame, &id, &at), "'%.*s' is no mark", CS_FMT(ev.frame));
+    cr_assert_eq(at, pos, "at %lld, not %lld", (long long)at, (long long)pos);
+    return id;
+}
+
+/* The place of one who has read `bytes` of this file, from its beginning. */
+static void post_at(struct dir *d, const char *begin, const char *name, struct tail_id id,
+                    const char *bytes)
+{
+    struct tail_place *place;
+    void *places = NULL;
+    char *body;
+    size_t len;
+    FILE *to = open_memstream(&body, &len);
+
+    place = tail_place_make(&places, cs_str(name));
+    place->id = id;
+    tail_point_pass(&place->point, bytes, strlen(bytes));
+    fprintf(to, "%smark=1&at=", begin);
+    tail_place_write(place, to);
+    fclose(to);
+    if (d->set)
+        chanserv_set_free(d->set);
+    post(d, body);
+    free(body);
+    tail_places_free(places);
+}
+
+static struct tail_id id_of(const struct dir *d, const char *name)
+{
+    int fd = open(at(d, name), O_RDONLY);
+    struct tail_id id = tail_id_of(fd);
+
+    close(fd);
+    return id;
+}
+
+Test(tail, a_mark_tells_of_each_file_where_its_lines_begin)
+{
+    struct tail_id first, second;
+    struct dir d;
+
+    dir_new(&d);
+    post(&d, "a?mark=1");
+    append(&d, "a", "one\n\nrest");
+    announced_and_opened(&d, "a");
+    first = mark(&d, 0);
+    cr_assert(tail_id_same(first, id_of(&d, "a")));
+    frame(&d, "one\n");
+    frame(&d, "\n");
+    move(&d, "a", "b");
+    append(&d, "a", "two\n");
+    frame(&d, "rest");
+    second = mark(&d, 0);
+    cr_assert_not(tail_id_same(first, second));
+    frame(&d, "two\n");
+    cr_assert_eq(truncate(at(&d, "a"), 0), 0);
+    append(&d, "a", "3\n");
+    cr_assert(tail_id_same(mark(&d, 0), second));
+    frame(&d, "3\n");
+    dir_free(&d);
+}
+
+Test(tail, a_place_is_where_a_source_begins)
+{
+    struct tail_id id;
+    struct dir d;
+
+    dir_new(&d);
+    append(&d, "a", "one\ntwo\nthree");
+    append(&d, "b", "of nobody\n");
+    id = id_of(&d, "a");
+    post_at(&d, "?", "a", id, "one\n");
+    announced_and_opened(&d, "a");
+    announced_and_opened(&d, "b");
+    cr_assert(tail_id_same(mark(&d, 4), id));
+    mark(&d, 0);
+    frame(&d, "two\n");
+    frame(&d, "of nobody\n");
+    post_at(&d, "a?follow=0&", "a", id, "one\ntwo\nth");
+    announced_and_opened(&d, "a");
+    feed_end(&d, CS_DONE);
+    mark(&d, 10);
+    frame(&d, "ree");
+    source_end(&d, CS_DONE);
+    dir_free(&d);
+}
+
+Test(tail, a_place_finds_its_file_by_another_name)
+{
+    static const char *const ways[] = {"a?", "a?follow=0&"};
+    struct tail_id id;
+    struct dir d;
+
+    for (size_t i = 0; i < 2; i++) {
+        dir_new(&d);
+        append(&d, "a", "one\ntwo\nrest");
+        id = id_of(&d, "a");
+        move(&d, "a", "a.1");
+        append(&d, "a", "three\n");
+        post_at(&d, ways[i], "a", id, "one\n");
+        announced_and_opened(&d, "a");
+        if (i == 1)
+            feed_end(&d, CS_DONE);
+        cr_assert(tail_id_same(mark(&d, 4), id));
+        frame(&d, "two\n");
+        frame(&d, "rest");
+        cr_assert_not(tail_id_same(mark(&d, 0), id));
+        frame(&d, "three\n");
+        if (i == 1)
+            source_end(&d, CS_DONE);
+        dir_free(&d);
+    }
+}
+
+Test(tail, a_place_is_announced_whose_file_has_lost_the_name)
+{
+    struct tail_id id, gone;
+    struct dir d;
+
+    dir_new(&d);
+    append(&d, "a", "one\ntwo\n");
+    append(&d, "gone", "x\n");
+    id = id_of(&d, "a");
+    gone = id_of(&d, "gone");
+    move(&d, "a", "a.1");
+    post_at(&d, "a?", "a", id, "one\n");
+    announced_and_opened(&d, "a");
+    cr_assert(tail_id_same(mark(&d, 4), id));
+    frame(&d, "two\n");
+    append(&d, "a", "three\n");
+    mark(&d, 0);
+    frame(&d, "three\n");
+    cr_assert_eq(unlink(at(&d, "gone")), 0);
+    post_at(&d, "gone?", "gone", gone, "x\n");
+    append(&d, "gone", "y\n"); /* announced when it is there, and only then */
+    announced_and_opened(&d, "gone");
+    mark(&d, 0);
+    frame(&d, "y\n");
+    dir_free(&d);
+}
+
+Test(tail, a_place_is_not_one_of_another_file)
+{
+    struct tail_id id;
+    struct dir d;
+
+    dir_new(&d);
+    append(&d, "a", "one\ntwo\n");
+    id = id_of(&d, "a");
+    post_at(&d, "?", "a", id, "0ne\n"); /* the same file, and was written anew */
+    announced_and_opened(&d, "a");
+    mark(&d, 0);
+    frame(&d, "one\n");
+    post_at(&d, "?", "a", id, "one\ntwo\nthree\n"); /* shorter than it was */
+    announced_and_opened(&d, "a");
+    mark(&d, 0);
+    frame(&d, "one\n");
+    id.born_ns++; /* a number of an inode that was given again */
+    post_at(&d, "?", "a", id, "one\n");
+    announced_and_opened(&d, "a");
+    mark(&d, 0);
+    frame(&d, "one\n");
     dir_free(&d);
 }
 
