@@ -430,8 +430,8 @@ static void on_end(mux_stream *stream, cs_err why, void *state)
             begin_anew(bond); /* the calls behind it have the same to tell, */
             if (why == CS_EPEER)
                 rest(bond); /* or go again */
-        } else if (first && (why == CS_ENOTSUP || cs_failed(why)) && why != CS_EPEER &&
-                   why != CS_EDRAIN && why != CS_EUNAVAIL && why != CS_ECANCELED)
+        } else if (first && (why == CS_ENOTSUP || cs_failed(why)) && why != CS_EDRAIN &&
+                   why != CS_EUNAVAIL && why != CS_ECANCELED && mux_stream_was_answered(stream))
             chanserv__bond_off(bond);
         else if (bond->standing != CHANSERV__BOND_NONE)
             broke(bond, mux_stream_errmsg(stream));

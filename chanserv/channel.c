@@ -86,14 +86,16 @@ static void refuse_from(mux_stream *stream, const struct chanserv__channel *chan
     chanserv__refuse(stream, WIRE_R_NOT_KEPT, words);
 }
 
-/* What the reader is to go on with, where the source listens. */
+/* What the reader is to go on with, as long as the source listens. */
 static cs_err say_next(const struct chanserv__channel *channel)
 {
     const chanserv_outlet *o = channel->outlet;
     char text[24];
 
-    if (!o || !o->u.open.up)
+    if (!o || !o->u.open.up) {
+        mux_stream_unset_header(channel->stream, "chanserv-next");
         return CS_OK;
+    }
     snprintf(text, sizeof text, "%llu", (unsigned long long)o->u.open.up->number);
     return mux_stream_set_header(channel->stream, "chanserv-next", cs_str(text));
 }

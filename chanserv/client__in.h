@@ -351,11 +351,12 @@ struct chanserv__tie {
     uint64_t progress;           /* received, when it was opened last */
     int64_t not_before_ms;       /* it is opened again */
     uint32_t number;
-    cs_err why;  /* it was detached last */
-    int breaks;  /* in a row, without progress, while the session stood */
-    bool plain;  /* the server has no sessions, */
-    bool alone;  /* and it went out so: it does not outlive its stream */
-    bool unsaid; /* the server's last word was about the session: it is asked again */
+    cs_err why;       /* it was detached last */
+    uint32_t attempt; /* of the session, when it broke last */
+    int breaks;       /* in a row, without progress, while the session stood */
+    bool plain;       /* the server has no sessions, */
+    bool alone;       /* and it went out so: it does not outlive its stream */
+    bool unsaid;      /* the server's last word was about the session: it is asked again */
 };
 
 /* As mux_stream_open(), for a line that outlives its connection: it goes out as soon as it can. */

@@ -160,6 +160,8 @@ chanserv_outlet *chanserv__open_claim(mux_stream *stream, struct chanserv__call 
         return NULL;
     if (talks && !(up = cs_zalloc(sizeof *up)))
         err = CS_ENOMEM;
+    if (up && session) /* to one who has talked to it before, and was not heard */
+        err = mux_stream_set_header(stream, "chanserv-next", cs_str("0"));
     if (err == CS_OK && session)
         err = chanserv__channel_new(session, asked->channel.number, stream, NULL, o, asked->from,
                                     &channel);

@@ -105,11 +105,14 @@ static bool goes_elsewhere(const struct chanserv__tie *tie, mux_stream *stream, 
            (first && why != CS_EPEER);
 }
 
-/* A stream that breaks alone, again and again, and brings nothing. */
+/* A stream that breaks alone, again and again, and brings nothing.  If the session broke as well since
+ * it did so last, then it was not alone: of what breaks together, the session may be told last. */
 static bool is_hopeless(struct chanserv__tie *tie, mux_stream *stream, int64_t now)
 {
-    if (mux_stream_received(stream) > tie->progress || now - tie->not_before_ms > BREAKS_MS)
+    if (mux_stream_received(stream) > tie->progress || now - tie->not_before_ms > BREAKS_MS ||
+        tie->attempt != tie->bond->attempt)
         tie->breaks = 0;
+    tie->attempt = tie->bond->attempt;
     tie->not_before_ms = now + (tie->breaks > 0 ? (int64_t)PAUSE_MS << tie->breaks : 0);
     return ++tie->breaks > BREAKS_MAX;
 }

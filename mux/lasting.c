@@ -328,6 +328,14 @@ cs_err mux_stream_graft(mux_stream *stream, mux_stream *fresh, uint64_t from)
     return stream->aborted ? CS_OK : mux_keep_attach(keep_of(lasting), stream, from);
 }
 
+void mux_stream_unset_header(mux_stream *stream, const char *name)
+{
+    struct mux__extra *extra = mux__extra_of(stream);
+
+    if (extra && extra->own_headers)
+        mux__meta_remove(extra->own_headers, cs_str(name));
+}
+
 /* ---- Carried on: a client's ------------------------------------------------------------------ */
 
 cs_err mux_stream_open_later(mux_conn *limbo, const char *method,
@@ -445,6 +453,11 @@ cs_err mux_stream_resend(mux_stream *stream, uint64_t from)
     if (stream->writable_due)
         mux__stream_post(stream);
     return CS_OK;
+}
+
+bool mux_stream_was_answered(const mux_stream *stream)
+{
+    return stream->has_status || (stream->http_status > 0 && stream->http_status != 200);
 }
 
 /* ---- Counting ------------------------------------------------------------------------------- */

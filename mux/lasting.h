@@ -75,6 +75,9 @@ void mux_stream_forget(mux_stream *stream, cs_err why);
  *   CS_EMISUSE            over, aborted or not lasting; or `fresh` has answered */
 cs_err mux_stream_graft(mux_stream *stream, mux_stream *fresh, uint64_t from);
 
+/* Undoes mux_stream_set_header(), for the streams to come.  Harmless when there is no such header. */
+void mux_stream_unset_header(mux_stream *stream, const char *name);
+
 /* ---- A client's ----------------------------------------------------------------------------- */
 
 /* A lasting call that is detached from the first: mux_stream_reopen() makes it.  As mux_stream_open() and
@@ -96,5 +99,8 @@ cs_err mux_stream_reopen(mux_stream *stream, mux_conn *conn, cs_bytes message);
 /* Of a call that keeps: the peer wants what was sent from number `from` on.  CS_ERANGE, CS_EINVAL as
  * mux_keep_attach(). */
 cs_err mux_stream_resend(mux_stream *stream, uint64_t from);
+
+/* In end(), of any call: the other side gave a status, of gRPC's or HTTP's.  False: reset or lost. */
+bool mux_stream_was_answered(const mux_stream *stream);
 
 #endif

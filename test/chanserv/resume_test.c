@@ -3,6 +3,7 @@
 #include "chanserv/chanserv.h"
 #include "chanserv/client__in.h"
 #include "chanserv/session__in.h"
+#include "mux/lasting.h"
 #include "mux/local.h"
 #include "test/support/failing.h"
 
@@ -612,6 +613,75 @@ Test(resume, what_is_opened_and_closed_in_a_break_is_over_on_the_server)
     cs_loop_advance(w.loop, 100);
     cr_assert_eq(counters().sources_waiting + counters().sources_open, 0);
     cr_assert_eq(w.ends, SOURCES);
+    end();
+}
+
+/* The server never heard of the Open, nor of what was said behind it. */
+Test(resume, what_was_said_behind_an_open_that_was_lost_is_said_again)
+{
+    static const struct chanserv_feed_ops keeps = {.readable = feed_kept, .end = feed_end};
+
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    w.strict = true;
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "echo", cs_str(""), NULL, &w.talk), CS_OK);
+    cr_assert_eq(chanserv_feed_start(w.talk, &keeps, &w.talk_why), CS_OK);
+    cs_loop_advance(w.loop, 50);
+    cr_assert_eq(w.sources_len, 1);
+    mux_conn_swallow(chanserv__nodes_first(w.client)->conn);
+    cr_assert_eq(chanserv_source_start(w.sources[0], &mouth_ops, NULL), CS_OK);
+    say_some(w.sources[0], NULL);
+    cr_assert_gt(w.said, 0);
+    for (int i = 0; i < 1000 && w.ends < 1; i++)
+        tick(100, 1);
+    cr_assert_eq(w.said, SAID, "%zu", w.said);
+    cr_assert_eq(w.heard, SAID, "%zu", w.heard);
+    cs_loop_advance(w.loop, 100);
+    cr_assert_eq(w.echoed, SAID);
+    end();
+}
+
+static struct chanserv__session *session(void)
+{
+    return CS_CONTAINER(cs_list_first(&w.server->attached), struct chanserv__session, link);
+}
+
+/* As a proxy does which has lost the server: one stream after the other, and the session's last. */
+static void reset_all(bool session_too)
+{
+    for (int i = 0; i < SOURCES; i++)
+        if (w.outlets[i] && w.outlets[i]->stream)
+            mux_stream_detach(w.outlets[i]->stream);
+    if (session_too)
+        mux_stream_cancel(session()->stream, CS_EPEER);
+    cs_loop_advance(w.loop, 8000);
+}
+
+Test(resume, what_breaks_with_its_session_is_never_given_up)
+{
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    w.strict = true;
+    cr_assert_eq(post_both(), CS_OK);
+    cs_loop_advance(w.loop, 50);
+    for (int i = 0; i < 12; i++)
+        reset_all(true);
+    cr_assert_eq(counters().sessions_resumed, 12, "%d", (int)counters().sessions_resumed);
+    for (int i = 0; i < 1000 && !all_over(); i++)
+        tick(100, 1);
+    cr_assert_eq(w.frames + w.gaps, SOURCES * FRAMES, "%zu", w.frames);
+    end();
+}
+
+Test(resume, what_breaks_alone_is_given_up_after_the_third_time)
+{
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    cr_assert_eq(post_both(), CS_OK);
+    cs_loop_advance(w.loop, 50);
+    for (int i = 0; i < 3; i++)
+        reset_all(false);
+    cr_assert_eq(w.unwanted + w.ends, 1, "the conversation: %d", w.ends);
+    reset_all(false);
+    cr_assert_eq(counters().sources_open, 0);
+    cr_assert_eq(w.ends, SOURCES + 1, "%d", w.ends);
     end();
 }
 

@@ -631,7 +631,8 @@ static const struct chanserv_outlet_ops hear_ops = {.uplink = true, .readable = 
 static cs_err hear(chanserv_post *post, cs_bytes body, void *user)
 {
     (void)user;
-    return chanserv_announce(post, body, &hear_ops, NULL, NULL) == CS_OK ? CS_DONE : CS_ENOMEM;
+    return chanserv_announce(post, body, &hear_ops, NULL, &it.outlet) == CS_OK ? CS_DONE
+                                                                               : CS_ENOMEM;
 }
 
 static struct raw_call *talk_as(uint32_t attempt, const struct raw_call *post)
@@ -677,6 +678,27 @@ Test(session, an_uplink_goes_on_where_the_producer_is)
     cr_assert_str_eq(t->next, "2");
     say(t, "three");
     raw_said("2: three; ");
+}
+
+/* Of one that listens no more it must not say what it said before. */
+Test(session, an_uplink_says_what_it_wants_as_long_as_it_listens)
+{
+    cr_assert_eq(chanserv_serve(raw.server, "hear", hear, NULL), CS_OK);
+    session(1);
+    struct wire_post post = {.service = cs_str("hear"), .channel = {true, cs_str(ID), 1, MASTER}};
+    struct raw_call *p = raw_post_with(&post, 0);
+    cs_loop_settle(raw.loop);
+    struct raw_call *t = talk_as(1, p);
+    cr_assert_str_eq(t->next, "0", "it was not heard of before");
+    say(t, "one");
+    raw_said("0: one; ");
+    lose_connection();
+    chanserv_outlet_finish(it.outlet, CS_DONE);
+    cs_loop_settle(raw.loop);
+    session(2);
+    t = talk_as(2, p);
+    raw_ended(t, CS_DONE, "", "");
+    cr_assert_str_eq(t->next, "");
 }
 
 /* ---- Memory ------------------------------------------------------------------------------------ */

@@ -5,7 +5,8 @@
  * Server, client and proxy are threads of this process.  Both sides know what each frame has to be.
  * While the proxy has cuts left the client posts again.  Prints what it saw as one line; exits with
  * 0 when every byte of every frame came once and in order, both ways, and each source function ran
- * once for each post.
+ * once for each post.  A post may be lost, and then has not run, as long as the server never heard of the
+ * session: nobody can tell it from one that ran on a server which is no more.
  */
 #include "chanserv/chanserv.h"
 #include "test/support/proxy.h"
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+enum { NUMBERS, ECHO, KINDS };
 enum { NOISE = 192 * 1024, OFFSETS = 64 * 1024, SOURCES_MAX = 1000, PATIENCE_MS = 60000 };
 
 static struct {
@@ -28,8 +30,7 @@ static struct {
 
 static struct {
     uint8_t noise[NOISE];
-    atomic_int runs, ends, wrong;
-    int posts;
+    atomic_int runs[KINDS], posts[KINDS], lost, ends, wrong;
     uint64_t frames, bytes, gaps, said, echoed;
 } t;
 
@@ -45,6 +46,16 @@ static void complain(const char *format, ...)
     vfprintf(stderr, format, list);
     fputc('\n', stderr);
     va_end(list);
+}
+
+/* The session was lost before the server had heard of it. */
+static bool is_lost(int kind, cs_err why)
+{
+    if (why != CS_ELOST || t.runs[kind] > 0)
+        return false;
+    t.lost++;
+    t.posts[kind]--;
+    return true;
 }
 
 /* ---- What both sides know -------------------------------------------------------------------- */
@@ -129,7 +140,7 @@ static cs_err numbers(chanserv_post *post, cs_bytes body, void *user)
     cs_err err = CS_OK;
 
     (void)user;
-    atomic_fetch_add(&t.runs, 1);
+    t.runs[NUMBERS]++;
     for (uint32_t i = 0; i < (uint32_t)args.sources && err == CS_OK; i++) {
         struct count c = {.post = number_in(body), .source = i};
         err = chanserv_announce(post, body, i % 4 ? &lazy : &eager, &c, NULL);
@@ -164,7 +175,7 @@ static cs_err echo(chanserv_post *post, cs_bytes body, void *user)
     cs_err err = chanserv_announce(post, body, &ops, &c, NULL);
 
     (void)user;
-    atomic_fetch_add(&t.runs, 1);
+    t.runs[ECHO]++;
     return err == CS_OK ? CS_DONE : err;
 }
 
@@ -207,7 +218,9 @@ static void *converse(void *user)
     chanserv_feed *feed;
     pthread_t speaker;
     uint64_t at = 0;
+    cs_err why;
 
+    t.posts[ECHO]++;
     if (chanserv_lookup_and_post(talk->client, "echo", body, NULL, &feed) != CS_OK)
         abort();
     if (chanserv_range_source(feed, &talk->source)) {
@@ -220,7 +233,12 @@ static void *converse(void *user)
         pthread_join(speaker, NULL);
     }
     t.echoed += at;
-    if (chanserv_feed_status(feed) != CS_DONE && chanserv_feed_status(feed) != CS_AGAIN)
+    why = chanserv_feed_status(feed);
+    if (is_lost(ECHO, why)) {
+        chanserv_feed_close(feed);
+        return NULL;
+    }
+    if (why != CS_DONE && why != CS_AGAIN)
         complain("the conversation: %s", chanserv_feed_errmsg(feed));
     if (at != (uint64_t)args.frames)
         complain("%llu echoes", (unsigned long long)at);
@@ -268,6 +286,7 @@ static void read_all(chanserv_client *client, uint32_t post)
     chanserv_set *set;
     cs_err err;
 
+    t.posts[NUMBERS]++;
     if (chanserv_lookup_and_post(client, "numbers", cs_bytes_of(&post, sizeof post), NULL, &feed) !=
             CS_OK ||
         chanserv_set_new(client, &set) != CS_OK || chanserv_set_add_feed(set, feed) != CS_OK)
@@ -275,7 +294,8 @@ static void read_all(chanserv_client *client, uint32_t post)
     while ((err = chanserv_select(set, PATIENCE_MS, &event)) == CS_OK) {
         if (event.kind == CHANSERV_SOURCE && chanserv_set_add_source(set, event.source) != CS_OK)
             complain("a source cannot be read");
-        else if (event.kind == CHANSERV_FEED_END && event.why != CS_DONE)
+        else if (event.kind == CHANSERV_FEED_END && event.why != CS_DONE &&
+                 !is_lost(NUMBERS, event.why))
             complain("the feed: %s", chanserv_feed_errmsg(feed));
         else if (event.kind == CHANSERV_FRAME)
             check(post, &event, &at[chanserv_source_index(event.source)]);
@@ -294,15 +314,15 @@ static void client(proxy *p)
         .resume_ms = PATIENCE_MS, .net = {.ping_interval_ms = 1000, .ping_timeout_ms = 1000}};
     struct proxy_counts counts = {0};
     chanserv_client *c;
+    uint32_t round = 0;
 
     if (chanserv_client_new(NULL, &options, &c) != CS_OK ||
         chanserv_join(c, proxy_addr(p)) != CS_OK)
         abort();
     do {
-        struct talk talk = {.client = c, .post = (uint32_t)t.posts + 1};
+        struct talk talk = {.client = c, .post = ++round};
         pthread_t talker;
 
-        t.posts += 2;
         if (pthread_create(&talker, NULL, converse, &talk) != 0)
             abort();
         read_all(c, talk.post);
@@ -360,19 +380,21 @@ static double seconds_since(const struct timespec *began)
 static int report(const struct proxy_counts *p, const struct chanserv_counters *c, double seconds)
 {
     const uint64_t each = (uint64_t)args.sources * (uint64_t)args.frames;
-    const uint64_t posts = (uint64_t)t.posts / 2;
-    bool good = t.wrong == 0 && t.runs == t.posts && p->cuts == args.cuts &&
-                t.frames + t.gaps == posts * each && t.said == posts * (uint64_t)args.frames &&
-                t.echoed == t.said && (uint64_t)t.ends == posts * (uint64_t)(args.sources + 1) &&
-                c->sources_open == 0 && c->posts == 0;
+    const int numbers = t.posts[NUMBERS], talks = t.posts[ECHO];
+    bool good = t.wrong == 0 && t.runs[NUMBERS] == numbers && t.runs[ECHO] == talks &&
+                p->cuts == args.cuts && t.frames + t.gaps == (uint64_t)numbers * each &&
+                t.said == (uint64_t)talks * (uint64_t)args.frames && t.echoed == t.said &&
+                t.ends == numbers * args.sources + talks && c->sources_open == 0 && c->posts == 0;
 
     printf("cuts %s: seed %u, %s%s: %d cuts (%d resets, %d ends, %d halves, %d swallowed, %d of "
-           "them upstream) and %d stalls of %d connections; %d posts, %d runs; %llu frames, %llu "
+           "them upstream) and %d stalls of %d connections; %d posts, %d lost, %d runs; %llu "
+           "frames, %llu "
            "gaps, %llu said, %llu echoed; %llu resumed, %llu channels; %d wrong; %.1f s\n",
            good ? "well" : "FAILED", args.seed, args.http2 ? "http2" : "bytes",
            args.no_error ? " no-error" : "", p->cuts, p->resets, p->ends, p->halves, p->swallows,
-           p->upstream, p->stalls, p->connections, t.posts, t.runs, (unsigned long long)t.frames,
-           (unsigned long long)t.gaps, (unsigned long long)t.said, (unsigned long long)t.echoed,
+           p->upstream, p->stalls, p->connections, numbers + talks, t.lost,
+           t.runs[NUMBERS] + t.runs[ECHO], (unsigned long long)t.frames, (unsigned long long)t.gaps,
+           (unsigned long long)t.said, (unsigned long long)t.echoed,
            (unsigned long long)c->sessions_resumed, (unsigned long long)c->channels_resumed,
            t.wrong, seconds);
     return good ? 0 : 1;

@@ -158,15 +158,27 @@ static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *to, size_t
         pay(h->other);
     if (h->len == 0 && h->ended) {
         *flags |= NGHTTP2_DATA_FLAG_EOF;
-        h->told = true;
         if (h->trails) {
             *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
             (void)nghttp2_submit_trailer(session, id, h->trailers.list, h->trailers.len);
         }
-        if (h->over)
-            (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
     }
     return (ssize_t)n;
+}
+
+/* A reset drops what still waits in nghttp2, so the end goes first. */
+static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    struct half *h = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+
+    (void)user;
+    if (!h || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) ||
+        (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))
+        return 0;
+    h->told = true;
+    if (h->over)
+        reset(h, NGHTTP2_NO_ERROR);
+    return 0;
 }
 
 static bool write_out(struct proxy__wire *wire)
@@ -269,7 +281,6 @@ static void begin_answer(struct half *h, bool ended)
     struct half *there = h->other;
     nghttp2_data_provider from = {.source.ptr = there, .read_callback = on_read};
 
-    there->told = ended;
     (void)nghttp2_submit_response(there->wire->session, there->id, h->fields.list, h->fields.len,
                                   ended ? NULL : &from);
     soon(there->wire);
@@ -448,6 +459,7 @@ static nghttp2_session *session_new(struct proxy__wire *wire)
     nghttp2_session_callbacks_set_on_frame_recv_callback(calls, on_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(calls, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(calls, on_close);
+    nghttp2_session_callbacks_set_on_frame_send_callback(calls, on_sent);
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);
     nghttp2_option_set_peer_max_concurrent_streams(option, 1 << 20);
