@@ -40,6 +40,7 @@ cs_err chanserv__channel_new(struct chanserv__session *session, uint32_t number,
             cs_map_remove(&session->channels, number);
     }
     if (err == CS_OK) {
+        mux_keep_summed(mux_stream_kept(stream), &session->kept);
         server->counters.channels++;
         *ret = channel;
     } else {
@@ -218,8 +219,10 @@ void chanserv__channel_end(struct chanserv__channel *channel, cs_err why,
         post_end(channel->post, why, reason);
     if (channel->outlet)
         outlet_end(channel->outlet, why, reason, words);
-    if (channel->stream)
+    if (channel->stream) {
+        mux_keep_summed(mux_stream_kept(channel->stream), NULL);
         mux_stream_forget(channel->stream, why);
+    }
     cs_map_remove(&channel->session->channels, channel->number);
     cs_map_fini(&channel->waiting);
     cs_unlink(&channel->ack);

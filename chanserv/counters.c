@@ -6,6 +6,8 @@ void chanserv_server_counters(chanserv_server *server, struct chanserv_counters 
     const struct mux_stats *mux = mux_handlers_stats(server->handlers);
 
     *ret = server->counters;
+    ret->sessions_kept = server->kept_attached.bytes + server->kept_lingering.bytes;
+    ret->sessions_waits = server->kept_attached.waits + server->kept_lingering.waits;
     ret->connections = mux->connections;
     ret->connections_total = mux->connections_total;
     ret->connections_refused = mux->connections_refused;

@@ -28,6 +28,7 @@ libcs_la_SOURCES = \
 	chanserv/outlet.c \
 	chanserv/outlet_life.c \
 	chanserv/outlet_times.c \
+	chanserv/owner.c \
 	chanserv/pairs.c \
 	chanserv/post.c \
 	chanserv/post_asked.c \

@@ -62,6 +62,7 @@ static void resolve(struct chanserv_server_options *o)
     o->lingering_max = bytes_or(o->lingering_max, 4096);
     o->lingering_peer_max = bytes_or(o->lingering_peer_max, 256);
     o->lingering_bytes = bytes_or(o->lingering_bytes, (int64_t)64 << 20);
+    o->attached_bytes = bytes_or(o->attached_bytes, (int64_t)256 << 20);
     if (o->net.message_max_bytes == 0) /* a body is judged before it is here */
         o->net.message_max_bytes = at_most(o->body_max_bytes, UINT32_MAX);
 }
@@ -108,6 +109,9 @@ static void server_fini(chanserv_server *server)
     if (server->limbo)
         mux_conn_free(server->limbo);
     cs_map_fini(&server->sessions);
+    cs_names_fini(&server->owners);
+    mux_keep_total_fini(&server->kept_attached);
+    mux_keep_total_fini(&server->kept_lingering);
     if (server->handlers)
         mux_handlers_free(server->handlers);
     while (cs_names_each(&server->services, &at, &service))
@@ -226,6 +230,10 @@ cs_err chanserv_server_new(cs_loop *loop, const struct chanserv_server_options *
         }
         server->own_loop = true;
     }
+    mux_keep_total_init(&server->kept_attached, server->loop,
+                        (uint64_t)server->options.attached_bytes);
+    mux_keep_total_init(&server->kept_lingering, server->loop,
+                        (uint64_t)server->options.lingering_bytes);
     err = server_init(server);
     if (err != CS_OK) {
         server_destroy(server);

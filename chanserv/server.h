@@ -283,12 +283,13 @@ struct chanserv_server_options {
     int64_t sessions_max;       /* 100 000 at once */
     int64_t channels_max;       /* 1 000 000 posts and sources of these, until they are forgotten */
     int64_t lingering_max;      /* 4 096 sessions without a connection; the oldest ends first */
-    int64_t lingering_peer_max; /* 256 of these of one principal, or address */
-    int64_t lingering_bytes;    /* 64 MiB kept for these */
+    int64_t lingering_peer_max; /* 256 of these of one identity, or without any of one address */
+    int64_t lingering_bytes;    /* 64 MiB kept for these; the newest alone may have more */
+    int64_t attached_bytes;     /* 256 MiB kept for the others; then one message a channel */
     /* Told from the loop: a drain has begun; then, `over`, last: see chanserv_server_drain(). */
     void (*drains)(bool over, void *user);
     void *drains_user;
-    int64_t reserved[4];
+    int64_t reserved[3];
 };
 
 /* CS_EINVAL: `name_space` or `node`; CS_ENOMEM, CS_ESYS; CS_EMISUSE: reserved.
@@ -385,6 +386,8 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
     X(sessions_resumed, "sessions taken up again")                                                 \
     X(sessions_lost, "sessions given up: linger_ms, lingering_max, lingering_bytes")               \
     X(sessions_refused, "sessions refused: sessions_max, or another's")                            \
+    X(sessions_kept, "bytes kept for sessions until they are acknowledged, now")                   \
+    X(sessions_waits, "times a producer waited for attached_bytes or lingering_bytes")             \
     X(channels, "posts and sources of sessions, until their client is done with them")             \
     X(channels_refused, "posts and opens refused: channels_max")                                   \
     X(channels_resumed, "posts and sources that went on, on another stream")                       \

@@ -21,6 +21,7 @@
 #include "base/turn.h"
 #include "chanserv/server.h"
 #include "chanserv/whole__in.h"
+#include "mux/keep.h"
 #include "mux/stats.h"
 #include "proto/status.h"
 #include "proto/wire.h"
@@ -312,8 +313,9 @@ struct chanserv_server {
     struct cs_names services;
     struct cs_list posts, accept, watchers, gos;
     struct cs_map sessions; /* by the public part of their names */
+    struct cs_names owners; /* of sessions */
     struct cs_list attached, lingering;
-    size_t lingering_bytes;
+    struct mux_keep_total kept_attached, kept_lingering;
     mux_conn *limbo; /* where calls of sessions live that have no connection; NULL: no sessions */
     struct chanserv__raw *raws;
     cs_timer *accept_timer;

@@ -14,52 +14,7 @@
 
 enum { PUBLIC = 8, DOWN_MAX = 4096, UP_MAX = 65536 };
 
-/* ---- Who -------------------------------------------------------------------------------------- */
-
-/* Certificates and addresses change in good faith; who they are of does not (PROTOCOL, B19). */
-static size_t principal_put(char *to, const mux_stream *stream)
-{
-    const struct mux_peer *peer = mux_stream_peer(stream);
-    cs_bytes token = {NULL, 0};
-    size_t n = 0;
-
-    (void)mux_stream_header(stream, "authorization", &token);
-    if (to && peer->tls_subject.len > 0)
-        memcpy(to, peer->tls_subject.base, peer->tls_subject.len);
-    n += peer->tls_subject.len;
-    if (to)
-        memcpy(to + n, &peer->uid, sizeof peer->uid);
-    n += sizeof peer->uid;
-    if (to && token.len > 0)
-        memcpy(to + n, token.base, token.len);
-    return n + token.len;
-}
-
-/* Whose lingering sessions are counted together: without any identity an address' are. */
-static size_t owner_len(const mux_stream *stream)
-{
-    const struct mux_peer *peer = mux_stream_peer(stream);
-    const char *at = peer->addr.base;
-    size_t n = peer->addr.len;
-
-    while (n > 0 && at[n - 1] != ':')
-        n--;
-    return n > 0 ? n : peer->addr.len;
-}
-
-static bool is_of(const struct chanserv__session *session, const mux_stream *stream)
-{
-    size_t len = principal_put(NULL, stream);
-    char *who;
-    bool same;
-
-    if (len != session->principal_len || !(who = cs_alloc(len)))
-        return false;
-    (void)principal_put(who, stream);
-    same = cs_same_secret(who, session->who, len);
-    cs_free(who);
-    return same;
-}
+/* ---- Found ----------------------------------------------------------------------------------- */
 
 static uint64_t key_of(cs_bytes id)
 {
@@ -76,7 +31,7 @@ static struct chanserv__session *find(chanserv_server *server, mux_stream *strea
     const uint8_t *secret = (const uint8_t *)id.base + PUBLIC;
 
     if (!session || !cs_same_secret(secret, session->id + PUBLIC, CHANSERV__SESSION_ID - PUBLIC) ||
-        !is_of(session, stream))
+        !chanserv__owner_is(session->owner, stream))
         return NULL;
     return session;
 }
@@ -105,9 +60,18 @@ static void lingers_no_more(struct chanserv__session *session)
     if (session->stream || !cs_linked(&session->link))
         return; /* or it has just been made */
     session->server->counters.sessions_lingering--;
-    session->server->lingering_bytes -= session->kept;
-    session->kept = 0;
+    session->owner->lingering_len--;
+    cs_unlink(&session->of_owner);
     cs_timer_set(session->timer, CS_OFF);
+}
+
+static void session_free(struct chanserv__session *session)
+{
+    if (session->owner)
+        chanserv__owner_drop(session->server, session->owner);
+    if (session->timer)
+        cs_timer_free(session->timer);
+    cs_free(session);
 }
 
 static void session_end(struct chanserv__session *session, cs_err why, enum chanserv__reason reason)
@@ -123,9 +87,8 @@ static void session_end(struct chanserv__session *session, cs_err why, enum chan
     (void)cs_map_remove(&server->sessions, key_of(cs_bytes_of(session->id, sizeof session->id)));
     cs_unlink(&session->link);
     cs_task_drop(&session->judge);
-    cs_timer_free(session->timer);
     server->counters.sessions--;
-    cs_free(session);
+    session_free(session);
 }
 
 static void lost(struct chanserv__session *session)
@@ -204,50 +167,30 @@ void chanserv__session_judge(struct chanserv__session *session)
     cs_task_post(session->server->loop, CS_REAP, &session->judge);
 }
 
-static size_t kept_by(const struct chanserv__session *session)
+static bool is_crowded(const chanserv_server *server)
 {
-    size_t at = 0, n = 0;
-    void *value;
-
-    while (cs_map_each(&session->channels, &at, &value)) {
-        const struct chanserv__channel *channel = value;
-        n += channel->stream ? mux_keep_bytes(mux_stream_kept(channel->stream)) : 0;
-    }
-    return n;
+    return server->counters.sessions_lingering > (uint64_t)server->options.lingering_max ||
+           server->kept_lingering.bytes > (uint64_t)server->options.lingering_bytes;
 }
 
-static cs_bytes owner_of(const struct chanserv__session *session)
-{
-    return cs_bytes_of(session->who + session->principal_len, session->owner_len);
-}
-
-/* So that vanishing is no attack: the oldest go first (PROTOCOL, B18). */
+/* So that vanishing is no attack: the oldest go first, of the same owner or of all (PROTOCOL, B18). */
 static void make_room(chanserv_server *server, const struct chanserv__session *newest)
 {
-    const struct chanserv_server_options *options = &server->options;
-    struct cs_link *link, *next;
-    int64_t mine = 0;
+    struct chanserv__owner *owner = newest->owner;
+    struct chanserv__session *oldest;
 
-    for (link = cs_list_first(&server->lingering); link;
-         link = cs_list_next(&server->lingering, link))
-        mine +=
-            cs_same(owner_of(CS_CONTAINER(link, struct chanserv__session, link)), owner_of(newest));
-    for (link = cs_list_first(&server->lingering); link; link = next) {
-        struct chanserv__session *session = CS_CONTAINER(link, struct chanserv__session, link);
-        bool same = cs_same(owner_of(session), owner_of(newest));
-
-        next = cs_list_next(&server->lingering, link);
-        if (server->counters.sessions_lingering <= (uint64_t)options->lingering_max &&
-            server->lingering_bytes <= (uint64_t)options->lingering_bytes &&
-            mine <= options->lingering_peer_max)
+    for (;;) {
+        if (owner->lingering_len > server->options.lingering_peer_max)
+            oldest =
+                CS_CONTAINER(cs_list_first(&owner->lingering), struct chanserv__session, of_owner);
+        else if (is_crowded(server))
+            oldest =
+                CS_CONTAINER(cs_list_first(&server->lingering), struct chanserv__session, link);
+        else
             return;
-        if (session == newest ||
-            (mine > options->lingering_peer_max && !same &&
-             server->counters.sessions_lingering <= (uint64_t)options->lingering_max &&
-             server->lingering_bytes <= (uint64_t)options->lingering_bytes))
-            continue;
-        mine -= same;
-        lost(session);
+        if (oldest == newest)
+            return;
+        lost(oldest);
     }
 }
 
@@ -258,9 +201,10 @@ static void begin_to_linger(struct chanserv__session *session)
     CS_TRACE("server > session detached");
     session->stream = NULL;
     session->since_ms = cs_loop_now_ms(server->loop);
-    session->kept = kept_by(session);
-    server->lingering_bytes += session->kept;
+    mux_keep_sum_move(&session->kept, &server->kept_lingering);
     server->counters.sessions_lingering++;
+    session->owner->lingering_len++;
+    cs_list_push(&session->owner->lingering, &session->of_owner);
     cs_unlink(&session->link);
     cs_list_push(&server->lingering, &session->link);
     cs_timer_set(session->timer, server->options.linger_ms);
@@ -273,26 +217,21 @@ static void begin_to_linger(struct chanserv__session *session)
 static struct chanserv__session *session_new(chanserv_server *server, mux_stream *stream,
                                              cs_bytes id)
 {
-    size_t len = principal_put(NULL, stream), owner = owner_len(stream);
-    struct chanserv__session *session = cs_zalloc(sizeof *session + len + owner);
+    struct chanserv__session *session = cs_zalloc(sizeof *session);
 
     if (!session)
         return NULL;
     session->server = server;
     memcpy(session->id, id.base, sizeof session->id);
-    session->principal_len = principal_put(session->who, stream);
-    session->owner_len = owner;
-    memcpy(session->who + len, mux_stream_peer(stream)->addr.base, owner);
     cs_link_init(&session->link);
+    cs_link_init(&session->of_owner);
     cs_list_init(&session->acks);
     cs_task_init(&session->judge, judge);
-    if (cs_timer_new(server->loop, on_linger, session, &session->timer) != CS_OK) {
-        cs_free(session);
-        return NULL;
-    }
-    if (cs_map_put(&server->sessions, key_of(id), session) != CS_OK) {
-        cs_timer_free(session->timer);
-        cs_free(session);
+    session->owner = chanserv__owner_of(server, stream);
+    if (!session->owner ||
+        cs_timer_new(server->loop, on_linger, session, &session->timer) != CS_OK ||
+        cs_map_put(&server->sessions, key_of(id), session) != CS_OK) {
+        session_free(session);
         return NULL;
     }
     server->counters.sessions++;
@@ -310,6 +249,7 @@ static void attach(struct chanserv__session *session, mux_stream *stream, uint32
     session->greets = true;
     cs_unlink(&session->link);
     cs_list_push(&session->server->attached, &session->link);
+    mux_keep_sum_move(&session->kept, &session->server->kept_attached);
     if (before) {
         ((struct chanserv__call *)mux_stream_state(before))->object = NULL;
         chanserv__abort(before, WIRE_R_SUPERSEDED);

@@ -1,6 +1,7 @@
 /* session__in -- what outlives a connection, on the server's side.  Private to chanserv.
  *
  *   session   what a client's Session streams are about, one after the other; has channels
+ *   owner     whose sessions they are
  *   channel   a post or a source of it: (session, number).  Its stream is lasting (mux/lasting.h):
  *             a post or an outlet of a session looks to the rest of the server like any other
  *
@@ -17,19 +18,29 @@ enum { CHANSERV__SESSION_ID = 16 };
 
 struct chanserv__session {
     chanserv_server *server;
-    struct cs_link link;    /* of server->attached or server->lingering, the oldest first */
-    mux_stream *stream;     /* NULL: it lingers */
-    struct cs_map channels; /* by number */
-    struct cs_list acks;    /* channels of which the client is to be told what has arrived */
-    cs_timer *timer;        /* while it lingers */
-    cs_task judge;          /* REAP: channels that do not linger */
-    int64_t since_ms;       /* it lingers */
-    size_t kept;            /* bytes, counted when that began */
+    struct cs_link link;      /* of server->attached or server->lingering, the oldest first */
+    mux_stream *stream;       /* NULL: it lingers */
+    struct cs_map channels;   /* by number */
+    struct cs_list acks;      /* channels of which the client is to be told what has arrived */
+    cs_timer *timer;          /* while it lingers */
+    cs_task judge;            /* REAP: channels that do not linger */
+    int64_t since_ms;         /* it lingers */
+    struct mux_keep_sum kept; /* by its channels: of server->kept_attached or ->kept_lingering */
+    struct chanserv__owner *owner;
+    struct cs_link of_owner; /* of owner->lingering, while it does */
     uint32_t attempt;
     bool greets; /* SessionDown is to begin with who we are */
     uint8_t id[CHANSERV__SESSION_ID];
-    size_t principal_len, owner_len;
-    char who[]; /* principal: may take it up; then owner: for lingering_peer_max */
+};
+
+/* Who may take a session up, and with whose others it is counted while it lingers. */
+struct chanserv__owner {
+    struct cs_list lingering; /* the oldest first */
+    int64_t lingering_len;
+    size_t sessions, name_len; /* the name begins with uid */
+    int64_t uid;
+    uint64_t subject_len;
+    char words[]; /* subject, then token */
 };
 
 struct chanserv__channel {
@@ -56,6 +67,14 @@ enum wire_reason chanserv__session_find(chanserv_server *server, mux_stream *str
 void chanserv__session_judge(struct chanserv__session *session); /* at the end of the turn */
 void chanserv__session_shut(struct chanserv__session *session);  /* it ends `draining` */
 void chanserv__sessions_end(chanserv_server *server);            /* all, at once */
+
+/* ---- owner.c --------------------------------------------------------------------------------- */
+
+/* Whose a session made by this stream is, with one session more; NULL: no memory. */
+struct chanserv__owner *chanserv__owner_of(chanserv_server *server, const mux_stream *stream);
+void chanserv__owner_drop(chanserv_server *server, struct chanserv__owner *owner); /* one less */
+/* Is the stream one of his; of those without any identity each may be any other. */
+bool chanserv__owner_is(const struct chanserv__owner *owner, const mux_stream *stream);
 
 /* ---- channel.c ------------------------------------------------------------------------------- */
 

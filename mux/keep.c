@@ -4,7 +4,10 @@
 #include "mux/mux__in.h"
 #include "proto/wire.h"
 
-enum { BYTES_MAX = 1 << 30 }; /* and one message more can still be counted */
+enum {
+    BYTES_MAX = 1 << 30, /* and one message more can still be counted */
+    WAKE = 16
+};
 
 void mux__keep_init(struct mux_keep *keep, size_t bytes_max, uint64_t first)
 {
@@ -12,25 +15,87 @@ void mux__keep_init(struct mux_keep *keep, size_t bytes_max, uint64_t first)
                        .base = first,
                        .acked = first,
                        .next = first};
+    cs_link_init(&keep->waits);
+}
+
+/* ---- Together ------------------------------------------------------------------------------- */
+
+static void wake_soon(struct mux_keep_total *total)
+{
+    if (total->bytes < total->bytes_max && !cs_list_empty(&total->waiting))
+        cs_task_post(total->loop, CS_CALL, &total->task);
+}
+
+/* A few at a time: what the first ones send may have filled it again. */
+static void wake(cs_task *task)
+{
+    struct mux_keep_total *total = CS_CONTAINER(task, struct mux_keep_total, task);
+    struct cs_link *link;
+
+    for (int i = 0; i < WAKE && total->bytes < total->bytes_max; i++) {
+        if (!(link = cs_list_pop(&total->waiting)))
+            return;
+        mux_keep *keep = CS_CONTAINER(link, mux_keep, waits);
+        if (keep->stream)
+            mux__stream_has_room(keep->stream);
+    }
+    wake_soon(total);
+}
+
+void mux_keep_total_init(struct mux_keep_total *total, cs_loop *loop, uint64_t bytes_max)
+{
+    *total = (struct mux_keep_total){.loop = loop, .bytes_max = bytes_max};
+    cs_list_init(&total->waiting);
+    cs_task_init(&total->task, wake);
+}
+
+void mux_keep_total_fini(struct mux_keep_total *total)
+{
+    cs_task_drop(&total->task);
+}
+
+void mux_keep_sum_move(struct mux_keep_sum *sum, struct mux_keep_total *total)
+{
+    if (sum->total) {
+        sum->total->bytes -= sum->bytes;
+        wake_soon(sum->total);
+    }
+    sum->total = total;
+    if (total)
+        total->bytes += sum->bytes;
+}
+
+static void subtract(mux_keep *keep, size_t bytes)
+{
+    keep->bytes -= (uint32_t)bytes;
+    if (!keep->sum)
+        return;
+    keep->sum->bytes -= bytes;
+    if (!keep->sum->total)
+        return;
+    keep->sum->total->bytes -= bytes;
+    wake_soon(keep->sum->total);
 }
 
 void mux_keep_summed(mux_keep *keep, struct mux_keep_sum *sum)
 {
     size_t bytes = keep->bytes;
 
-    mux__keep_add(keep, -bytes);
+    cs_unlink(&keep->waits);
+    subtract(keep, bytes);
     keep->sum = sum;
     mux__keep_add(keep, bytes);
 }
 
-void mux_keep_sum_move(struct mux_keep_sum *sum, struct mux_keep_sum *all)
+void mux__keep_waits(struct mux_keep *keep)
 {
-    if (sum->all)
-        sum->all->bytes -= sum->bytes;
-    sum->all = all;
-    if (all)
-        all->bytes += sum->bytes;
+    if (keep->bytes >= keep->bytes_max || cs_linked(&keep->waits))
+        return; /* for an acknowledgement of its own, or already */
+    keep->sum->total->waits++;
+    cs_list_push(&keep->sum->total->waiting, &keep->waits);
 }
+
+/* ---- Let go --------------------------------------------------------------------------------- */
 
 static void drop_until(mux_keep *keep, const mux__chunk *end)
 {
@@ -39,7 +104,7 @@ static void drop_until(mux_keep *keep, const mux__chunk *end)
 
         keep->first = chunk->next;
         keep->base += chunk->begun;
-        mux__keep_add(keep, -(size_t)chunk->len);
+        subtract(keep, chunk->len);
         mux__chunk_drop(chunk);
     }
     if (!keep->first)
@@ -55,7 +120,7 @@ void mux__keep_let_go(struct mux_keep *keep, struct mux__sendq *q)
     drop_until(keep, mine);
     keep->first = keep->last = NULL;
     keep->base = keep->acked = keep->next;
-    mux__keep_add(keep, -(size_t)keep->bytes);
+    subtract(keep, keep->bytes);
     keep->stream = NULL;
     q->keep = NULL;
 }
@@ -65,6 +130,7 @@ void mux__keep_fini(struct mux_keep *keep)
     if (keep->stream)
         mux__keep_let_go(keep, &keep->stream->out);
     drop_until(keep, NULL);
+    cs_unlink(&keep->waits);
 }
 
 /* ---- Where a number lies -------------------------------------------------------------------- */
@@ -185,7 +251,7 @@ cs_err mux_keep_attach(mux_keep *keep, mux_stream *stream, uint64_t from)
 cs_err mux_keep_acked(mux_keep *keep, uint64_t next)
 {
     const struct mux__sendq *q = keep->stream ? &keep->stream->out : NULL;
-    bool was_full = mux__keep_is_full(keep);
+    bool waited = keep->bytes >= keep->bytes_max || cs_linked(&keep->waits);
 
     if (next > keep->next)
         return CS_EINVAL;
@@ -197,8 +263,10 @@ cs_err mux_keep_acked(mux_keep *keep, uint64_t next)
             return CS_EINVAL; /* it has not been sent yet */
         drop_until(keep, keep->first->next);
     }
-    if (was_full && keep->stream && !mux__keep_is_full(keep))
+    if (waited && keep->stream && !mux__keep_is_full(keep)) {
+        cs_unlink(&keep->waits);
         mux__stream_has_room(keep->stream);
+    }
     return CS_OK;
 }
 

@@ -11,24 +11,34 @@
 #ifndef MUX_KEEP_H
 #define MUX_KEEP_H
 
+#include "base/list.h"
+#include "base/turn.h"
 #include "mux/mux.h"
 
 typedef struct mux_keep mux_keep;
 
-/* What many of them keep together, written here; `all` sums up what is summed up.  While `bytes` of the
- * outermost has reached its `bytes_max`, mux_stream_room() is 0 on each stream that waits for an
- * acknowledgement: one message always fits. */
-struct mux_keep_sum {
-    struct mux_keep_sum *all;  /* or NULL */
-    uint64_t bytes, bytes_max; /* bytes_max: of the outermost */
-    uint64_t waits;            /* how often a stream came to wait for it */
+/* What very many of them keep together.  While `bytes` has reached `bytes_max`, mux_stream_room() is 0 on each
+ * stream of theirs that waits for an acknowledgement: one message always fits.  Some 16 a turn of those that
+ * wait go on when there is room again, in the order in which they came to wait. */
+struct mux_keep_total {
+    cs_loop *loop;
+    uint64_t bytes, bytes_max;
+    uint64_t waits; /* how often a stream came to wait for it */
+    struct cs_list waiting;
+    cs_task task;
 };
+void mux_keep_total_init(struct mux_keep_total *total, cs_loop *loop, uint64_t bytes_max);
+void mux_keep_total_fini(struct mux_keep_total *total);
 
-/* From now on what it keeps counts there; `sum` outlives it, and belongs to the same loop.  NULL: nowhere. */
+/* What some of them keep, as a part of a total, that may become another. */
+struct mux_keep_sum {
+    struct mux_keep_total *total; /* or NULL */
+    uint64_t bytes;
+};
+void mux_keep_sum_move(struct mux_keep_sum *sum, struct mux_keep_total *total); /* or NULL */
+
+/* From now on what it keeps counts there; `sum` outlives it, or it is told NULL before. */
 void mux_keep_summed(mux_keep *keep, struct mux_keep_sum *sum);
-
-/* What `sum` sums up counts for `all` from now on, and no more for the one before. */
-void mux_keep_sum_move(struct mux_keep_sum *sum, struct mux_keep_sum *all);
 
 /* From now on `stream` sends what is kept from number `from` on, and keeps what it is given; what it
  * has queued already goes first and is not kept.  It is not told: wake it.  When the stream is over, the

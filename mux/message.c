@@ -14,9 +14,14 @@ size_t mux_stream_queued(const mux_stream *stream)
 /* What was sent and is not acknowledged counts too, where it is kept. */
 static bool is_full(const mux_stream *stream)
 {
-    const struct mux_keep *keep = stream->out.keep;
-    return stream->out.bytes >= stream->send_max || (keep && mux__keep_is_full(keep)) ||
-           stream->cut || stream->resends;
+    struct mux_keep *keep = stream->out.keep;
+
+    if (stream->out.bytes >= stream->send_max || stream->cut || stream->resends)
+        return true;
+    if (!keep || !mux__keep_is_full(keep))
+        return false;
+    mux__keep_waits(keep);
+    return true;
 }
 
 size_t mux_stream_room(const mux_stream *stream)

@@ -32,15 +32,18 @@ struct mux_keep {
     uint64_t base;             /* number of the first message that begins in `first` */
     uint64_t acked, next;      /* numbers: below which all is acknowledged; of the next message */
     struct mux_keep_sum *sum;  /* or NULL */
+    struct cs_link waits;      /* of its total's waiting */
     uint32_t bytes, bytes_max;
 };
 
-/* In an own way of its: `bytes` has been added; unsigned, so that less can be too. */
 static inline void mux__keep_add(struct mux_keep *keep, size_t bytes)
 {
     keep->bytes += (uint32_t)bytes;
-    for (struct mux_keep_sum *sum = keep->sum; sum; sum = sum->all)
-        sum->bytes += bytes;
+    if (!keep->sum)
+        return;
+    keep->sum->bytes += bytes;
+    if (keep->sum->total)
+        keep->sum->total->bytes += bytes;
 }
 
 /* The message of `len` bytes that ends where the queue does begins in this chunk, there, and takes so many
@@ -58,10 +61,12 @@ static inline void mux__keep_count(struct mux_keep *keep, mux__chunk *chunk, siz
 /* As much is kept as may be: of its own, or, unless it is all acknowledged, of all together. */
 static inline bool mux__keep_is_full(const struct mux_keep *keep)
 {
-    const struct mux_keep_sum *all = keep->sum ? keep->sum->all : NULL;
+    const struct mux_keep_total *total = keep->sum ? keep->sum->total : NULL;
+
     return keep->bytes >= keep->bytes_max ||
-           (all && all->bytes >= all->bytes_max && keep->acked < keep->next);
+           (total && total->bytes >= total->bytes_max && keep->acked < keep->next);
 }
+void mux__keep_waits(struct mux_keep *keep); /* it is full, and its stream has more to send */
 
 void mux__keep_init(struct mux_keep *keep, size_t bytes_max, uint64_t first);
 void mux__keep_fini(struct mux_keep *keep);

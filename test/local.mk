@@ -104,6 +104,7 @@ test_chanserv_SOURCES = \
 	test/chanserv/announce_test.c \
 	test/chanserv/authorise_test.c \
 	test/chanserv/both_test.c \
+	test/chanserv/bound_test.c \
 	test/chanserv/client_test.c \
 	test/chanserv/drain_test.c \
 	test/chanserv/fake_server.c \

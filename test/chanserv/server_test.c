@@ -95,7 +95,7 @@ Test(server, an_address_has_its_real_port)
 
 Test(server, options_with_reserved_set_are_misuse)
 {
-    struct chanserv_server_options o = {.reserved = {[3] = 1}}, net = {.net.reserved = {[7] = 1}};
+    struct chanserv_server_options o = {.reserved = {[2] = 1}}, net = {.net.reserved = {[7] = 1}};
     chanserv_server *server = NULL;
 
     cr_assert_eq(chanserv_server_new(NULL, &o, &server), CS_EMISUSE);

@@ -66,7 +66,7 @@ Test(operations, the_options_of_a_server_have_these_defaults)
                                OPTION(grace_ms),           OPTION(keep_bytes),
                                OPTION(sessions_max),       OPTION(channels_max),
                                OPTION(lingering_max),      OPTION(lingering_peer_max),
-                               OPTION(lingering_bytes)};
+                               OPTION(lingering_bytes),    OPTION(attached_bytes)};
     table_is("## Options of a server", rows, COUNT(rows));
     chanserv_server_free(server);
     cs_loop_free(loop);
