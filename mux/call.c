@@ -219,7 +219,7 @@ static void add_status(struct mux__fields *f, mux_stream *stream)
 
 void mux__call_answer(mux_stream *stream)
 {
-    bool trailers_only = stream->finished && stream->out.bytes == 0;
+    bool trailers_only = stream->finished && mux__sendq_is_empty(&stream->out);
     struct mux__fields f;
     mux__fields_init(&f);
     mux__fields_add(&f, STATUS, OK, true);

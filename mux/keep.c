@@ -1,6 +1,7 @@
 /* keep -- see keep.h. */
 #include "mux/keep.h"
 
+#include "base/ref.h"
 #include "mux/mux__in.h"
 #include "proto/wire.h"
 
@@ -122,6 +123,7 @@ void mux__keep_let_go(struct mux_keep *keep, struct mux__sendq *q)
     keep->base = keep->acked = keep->next;
     subtract(keep, keep->bytes);
     keep->stream = NULL;
+    keep->rest = NULL;
     q->keep = NULL;
 }
 
@@ -188,7 +190,7 @@ static cs_err place_of(const mux_keep *keep, uint64_t number, struct place *ret)
     return CS_OK;
 }
 
-/* ---- Attached, acknowledged ----------------------------------------------------------------- */
+/* ---- Promised ------------------------------------------------------------------------------- */
 
 /* nghttp2 was promised bytes of the queue: another object says them.  What is kept stays. */
 void mux__keep_promise(mux_stream *from, mux_stream *to)
@@ -222,6 +224,66 @@ static void splice(struct mux__sendq *q, mux_keep *keep, struct place place)
     q->sent = (uint32_t)place.at;
 }
 
+/* ---- Unpacked ------------------------------------------------------------------------------- */
+
+static void rest_set(mux_keep *keep, struct place place)
+{
+    if (place.chunk && place.at == place.chunk->len)
+        place = (struct place){place.chunk->next, 0};
+    keep->rest = place.chunk;
+    keep->rest_at = (uint32_t)place.at;
+}
+
+/* The message there, `len` bytes, comes into the queue as it was before it was compressed. */
+static cs_err unpack(struct mux__sendq *q, bool packed, cs_bytes message)
+{
+    uint8_t prefix[WIRE_PREFIX];
+    const cs_bytes parts[] = {cs_bytes_of(prefix, sizeof prefix), message};
+    cs_block *block;
+    cs_ref plain;
+    cs_err err;
+
+    if (!packed) {
+        wire_prefix_put(prefix, false, (uint32_t)message.len);
+        return mux__sendq_add(q, parts, 2);
+    }
+    if ((err = mux__gzip_unpack(message, INT32_MAX, &block)) != CS_OK)
+        return err;
+    plain = (cs_ref){cs_bytes_of(cs_block_bytes(block), block->size), block};
+    wire_prefix_put(prefix, false, (uint32_t)plain.bytes.len);
+    err = mux__sendq_add_ref(q, parts, 1, &plain);
+    cs_ref_drop(&plain);
+    return err;
+}
+
+cs_err mux__keep_unpack(struct mux_keep *keep, struct mux__sendq *q, size_t max)
+{
+    uint8_t prefix[WIRE_PREFIX];
+    uint8_t *whole;
+    cs_err err;
+
+    while (keep->rest && q->bytes < max) {
+        struct place place = {keep->rest, keep->rest_at};
+        size_t len;
+
+        place_read(place, prefix, sizeof prefix);
+        len = WIRE_PREFIX + (size_t)wire_prefix_len(prefix);
+        if (!(whole = cs_alloc(len)))
+            return CS_ENOMEM;
+        place_read(place, whole, len);
+        err = unpack(q, prefix[0] != 0, cs_bytes_of(whole + WIRE_PREFIX, len - WIRE_PREFIX));
+        cs_free(whole);
+        if (err != CS_OK)
+            return err;
+        rest_set(keep, place_behind(place));
+    }
+    if (!keep->rest && q->last)
+        q->last->cap = q->last->len; /* what comes now is kept again */
+    return CS_OK;
+}
+
+/* ---- Attached, acknowledged ----------------------------------------------------------------- */
+
 cs_err mux__keep_may_attach(const mux_keep *keep, uint64_t from)
 {
     struct place place;
@@ -242,7 +304,10 @@ cs_err mux_keep_attach(mux_keep *keep, mux_stream *stream, uint64_t from)
     if (stream->over || keep->stream || q->keep || (q->bytes > 0 && from < keep->next))
         return CS_EMISUSE;
     (void)place_of(keep, from, &place);
-    splice(q, keep, place);
+    if (keep->packs && !stream->gzip_out)
+        rest_set(keep, place);
+    else
+        splice(q, keep, place);
     q->keep = keep;
     keep->stream = stream;
     return CS_OK;
@@ -261,6 +326,8 @@ cs_err mux_keep_acked(mux_keep *keep, uint64_t next)
     while (keep->first && keep->base + keep->first->begun <= next) {
         if (q && q->bytes > 0 && keep->first == q->first)
             return CS_EINVAL; /* it has not been sent yet */
+        if (keep->first == keep->rest)
+            return CS_EINVAL;
         drop_until(keep, keep->first->next);
     }
     if (waited && keep->stream && !mux__keep_is_full(keep)) {

@@ -42,7 +42,7 @@ void mux_keep_summed(mux_keep *keep, struct mux_keep_sum *sum);
 
 /* From now on `stream` sends what is kept from number `from` on, and keeps what it is given; what it
  * has queued already goes first and is not kept.  It is not told: wake it.  When the stream is over, the
- * messages stay here.
+ * messages stay here.  What was compressed is unpacked on its way to a peer that reads no gzip.
  *   CS_ERANGE  `from` was acknowledged      CS_EINVAL  it is above next, or in the middle of a gap
  *   CS_EMISUSE the stream is over, or another one sends from here; or it has something queued while
  *              there is something here to send again */

@@ -18,9 +18,10 @@ static bool is_full(const mux_stream *stream)
 
     if (stream->out.bytes >= stream->send_max || stream->cut || stream->resends)
         return true;
-    if (!keep || !mux__keep_is_full(keep))
+    if (!keep || (!keep->rest && !mux__keep_is_full(keep)))
         return false;
-    mux__keep_waits(keep);
+    if (!keep->rest)
+        mux__keep_waits(keep);
     return true;
 }
 
@@ -71,6 +72,8 @@ static cs_err send_packed(mux_stream *stream, cs_bytes head, cs_bytes tail)
     cs_block_drop(block);
     if (err != CS_OK)
         return err;
+    if (stream->out.keep)
+        stream->out.keep->packs = true;
     conn->stats->messages_gzipped++;
     conn->stats->gzip_saved += head.len + tail.len - len;
     mux__stream_sent(stream);
@@ -197,12 +200,16 @@ static void pull(mux_stream *stream, size_t max)
 
 size_t mux__stream_fill(mux_stream *stream, size_t max, bool *end)
 {
+    if (!stream->aborted && mux__sendq_has_rest(&stream->out) &&
+        mux__keep_unpack(stream->out.keep, &stream->out, max) != CS_OK)
+        mux_stream_cancel(stream, CS_ENOMEM);
     if (stream->ops && stream->ops->pull)
         pull(stream, max);
     if (stream->over || stream->aborted || stream->trailers_out)
         return 0;
     size_t n = stream->out.bytes < max ? stream->out.bytes : max;
-    *end = stream->finished && n == stream->out.bytes && !stream->resends;
+    *end = stream->finished && n == stream->out.bytes && !stream->resends &&
+           !mux__sendq_has_rest(&stream->out);
     return n;
 }
 

@@ -32,6 +32,10 @@ static void append(struct mux__sendq *q, mux__chunk *chunk)
     q->last = chunk;
     if (!keep)
         return;
+    if (keep->rest) { /* it is kept already, compressed */
+        chunk->loose = true;
+        return;
+    }
     if (!keep->last)
         keep->first = chunk;
     else
@@ -55,8 +59,10 @@ void mux__sendq_fini(struct mux__sendq *q)
     while (q->first)
         pop(q);
     q->bytes = 0;
-    if (q->keep)
+    if (q->keep) {
         q->keep->stream = NULL;
+        q->keep->rest = NULL;
+    }
     q->keep = NULL;
 }
 
@@ -116,7 +122,7 @@ static cs_err add(struct mux__sendq *q, const cs_bytes *parts, size_t n, size_t 
         begins = fresh;
     for (size_t i = 0; i < n; i++)
         fill(q, parts[i].base, parts[i].len, &fresh);
-    if (!q->keep)
+    if (!q->keep || q->keep->rest)
         return CS_OK;
     mux__keep_count(q->keep, begins, at, len + more, numbers);
     return CS_OK;

@@ -33,6 +33,9 @@ struct mux_keep {
     uint64_t acked, next;      /* numbers: below which all is acknowledged; of the next message */
     struct mux_keep_sum *sum;  /* or NULL */
     struct cs_link waits;      /* of its total's waiting */
+    mux__chunk *rest; /* attached to a stream that reads no gzip: what is still to be unpacked, */
+    uint32_t rest_at; /* from there on; or NULL */
+    bool packs;       /* something is kept compressed, or was */
     uint32_t bytes, bytes_max;
 };
 
@@ -67,6 +70,18 @@ static inline bool mux__keep_is_full(const struct mux_keep *keep)
            (total && total->bytes >= total->bytes_max && keep->acked < keep->next);
 }
 void mux__keep_waits(struct mux_keep *keep); /* it is full, and its stream has more to send */
+
+/* Of what is to be unpacked, about `max` bytes come into the queue.  CS_OK, CS_ENOMEM. */
+cs_err mux__keep_unpack(struct mux_keep *keep, struct mux__sendq *q, size_t max);
+
+static inline bool mux__sendq_has_rest(const struct mux__sendq *q)
+{
+    return q->keep && q->keep->rest;
+}
+static inline bool mux__sendq_is_empty(const struct mux__sendq *q)
+{
+    return q->bytes == 0 && !mux__sendq_has_rest(q);
+}
 
 void mux__keep_init(struct mux_keep *keep, size_t bytes_max, uint64_t first);
 void mux__keep_fini(struct mux_keep *keep);

@@ -262,7 +262,7 @@ void mux_stream_finish(mux_stream *stream, cs_err status, const char *message)
             return;
         if (!stream->submitted)
             mux__call_answer(stream);
-        else if (stream->out.bytes == 0 && !stream->in_pull)
+        else if (mux__sendq_is_empty(&stream->out) && !stream->in_pull)
             mux__call_trailers(stream);
     }
     if (stream->submitted && !stream->in_pull)

@@ -126,6 +126,7 @@ test_chanserv_SOURCES = \
 	test/chanserv/say_test.c \
 	test/chanserv/server_memory_test.c \
 	test/chanserv/server_test.c \
+	test/chanserv/session_gzip_test.c \
 	test/chanserv/session_test.c \
 	test/chanserv/set_test.c \
 	test/chanserv/source_test.c \

@@ -23,6 +23,7 @@ static struct {
     uint64_t got;                /* and taken */
     uint64_t left;               /* to be made */
     bool stays;                  /* nothing more to send is no end */
+    bool packs;                  /* the server compresses, for readers that sometimes read it */
     int breaks, resumed;
     size_t most_kept;
     unsigned dice;
@@ -153,6 +154,7 @@ static const struct mux_stream_ops client_ops = {.readable = readable, .end = cl
 
 static cs_err open_from(uint64_t from)
 {
+    static const struct mux_options gzip = {.gzip = true};
     char text[32];
     cs_pair pair = {cs_str("from"), {text, 0}};
     struct mux_call_options options = {.metadata = &pair, .metadata_len = 1};
@@ -161,7 +163,8 @@ static cs_err open_from(uint64_t from)
     snprintf(text, sizeof text, "%llu", (unsigned long long)from);
     pair.value = cs_str(text);
     if (!w.conn)
-        err = mux_dial_local(w.loop, NULL, NULL, w.handlers, &w.conn);
+        err = mux_dial_local(w.loop, w.packs && roll(2) ? &gzip : NULL, w.packs ? &gzip : NULL,
+                             w.handlers, &w.conn);
     if (err == CS_OK)
         err = mux_stream_open(w.conn, METHOD, &options, &client_ops, NULL, &w.client);
     if (err == CS_OK)
@@ -246,12 +249,14 @@ static void step(void)
     cr_assert_eq(open_from(w.got), CS_OK);
 }
 
-Test(keep, every_message_arrives_once_whatever_breaks)
+static void torture(bool packs)
 {
     int breaks = 0;
+    uint64_t packed = 0;
 
     for (unsigned seed = 1; seed <= 60; seed++) {
         cr_assert_eq(begin(seed), CS_OK);
+        w.packs = packs;
         w.left = MESSAGES;
         for (int i = 0; i < 4000 && (w.left > 0 || w.got < w.next); i++)
             step();
@@ -266,9 +271,22 @@ Test(keep, every_message_arrives_once_whatever_breaks)
         cr_assert_eq(mux_keep_next(&w.keep), w.next);
         cr_assert_leq(w.most_kept, BOUND + 100000, "seed %u: %zu", seed, w.most_kept);
         breaks += w.breaks;
+        packed += mux_handlers_stats(w.handlers)->messages_gzipped;
         end();
     }
-    cr_assert_gt(breaks, 1000, "only %d", breaks);
+    cr_assert_gt(breaks, 800, "only %d", breaks);
+    cr_assert_eq(packed > 1000, packs);
+}
+
+Test(keep, every_message_arrives_once_whatever_breaks)
+{
+    torture(false);
+}
+
+/* What was compressed for one reader goes on for another, who does not read it (PROTOCOL, B13). */
+Test(keep, every_message_arrives_once_whoever_reads_gzip)
+{
+    torture(true);
 }
 
 /* ---- One by one ------------------------------------------------------------------------------ */
