@@ -251,7 +251,7 @@ long_programs = \
 	test/long/cuts \
 	test/long/proxy
 noinst_PROGRAMS += $(long_programs)
-test_long_cuts_LDADD = libproxy.a $(LDADD)
+test_long_cuts_LDADD = libproxy.a $(LDADD) $(NGHTTP2_LIBS)
 test_long_proxy_LDADD = libproxy.a $(NGHTTP2_LIBS)
 
 noinst_LIBRARIES += libproxy.a
