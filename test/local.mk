@@ -296,6 +296,7 @@ EXTRA_DIST += \
 	test/interop/js/raw.js \
 	test/interop/js/read.js \
 	test/interop/js/server.js \
+	test/interop/js/sessions.js \
 	test/interop/js/strangers.js \
 	test/interop/js/talk.js \
 	test/interop/js/unary.js \

@@ -8,6 +8,7 @@
 require('./read');
 require('./leave');
 require('./raw');
+require('./sessions');
 require('./talk');
 require('./gzip');
 require('./unary');
