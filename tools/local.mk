@@ -66,6 +66,7 @@ libtools_a_SOURCES = \
 	tools/services_say.c \
 	tools/status.c \
 	tools/tail.h \
+	tools/tail_begin.c \
 	tools/tail_dir.c \
 	tools/tail_file.c \
 	tools/tail_place.c \

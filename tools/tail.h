@@ -1,8 +1,9 @@
-/* tail -- the inside of the service kind "tail": what its three files share.
+/* tail -- the inside of the service kind "tail": what its files share.
  *
  *   kind_tail   the service, and a post: which files are announced
  *   tail_dir    the directory: inotify, what its events mean
  *   tail_file   one file as a source: its lines, and those of the files that take over its name
+ *   tail_begin  where it begins for a reader who says a place (tail_place)
  *
  * ROTATION  A source stands for a name, as with `tail -F`.  When another file takes the name over
  * (a is renamed to a.1, a new a is made), the source reads the old one to its end and goes on with
@@ -128,8 +129,15 @@ extern const struct chanserv_outlet_ops tail_file_ops; /* state: struct tail_sou
 
 /* Its name now belongs to this file.  `fd` is the caller's. */
 void tail_file_took_over(struct tail_source *s, int fd, const struct stat *st);
+cs_err tail_file_add_later(struct tail_source *s, int fd, const struct stat *st);
 void tail_file_lost_name(struct tail_source *s);
 void tail_file_changed(struct tail_source *s); /* it may have more, or less */
 struct tail_name *tail_name_find(struct tail *tail, const char *name);
+
+/* ---- tail_begin ----------------------------------------------------------------------------- */
+
+/* `fd`, if any, is what has the name now.  An error: CS_ENOMEM, CS_ELIMIT (descriptors),
+ * CS_EDATALOSS (too many files between). */
+cs_err tail_begin_at_place(struct tail_source *s, const struct stat *st);
 
 #endif

@@ -97,7 +97,7 @@ static bool is_last(const struct tail_source *s, const struct stat *st)
     return s->fd >= 0 && s->dev == st->st_dev && s->ino == st->st_ino;
 }
 
-static cs_err later_add(struct tail_source *s, int fd, const struct stat *st)
+cs_err tail_file_add_later(struct tail_source *s, int fd, const struct stat *st)
 {
     struct tail_later **at = &s->later, *later;
 
@@ -121,7 +121,7 @@ static cs_err later_add(struct tail_source *s, int fd, const struct stat *st)
 
 void tail_file_took_over(struct tail_source *s, int fd, const struct stat *st)
 {
-    cs_err err = is_last(s, st) ? CS_OK : later_add(s, fd, st);
+    cs_err err = is_last(s, st) ? CS_OK : tail_file_add_later(s, fd, st);
 
     set_moved(s, false);
     if (err != CS_OK)
@@ -285,31 +285,6 @@ static cs_err fail_open(struct tail_source *s, int error)
     return chanserv_outlet_fail(s->outlet, tail_err_of(error), "open %s: %s", s->name, words);
 }
 
-/* Where the reader was, if that file is there by any name; what has the name now comes behind it. */
-static cs_err begin_at_place(struct tail_source *s, const struct stat *st)
-{
-    struct stat was = *st;
-    cs_err err = CS_OK;
-    int fd = s->fd;
-
-    if (fd < 0 || !tail_id_same(tail_id_of(fd), s->place->id)) {
-        fd = tail_dir_open_id(s->tail, s->place->id, &was);
-        if (fd < 0)
-            return CS_OK;
-        if (s->fd >= 0) {
-            err = later_add(s, s->fd, st);
-            close(s->fd);
-        }
-    }
-    s->fd = fd;
-    s->dev = was.st_dev;
-    s->ino = was.st_ino;
-    s->stop = was.st_size;
-    if (tail_point_holds(&s->place->point, fd))
-        s->at = s->place->point;
-    return err;
-}
-
 static cs_err file_open(chanserv_outlet *outlet, uint64_t from, void *state)
 {
     struct tail_source *s = state;
@@ -330,7 +305,7 @@ static cs_err file_open(chanserv_outlet *outlet, uint64_t from, void *state)
     s->ino = st.st_ino;
     s->stop = st.st_size;
     if (s->place)
-        err = begin_at_place(s, &st);
+        err = tail_begin_at_place(s, &st);
     if (err == CS_OK && s->follow)
         err = follow_name(s);
     if (err != CS_OK || !s->follow)

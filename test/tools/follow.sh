@@ -88,7 +88,7 @@ all 'odd &@%?:=.log' 4000
 verdict $? said "what breaks is said, and that it goes on"
 has said "no such file or directory" "also that nobody was there at first"
 
-# The name goes to another file while nobody serves, and what was read is gone.
+# The name goes to another file and to a third while nobody serves, and what was read is gone.
 follow "$addr" t 'x'
 seq 3 > files/x
 lines 3
@@ -96,15 +96,17 @@ kill -KILL "$server"
 { wait "$server"; } 2> /dev/null
 exec 3<&-
 seq 4 5 >> files/x
-mv files/x files/was
-seq 6 7 > files/x
+mv files/x files/x.2
+seq 6 6 > files/x
+mv files/x files/x.1
+seq 7 7 > files/x
 serve
 lines 7
 all x 7
 kill -KILL "$server"
 { wait "$server"; } 2> /dev/null
 exec 3<&-
-rm files/x files/was
+rm files/x files/x.1 files/x.2
 seq 8 9 > files/x
 serve
 lines 9

@@ -595,6 +595,43 @@ Test(tail, a_place_finds_its_file_by_another_name)
     }
 }
 
+Test(tail, a_place_leaves_out_no_file_that_was_rotated_meanwhile)
+{
+    struct tail_id id;
+    struct dir d;
+
+    dir_new(&d);
+    append(&d, "a", "one\ntwo\n");
+    append(&d, "a.old", "of nobody\n");
+    id = id_of(&d, "a");
+    move(&d, "a", "a-20300101"); /* as logrotate(8) has it with or without dates */
+    append(&d, "a", "three\n");
+    append(&d, "a.log", "another\n");
+    append(&d, "b.1", "another\n");
+    move(&d, "a", "a.2");
+    append(&d, "a", "four\n");
+    move(&d, "a", "a.1");
+    append(&d, "a", "five\n");
+    for (int round = 0; round < 2; round++) {
+        post_at(&d, "a?", "a", id, "one\n");
+        announced_and_opened(&d, "a");
+        if (round == 0) {
+            cr_assert(tail_id_same(mark(&d, 4), id));
+            frame(&d, "two\n");
+        }
+        cr_assert(tail_id_same(mark(&d, 0), id_of(&d, "a.2")));
+        frame(&d, "three\n");
+        cr_assert(tail_id_same(mark(&d, 0), id_of(&d, "a.1")));
+        frame(&d, "four\n");
+        cr_assert(tail_id_same(mark(&d, 0), id_of(&d, "a")));
+        frame(&d, "five\n");
+        cr_assert_eq(unlink(at(&d, "a-20300101")), round ? -1 : 0);
+    }
+    append(&d, "a", "six\n");
+    frame(&d, "six\n");
+    dir_free(&d);
+}
+
 Test(tail, a_place_is_announced_whose_file_has_lost_the_name)
 {
     struct tail_id id, gone;
