@@ -10,6 +10,7 @@
 struct follower {
     int fd;
     struct tail_id id;
+    int64_t turn; /* among those of one tick of the file system's clock */
     struct stat st;
 };
 
@@ -18,28 +19,34 @@ struct followers {
     size_t len;
 };
 
-/* "NAME.1", "NAME-20300101": what had the name, as logrotate(8) calls it then. */
-static bool is_rotated(const char *entry, const char *name)
+/* "NAME.1", "NAME-20300101": what had the name, as logrotate(8) calls it then: NAME.2 is older, and
+ * so is an earlier day. */
+static bool is_rotated(const char *entry, const char *name, int64_t *turn)
 {
     size_t len = strlen(name);
 
     if (strncmp(entry, name, len) != 0 || (entry[len] != '.' && entry[len] != '-'))
         return false;
+    *turn = (int64_t)(strtoull(entry + len + 1, NULL, 10) & INT64_MAX);
+    if (entry[len] == '.')
+        *turn = -*turn;
     entry += len + 1;
     return entry[0] && !entry[strspn(entry, "0123456789-")];
 }
 
-/* Born behind the reader's file, and not the one that has the name; CS_ENOMEM. */
+/* Younger than the reader's file, and not the one that has the name; CS_ENOMEM. */
 static cs_err consider(const struct tail_source *s, const char *entry, struct tail_id now,
                        struct followers *ret)
 {
-    struct follower it = {.fd = tail_dir_open_now(s->tail, entry, &it.st)}, *list;
+    struct follower it, *list;
     bool wanted;
 
-    if (it.fd < 0)
+    if (!is_rotated(entry, s->name, &it.turn) ||
+        (it.fd = tail_dir_open_now(s->tail, entry, &it.st)) < 0)
         return CS_OK;
     it.id = tail_id_of(it.fd);
-    wanted = it.id.born_ns > s->place->id.born_ns && !tail_id_same(it.id, now);
+    wanted = it.id.born_ns >= s->place->id.born_ns && !tail_id_same(it.id, s->place->id) &&
+             !tail_id_same(it.id, now);
     for (size_t i = 0; i < ret->len; i++)
         wanted = wanted && !tail_id_same(it.id, ret->list[i].id); /* it was renamed just now */
     list = wanted ? realloc(ret->list, (ret->len + 1) * sizeof *list) : NULL;
@@ -54,10 +61,11 @@ static cs_err consider(const struct tail_source *s, const char *entry, struct ta
 
 static int compare_born(const void *a, const void *b)
 {
-    uint64_t first = ((const struct follower *)a)->id.born_ns;
-    uint64_t second = ((const struct follower *)b)->id.born_ns;
+    const struct follower *first = a, *second = b;
 
-    return (first > second) - (first < second);
+    if (first->id.born_ns != second->id.born_ns)
+        return first->id.born_ns > second->id.born_ns ? 1 : -1;
+    return (first->turn > second->turn) - (first->turn < second->turn);
 }
 
 /* Those that had the name between the reader's file and the one that has it now, in the order of
@@ -70,10 +78,8 @@ static cs_err add_between(struct tail_source *s)
     cs_err err = CS_OK;
     DIR *dir = s->place->id.born_ns ? opendir(s->tail->path) : NULL;
 
-    while (dir && err == CS_OK && (entry = readdir(dir))) {
-        if (is_rotated(entry->d_name, s->name))
-            err = consider(s, entry->d_name, now, &between);
-    }
+    while (dir && err == CS_OK && (entry = readdir(dir)))
+        err = consider(s, entry->d_name, now, &between);
     if (dir)
         closedir(dir);
     if (between.len > 0)
