@@ -98,6 +98,7 @@ class Session {
         for (let from = 0, attempt = 0, tries = 0; ;) {
             await this.#standing();
             if (attempt !== this.#attempt) [attempt, tries] = [this.#attempt, 0];
+            if (from > 0) this.#say({ number, next: from }); // perhaps it was lost, and is waited for
             const call = open({ session: this.#id, attempt, number }, from);
             call.on('error', () => {}); // is told below, or nobody listens any more
             try {

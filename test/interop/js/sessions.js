@@ -138,6 +138,26 @@ test('a stream that is lost is no end: the channel goes on behind what has come'
     await close(it);
 });
 
+test('a server that keeps all it may waits for an acknowledgement, which from is none', async () => {
+    const it = await session(), channel = it.channel(), size = 100000;
+    const [well] = await announced(witness, 'well', `1 ${size}`);
+    let call = open(well, channel), came = 0;
+    call.on('error', () => {}).on('data', () => { came += 1; });
+    const pulled = async () => (await seen(witness, well.header)).pulled;
+    while (came * size < 1 << 20 || came < await pulled()) await seen(witness);
+    assert.ok(came * size < 2 << 20, `${came} frames`);
+    await lost(call);
+    const then = await pulled();
+    call = open(well, channel, came);
+    await once(call, 'metadata');
+    assert.strictEqual(await pulled(), then);
+    it.say({ number: channel.number, next: came });
+    await counts(call, came, came + 5);
+    it.say({ number: channel.number, done: true });
+    await collect(call);
+    await close(it);
+});
+
 test('a post goes on, with what it announced and how it ended', async () => {
     const it = await session(), channel = it.channel();
     let got = await collect(post('well', '3 10', channel));
