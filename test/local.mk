@@ -105,6 +105,7 @@ test_chanserv_SOURCES = \
 	test/chanserv/authorise_test.c \
 	test/chanserv/both_test.c \
 	test/chanserv/bound_test.c \
+	test/chanserv/churn_test.c \
 	test/chanserv/client_test.c \
 	test/chanserv/drain_test.c \
 	test/chanserv/fake_server.c \
@@ -248,6 +249,7 @@ test_interop_calls_LDADD = $(CHANSERV_LIBS) # it looks at counters, which are no
 # test/long/run.
 # programs: test/long/*.c
 long_programs = \
+	test/long/churn \
 	test/long/cuts \
 	test/long/proxy
 noinst_PROGRAMS += $(long_programs)
