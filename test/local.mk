@@ -113,6 +113,7 @@ test_chanserv_SOURCES = \
 	test/chanserv/fanout_test.c \
 	test/chanserv/feed_test.c \
 	test/chanserv/frames_test.c \
+	test/chanserv/moment_test.c \
 	test/chanserv/open_test.c \
 	test/chanserv/outlet_test.c \
 	test/chanserv/post_test.c \
