@@ -135,11 +135,24 @@ void chanserv__channel_attach(struct chanserv__channel *channel, mux_stream *str
 
 /* ---- What its client says -------------------------------------------------------------------- */
 
+/* Who never skips pays nothing for it: they are put there by the first that is. */
+static void skips(struct chanserv__channel *channel)
+{
+    struct cs_list *list = &channel->post->waiting;
+
+    channel->skips = true;
+    for (struct cs_link *at = cs_list_first(list); at; at = cs_list_next(list, at))
+        chanserv__channel_waits(CS_CONTAINER(at, chanserv_outlet, link), true);
+}
+
 /* Looked up, because a message has room for very many. */
 static void skip(struct chanserv__channel *channel, uint64_t seq)
 {
-    chanserv_outlet *o = cs_map_get(&channel->waiting, seq);
+    chanserv_outlet *o;
 
+    if (!channel->skips)
+        skips(channel);
+    o = cs_map_get(&channel->waiting, seq);
     if (o)
         chanserv__outlet_over(o, CS_ECANCELED, CHANSERV__SKIPPED);
 }
@@ -148,7 +161,7 @@ void chanserv__channel_waits(chanserv_outlet *o, bool waits)
 {
     struct chanserv__channel *channel = o->post->channel;
 
-    if (!channel)
+    if (!channel || !channel->skips)
         return;
     if (waits) /* without memory for it, it stays until its post is done with */
         (void)cs_map_put(&channel->waiting, o->seq, o);

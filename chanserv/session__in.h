@@ -49,11 +49,12 @@ struct chanserv__channel {
     chanserv_post *post; /* whose channel it is, while that lives; or */
     chanserv_outlet *outlet;
     struct cs_link ack;    /* of session->acks */
-    struct cs_map waiting; /* of a post: its outlets that can be skipped, by seq */
+    struct cs_map waiting; /* of a post, once one was: its outlets that can be skipped, by seq */
     int64_t since_ms;      /* it was detached last */
     uint32_t number;
     int linger_ms;
     bool is_post;
+    bool skips;
 };
 
 /* ---- session.c ------------------------------------------------------------------------------- */
