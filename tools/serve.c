@@ -11,7 +11,8 @@ static const struct tool_kind *const kinds[] = {&tool_kind_tail,        &tool_ki
 
 static const char help[] =
     "Usage: chanserv serve [OPTION]... --service NAME=KIND[:ARGS]...\n"
-    "Serve until SIGTERM or SIGINT.  Prints \"listening ADDR\" for each listener when ready.\n"
+    "Serve until SIGTERM or SIGINT, which drains; the second ends at once.  Prints \"listening "
+    "ADDR\" for each listener when ready.\n"
     "\n"
     "      --listen ADDR     host:port, [v6]:port, :port, unix:/path, fd:N; port 0 picks one\n"
     "                        (without: 127.0.0.1:5555); may be repeated\n"
@@ -26,7 +27,7 @@ static const char help[] =
     "  -h, --help            this text\n"
     "\n"
     "Who may connect, and do what (any rule that admits is enough; without one, everybody may):\n"
-    "      --cert FILE       TLS with this certificate (PEM)\n"
+    "      --cert FILE       TLS with this certificate (PEM); SIGHUP: again\n"
     "      --key FILE        its key, if it is not in the same file\n"
     "      --client-ca FILE  clients must show a certificate that one of these signed\n"
     "      --client-san SAN-GLOB[=GLOB,...]\n"
@@ -39,6 +40,7 @@ static const char help[] =
     "Timeouts (5, 1.5s, 250ms, 2m, 1h, off):\n"
     "      --serving-timeout --sourcing-timeout --accept-timeout --write-timeout\n"
     "      --handshake-timeout --ping-interval --ping-timeout --stall-timeout\n"
+    "      --grace --connection-age\n"
     "Sizes (65536, 64KiB, 1MiB, 1GiB, off):\n"
     "      --inline-max --frame-max --part --body-max --header-max --post-queue --assembly\n"
     "      --window --window-max --window-grow --fields-max\n"
@@ -99,6 +101,15 @@ static int listen_everywhere(struct serve *s)
     return code;
 }
 
+/* From now on we are not what to restart us for. */
+static void on_drains(bool over, void *user)
+{
+    struct serve *s = user;
+
+    if (!over)
+        notify_say(&s->notify, "STOPPING=1");
+}
+
 /* Names are judged here. */
 static int make_server(struct serve *s)
 {
@@ -106,6 +117,8 @@ static int make_server(struct serve *s)
     cs_err err;
 
     with.signals = true;
+    with.drains = on_drains;
+    with.drains_user = s;
     if (auth_has_rules(s->auth)) {
         with.authorise = auth_judge;
         with.authorise_user = s->auth;
@@ -195,7 +208,6 @@ static int serve(struct serve *s)
     err = cs_loop_call(s->loop, let_signals_in, &set);
     if (err == CS_OK)
         err = chanserv_server_run(s->server);
-    notify_say(&s->notify, "STOPPING=1");
     if (cs_failed(err))
         tool_complain("serve", "%s", cs_strerror(err));
     return tool_exit_of(err);

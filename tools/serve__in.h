@@ -34,7 +34,7 @@ struct serve {
 int serve__services(struct serve *s); /* opens them */
 int serve__rules(struct serve *s);    /* who may do what */
 
-/* From now on SIGHUP reads the file of tokens again. */
+/* From now on SIGHUP reads the files of tokens and certificates again. */
 cs_err serve__hangups(struct serve *s);
 void serve__hangups_off(struct serve *s);
 

@@ -32,6 +32,8 @@ static const struct config_option table[] = {
     {"sourcing-timeout", CONFIG_DURATION, LIMIT(sourcing_timeout_ms)},
     {"accept-timeout", CONFIG_DURATION, LIMIT(accept_timeout_ms)},
     {"write-timeout", CONFIG_DURATION, LIMIT(write_timeout_ms)},
+    {"grace", CONFIG_DURATION, LIMIT(grace_ms)},
+    {"connection-age", CONFIG_DURATION, LIMIT(net.connection_age_ms)},
     {"inline-max", CONFIG_BYTES, LIMIT(inline_max_bytes)},
     {"frame-max", CONFIG_BYTES, LIMIT(frame_max_bytes)},
     {"part", CONFIG_BYTES, LIMIT(part_bytes)},

@@ -115,7 +115,7 @@ int serve__rules(struct serve *s)
     return code;
 }
 
-/* ---- SIGHUP: the tokens again --------------------------------------------------------------- */
+/* ---- SIGHUP: tokens and certificates again -------------------------------------------------- */
 
 static volatile sig_atomic_t hangup_fd = -1; /* for the handler, which has nothing else */
 
@@ -127,31 +127,35 @@ static void on_hangup(int number)
     (void)!write(hangup_fd, &one, sizeof one);
 }
 
-static void read_tokens_again(void *user)
+static void read_again(void *user)
 {
     struct serve *s = user;
     char why[WHY];
     uint64_t count;
 
-    if (read(s->hangup_fd, &count, sizeof count) < 0 || !s->config.token_file.text)
+    if (read(s->hangup_fd, &count, sizeof count) < 0)
         return;
-    if (auth_read_tokens(s->auth, s->config.token_file.text, why, sizeof why) != CS_OK)
+    if (s->config.token_file.text &&
+        auth_read_tokens(s->auth, s->config.token_file.text, why, sizeof why) != CS_OK)
         tool_complain("serve", "%s; the tokens from before stay", why);
+    if (s->config.cert.text && chanserv_server_reload(s->server) != CS_OK)
+        tool_complain("serve", "%s; the certificate from before stays",
+                      chanserv_server_errmsg(s->server));
 }
 
-/* Without a file of tokens SIGHUP ends us as it ends others, unless we are somebody's service. */
+/* Without such a file SIGHUP ends us as it ends others, unless we are somebody's service. */
 cs_err serve__hangups(struct serve *s)
 {
     struct sigaction action = {.sa_handler = on_hangup, .sa_flags = SA_RESTART};
     cs_err err;
 
-    if (!s->config.token_file.text && !s->notify.path[0])
+    if (!s->config.token_file.text && !s->config.cert.text && !s->notify.path[0])
         return CS_OK;
     s->hangup_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->hangup_fd < 0)
         return CS_ESYS;
     hangup_fd = s->hangup_fd;
-    err = tool_watch_new(s->loop, s->hangup_fd, read_tokens_again, s, &s->hangups);
+    err = tool_watch_new(s->loop, s->hangup_fd, read_again, s, &s->hangups);
     if (err == CS_OK)
         sigaction(SIGHUP, &action, NULL);
     return err;

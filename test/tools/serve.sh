@@ -175,6 +175,101 @@ done < names > diff
 [ "$(wc -l < names)" -gt 35 ] && [ ! -s diff ]
 verdict $? diff "every option of --help is in the manual"
 
+# ---- Draining ------------------------------------------------------------------------------------
+
+# follows SERVICE BODY: a post in the background ($follower), which has its first frame.
+follows() {
+    : > followed
+    timeout 60 "$tool" post "${with[@]}" "$tcp" "$1" "$2" > followed 2> follower &
+    follower=$!
+    for _ in $(seq 500); do
+        [ -s followed ] && break
+        sleep 0.02
+    done
+}
+# ends CODE NAME: the follower does.
+ends() {
+    local got
+    wait "$follower"
+    got=$?
+    [ $got -eq "$1" ] || echo "exit code $got, not $1" >> follower
+    [ $got -eq "$1" ]
+    verdict $? follower "$2"
+}
+now() { date +%s%3N; }
+with=()
+
+mkdir logs
+echo line > logs/a
+serve --service logs=tail:logs --service echo=echo --grace 2s
+follows logs ''
+before=$(now)
+kill -TERM "$server"
+for _ in $(seq 100); do
+    chanserv post "$tcp" echo hi || break
+done
+has err "UNAVAILABLE: the server is going away" "a new post is refused in a drain"
+wait "$server"
+verdict $? server "a drain ends with 0"
+after=$(($(now) - before))
+server=
+[ $after -ge 2000 ] && [ $after -lt 3000 ] || echo "$after ms" > diff
+[ $after -ge 2000 ] && [ $after -lt 3000 ]
+verdict $? diff "within its grace and a second"
+ends 30 "what still runs then ends"
+has follower "UNAVAILABLE: the server is going away" "and it is told why"
+
+serve --service gen=gen --grace 1m
+follows gen 'sources=1&frames=60&delay_ms=10'
+stop
+ends 0 "what ends within the grace ends well, and the server with it"
+serve --service gen=gen --grace 1m
+follows gen 'sources=1&frames=1000000&delay_ms=10'
+kill -TERM "$server"
+sleep 0.3
+stop INT
+ends 30 "the second signal ends what runs"
+serve --service gen=gen --grace off
+follows gen 'sources=1&frames=1000000&delay_ms=10'
+stop
+ends 30 "so does the first without a grace"
+
+# ---- A new certificate ---------------------------------------------------------------------------
+
+# signed CN: by this authority is the certificate that is shown now.
+signed() {
+    openssl s_client -connect "$tcp" -alpn h2 < /dev/null 2> /dev/null |
+        openssl x509 -noout -issuer 2> /dev/null | grep -q "CN = $1"
+}
+cat certs/ca.pem certs/other-ca.pem > both.pem
+cp certs/server.pem certs/host.pem
+cp certs/server.key certs/host.key
+serve --service gen=gen --cert certs/host.pem --key certs/host.key --grace 1m
+with=(--ca both.pem)
+follows gen 'sources=1&frames=150&delay_ms=10'
+signed "chanserv test CA"
+verdict $? follower "a certificate is shown"
+cp certs/stranger.pem certs/host.pem # and not the key to it
+kill -HUP "$server"
+for _ in $(seq 500); do
+    [ -s server ] && break
+    sleep 0.02
+done
+has server "the certificate from before stays" "SIGHUP: a certificate that makes no sense is told"
+signed "chanserv test CA"
+verdict $? follower "and the old one is shown"
+cp certs/stranger.key certs/host.key
+kill -HUP "$server"
+for _ in $(seq 500); do
+    signed "other CA" && break
+    sleep 0.02
+done
+signed "other CA"
+verdict $? follower "SIGHUP: new connections meet the new certificate"
+ends 0 "and what runs on the old one ends well"
+stop
+with=()
+
 # ---- systemd ----------------------------------------------------------------------------------------
 
 # Passes a socket as systemd does, plays its notify socket, and tells what was said there.

@@ -100,18 +100,22 @@ Test(serve_config, every_limit_is_one_of_the_table_and_no_two_go_to_one_place)
     int64_t seen = 0, n = 0;
 
     for (size_t i = 0; config_name(i); i++) {
-        if (strstr(config_name(i), "timeout") || strstr(config_name(i), "interval"))
+        const char *name = config_name(i);
+
+        if (strstr(name, "timeout") || strstr(name, "interval") || strcmp(name, "grace") == 0 ||
+            strcmp(name, "connection-age") == 0)
             at += sprintf(at, "%s = %dms\n", config_name(i), 1 << n++);
         else if (i > 12) /* behind "verbose" */
             at += sprintf(at, "%s = %d\n", config_name(i), 1 << n++);
     }
-    cr_assert_eq(n, 24);
+    cr_assert_eq(n, 26);
     cr_assert_eq(parse_file(text), 0);
     const struct chanserv_server_options *o = &config->options;
-    const int durations[] = {o->serving_timeout_ms,       o->sourcing_timeout_ms,
-                             o->accept_timeout_ms,        o->write_timeout_ms,
-                             o->net.handshake_timeout_ms, o->net.ping_interval_ms,
-                             o->net.ping_timeout_ms,      o->net.stall_timeout_ms};
+    const int durations[] = {
+        o->serving_timeout_ms,   o->sourcing_timeout_ms,      o->accept_timeout_ms,
+        o->write_timeout_ms,     o->net.handshake_timeout_ms, o->net.ping_interval_ms,
+        o->net.ping_timeout_ms,  o->net.stall_timeout_ms,     o->grace_ms,
+        o->net.connection_age_ms};
     const int64_t others[] = {
         o->inline_max_bytes,    o->frame_max_bytes,      o->part_bytes,
         o->body_max_bytes,      o->header_max_bytes,     o->posts_max,
@@ -123,7 +127,7 @@ Test(serve_config, every_limit_is_one_of_the_table_and_no_two_go_to_one_place)
         seen += durations[i];
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         seen += others[i];
-    cr_assert_eq(seen, (1 << 24) - 1, "got %llx", (long long)seen);
+    cr_assert_eq(seen, (1 << 26) - 1, "got %llx", (long long)seen);
 }
 
 Test(serve_config, a_value_that_makes_no_sense_is_told_with_what_would)
