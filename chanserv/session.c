@@ -101,7 +101,10 @@ static void lost(struct chanserv__session *session)
 void chanserv__session_shut(struct chanserv__session *session)
 {
     if (session->stream) { /* it has had its last word, or has it now */
-        ((struct chanserv__call *)mux_stream_state(session->stream))->object = NULL;
+        struct chanserv__call *call = mux_stream_state(session->stream);
+
+        call->object = NULL;
+        call->heard = true;
         chanserv__abort(session->stream, WIRE_R_DRAINING);
     }
     session_end(session, CS_EDRAIN, CHANSERV__SHUTDOWN);
@@ -410,10 +413,12 @@ static void end(mux_stream *stream, cs_err why, void *state)
  * there is no better place for it than beside them. */
 static void rolled(mux_stream *stream, void *state)
 {
-    const struct chanserv__call *call = state;
+    struct chanserv__call *call = state;
 
-    if (call->server->drain.stage == CHANSERV__SERVES && !call->heard)
-        chanserv__abort(stream, WIRE_R_DRAINING);
+    if (call->server->drain.stage != CHANSERV__SERVES || call->heard)
+        return;
+    call->heard = true; /* what still comes of it will be said again */
+    chanserv__abort(stream, WIRE_R_DRAINING);
 }
 
 static const struct mux_stream_ops session_ops = {

@@ -427,6 +427,43 @@ Test(drain, a_session_moves_when_its_connection_is_rolled_over)
     cs_loop_settle(raw.loop);
 }
 
+static struct raw_call *talker;
+static int words;
+
+static void talk(cs_task *task)
+{
+    uint8_t msg[WIRE_ACK_MAX];
+
+    size_t n = wire_ack_put(msg, SOURCE, 1, false, cs_str(""));
+
+    if (talker->stream && ++words < 50 &&
+        mux_stream_send(talker->stream, cs_bytes_of(msg, n), cs_bytes_of(NULL, 0)) == CS_OK)
+        cs_task_post(raw.loop, CS_CALL, task);
+}
+
+/* What the client says meanwhile is no nonsense. */
+Test(drain, a_session_moves_in_the_middle_of_a_word)
+{
+    struct raw_call *p, *o;
+    mux_conn *old = raw.conn;
+    cs_task task;
+    talker = session(1);
+    p = post_as(1, 0, "long");
+    o = open_as(1, p, 0);
+    mux_handlers_each_local(chanserv__server_handlers(raw.server), roll, NULL);
+    cs_task_init(&task, talk);
+    cs_task_post(raw.loop, CS_CALL, &task);
+    cs_loop_settle(raw.loop);
+    cr_assert_lt(words, 50);
+    raw_ended(talker, CS_EDRAIN, "draining", "");
+    raw_join();
+    raw_heard(session(2), "linger 30000;");
+    raw_runs(p);
+    raw_runs(o);
+    mux_conn_free(old);
+    cs_loop_settle(raw.loop);
+}
+
 /* ---- Freed meanwhile, and without memory ------------------------------------------------------ */
 
 Test(drain, can_be_freed_meanwhile)

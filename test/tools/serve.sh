@@ -234,6 +234,17 @@ follows gen 'sources=1&frames=1000000&delay_ms=10'
 stop
 ends 30 "so does the first without a grace"
 
+# A client that reads on is told which of the two it was.
+serve --service gen=gen
+tcp=$unix
+follows gen 'sources=1&frames=1000000&delay_ms=10'
+kill -KILL "$server"
+wait "$server" 2> diff
+serve --service gen=gen
+ends 31 "of a server that was killed what ran is lost, as soon as it is there again"
+has follower "no such session here any more" "and it is told why"
+stop
+
 # ---- A new certificate ---------------------------------------------------------------------------
 
 # signed CN: by this authority is the certificate that is shown now.
