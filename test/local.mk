@@ -140,6 +140,7 @@ test_story_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_story_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
 # files: test/story/*.c test/story/*.h
 test_story_SOURCES = \
+	test/story/drain_test.c \
 	test/story/failover_test.c \
 	test/story/flapping_test.c \
 	test/story/frame_limit_test.c \
@@ -298,6 +299,7 @@ EXTRA_DIST += \
 	test/interop/js/package.json \
 	test/interop/js/raw.js \
 	test/interop/js/read.js \
+	test/interop/js/roll.js \
 	test/interop/js/server.js \
 	test/interop/js/sessions.js \
 	test/interop/js/strangers.js \

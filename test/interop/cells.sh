@@ -3,6 +3,7 @@
 #
 #   CHANSERV_CELLS     a line a cell: NAME, the address of `chanserv serve`, that of witness.c
 #   CHANSERV_EXPIRED   the address of one whose certificate has expired
+#   CHANSERV_ROLLED    the address of one whose connections grow 200 ms old
 #   CHANSERV_CERTS     a directory with what test/support/certs.sh makes, and with the file `token`
 #
 # The first address serves gen and secret.  Whoever comes by the unix socket as this user, or shows
@@ -36,5 +37,8 @@ unix unix:$scratch/gen.sock unix:$scratch/witness.sock"
     CHANSERV_CELLS+=" localhost:${address##*:}"
     serve cells-expired "$tool" serve "${kinds[@]}" --cert "$certs/expired.pem" \
         --key "$certs/expired.key" || return
-    export CHANSERV_CELLS CHANSERV_CERTS=$certs CHANSERV_EXPIRED=localhost:${address##*:}
+    CHANSERV_EXPIRED=localhost:${address##*:}
+    serve rolled "$tool" serve --listen 127.0.0.1:0 --service gen=gen --connection-age 200ms || return
+    export CHANSERV_EXPIRED CHANSERV_ROLLED=$address
+    export CHANSERV_CELLS CHANSERV_CERTS=$certs
 }

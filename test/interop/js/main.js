@@ -3,7 +3,7 @@
 //   CHANSERV_GEN       HOST:PORT of `chanserv serve` with gen, echo and tail
 //   CHANSERV_WITNESS   HOST:PORT of witness.c
 //   CHANSERV_PACKED    HOST:PORT of witness.c that compresses
-//   CHANSERV_CELLS, CHANSERV_CERTS, CHANSERV_EXPIRED   see cells.sh
+//   CHANSERV_CELLS, CHANSERV_CERTS, CHANSERV_EXPIRED, CHANSERV_ROLLED   see cells.sh
 'use strict';
 require('./read');
 require('./leave');
@@ -13,5 +13,6 @@ require('./talk');
 require('./gzip');
 require('./unary');
 require('./cells');
+require('./roll');
 require('./strangers');
 require('./kit').run();

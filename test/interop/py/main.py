@@ -2,9 +2,11 @@
 with gen, echo and tail; CHANSERV_WITNESS that of witness.c, CHANSERV_PACKED that of one
 that compresses; for the others see cells.sh.  PYTHONPATH has the stubs."""
 import asyncio
+import os
 import queue
 import random
 import threading
+import time
 
 import cells  # pylint: disable=unused-import
 import chanserv_pb2 as pb
@@ -36,6 +38,23 @@ def _():
     same([source.seq for source in sources], list(range(5)))
     for i, source in enumerate(sources):
         same(frames(open_source(gen, source)), [gen_frame(i, j, 100) for j in range(3)])
+
+
+@case("rolled over ten times: no call fails, and a source reads on")
+def _():
+    rolled = stub(os.environ["CHANSERV_ROLLED"])
+    until_s = time.monotonic() + 2
+
+    def read_on():
+        (source,) = announced(rolled, "gen", "sources=1&frames=150&size=100&delay_ms=10")
+        same(len(frames(open_source(rolled, source))), 150)
+
+    def call():
+        while time.monotonic() < until_s:
+            for source in announced(rolled, "gen", "sources=2&frames=3&size=100"):
+                same(len(frames(open_source(rolled, source))), 3)
+
+    together([read_on, call])
 
 
 @case("a hundred sources are open at once")
