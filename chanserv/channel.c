@@ -136,11 +136,12 @@ void chanserv__channel_attach(struct chanserv__channel *channel, mux_stream *str
 /* ---- What its client says -------------------------------------------------------------------- */
 
 /* Who never skips pays nothing for it: they are put there by the first that is. */
-static void skips(struct chanserv__channel *channel)
+static void lay_out(struct chanserv__channel *channel)
 {
     struct cs_list *list = &channel->post->waiting;
 
-    channel->skips = true;
+    if (!(channel->waiting = cs_zalloc(sizeof *channel->waiting)))
+        return;
     for (struct cs_link *at = cs_list_first(list); at; at = cs_list_next(list, at))
         chanserv__channel_waits(CS_CONTAINER(at, chanserv_outlet, link), true);
 }
@@ -150,9 +151,9 @@ static void skip(struct chanserv__channel *channel, uint64_t seq)
 {
     chanserv_outlet *o;
 
-    if (!channel->skips)
-        skips(channel);
-    o = cs_map_get(&channel->waiting, seq);
+    if (!channel->waiting)
+        lay_out(channel);
+    o = channel->waiting ? cs_map_get(channel->waiting, seq) : NULL;
     if (o)
         chanserv__outlet_over(o, CS_ECANCELED, CHANSERV__SKIPPED);
 }
@@ -161,12 +162,12 @@ void chanserv__channel_waits(chanserv_outlet *o, bool waits)
 {
     struct chanserv__channel *channel = o->post->channel;
 
-    if (!channel || !channel->skips)
+    if (!channel || !channel->waiting)
         return;
     if (waits) /* without memory for it, it stays until its post is done with */
-        (void)cs_map_put(&channel->waiting, o->seq, o);
+        (void)cs_map_put(channel->waiting, o->seq, o);
     else
-        (void)cs_map_remove(&channel->waiting, o->seq);
+        (void)cs_map_remove(channel->waiting, o->seq);
 }
 
 cs_err chanserv__channel_acked(struct chanserv__channel *channel, const struct wire_ack *ack)
@@ -237,7 +238,9 @@ void chanserv__channel_end(struct chanserv__channel *channel, cs_err why,
         mux_stream_forget(channel->stream, why);
     }
     cs_map_remove(&channel->session->channels, channel->number);
-    cs_map_fini(&channel->waiting);
+    if (channel->waiting)
+        cs_map_fini(channel->waiting);
+    cs_free(channel->waiting);
     cs_unlink(&channel->ack);
     channel->session->server->counters.channels--;
     cs_free(channel);

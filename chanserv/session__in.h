@@ -48,13 +48,12 @@ struct chanserv__channel {
     mux_stream *stream;  /* lasting; NULL: gone */
     chanserv_post *post; /* whose channel it is, while that lives; or */
     chanserv_outlet *outlet;
-    struct cs_link ack;    /* of session->acks */
-    struct cs_map waiting; /* of a post, once one was: its outlets that can be skipped, by seq */
-    int64_t since_ms;      /* it was detached last */
+    struct cs_link ack;     /* of session->acks */
+    struct cs_map *waiting; /* of a post, once one was: its outlets that can be skipped, by seq */
+    int64_t since_ms;       /* it was detached last */
     uint32_t number;
     int linger_ms;
     bool is_post;
-    bool skips;
 };
 
 /* ---- session.c ------------------------------------------------------------------------------- */
