@@ -11,7 +11,7 @@
  * because a server that does not know the session may be another process, and must not run a post that
  * perhaps ran before (PROTOCOL, A6).
  *
- * What arrived is acknowledged after 20 ms, and every 128 KiB: 1 KiB more for each channel that brought
+ * What arrived is acknowledged after 20 ms, and every 256 KiB: 1 KiB more for each channel that brought
  * some, up to 512 KiB, so that an acknowledgement is about more than a frame or two.  Whoever is done is
  * said after 20 ms, and when there are some forty: the server holds them until then. */
 #include "chanserv/client__in.h"
@@ -20,7 +20,7 @@
 
 enum {
     FLUSH_MS = 20,
-    FLUSH_BYTES = 128 * 1024,
+    FLUSH_BYTES = 256 * 1024,
     FLUSH_EACH = 1024,
     FLUSH_BYTES_MAX = 512 * 1024,
     FLUSH_OUT = 256,
