@@ -26,7 +26,8 @@ enum {
     FLUSH_OUT = 256,
     MESSAGE = 8 * 1024,
     FIRST_MS = 100,
-    LAST_MS = 5000
+    LAST_MS = 5000,
+    CALM_MS = 60000
 };
 
 static void step(cs_task *task);
@@ -73,7 +74,7 @@ struct chanserv__bond *chanserv__bond_of(struct chanserv__node *node)
     struct chanserv__bond *bond = node->bond;
 
     if (bond)
-        return bond->standing == CHANSERV__BOND_OFF ? NULL : bond;
+        return bond->standing == CHANSERV__BOND_OFF || bond->elsewhere ? NULL : bond;
     if (client->options.resume_ms == CS_OFF || (!node->addr && !client->resumes_local) ||
         !cs_linked(&node->link) || !(bond = cs_zalloc(sizeof *bond)))
         return NULL; /* without memory for it there is just no session */
@@ -103,6 +104,13 @@ void chanserv__bond_free(struct chanserv__bond *bond)
     cs_free(bond);
 }
 
+static void drop(mux_stream **stream)
+{
+    if (*stream)
+        mux_stream_cancel(*stream, CS_ECANCELED); /* its end() comes later, and is nobody's */
+    *stream = NULL;
+}
+
 /* The lines have been closed; what they said is said, if the kernel takes it now. */
 void chanserv__bond_bye(struct chanserv__bond *bond)
 {
@@ -114,6 +122,7 @@ void chanserv__bond_bye(struct chanserv__bond *bond)
     cs_timer_set(bond->give_up, CS_OFF);
     cs_task_drop(&bond->task);
     mux_conn_free(bond->limbo);
+    drop(&bond->next);
     if (bond->stream) {
         chanserv__bond_flush(bond);
         mux_stream_finish(bond->stream, CS_OK, NULL);
@@ -128,7 +137,9 @@ void chanserv__bond_changed(struct chanserv__bond *bond)
 
 bool chanserv__bond_carries(const struct chanserv__bond *bond)
 {
-    return bond->stream && (bond->standing == CHANSERV__BOND_STANDS || bond->attempt == 1);
+    /* While it moves, what went out would perhaps be told that it is superseded. */
+    return bond->stream && !bond->next &&
+           (bond->standing == CHANSERV__BOND_STANDS || bond->attempt == 1);
 }
 
 /* ---- Saying --------------------------------------------------------------------------------- */
@@ -284,7 +295,8 @@ static void begin_anew(struct chanserv__bond *bond)
     while ((link = cs_list_pop(&bond->due)) != NULL)
         ;
     bond->standing = CHANSERV__BOND_NONE;
-    bond->attempt = 0;
+    bond->attempt = bond->asked = 0;
+    bond->leaves = bond->elsewhere = false;
     bond->out.len = 0;
     bond->dones_len = bond->dones_at = 0;
     (void)cs_random(bond->id, sizeof bond->id); /* it has not failed at first */
@@ -294,13 +306,11 @@ static void begin_anew(struct chanserv__bond *bond)
 
 static void lose(struct chanserv__bond *bond, const char *words)
 {
-    mux_stream *stream = bond->stream;
     struct cs_link *link, *next;
 
     CS_TRACE("client > session lost: %s", words);
-    bond->stream = NULL;
-    if (stream)
-        mux_stream_cancel(stream, CS_ELOST);
+    drop(&bond->stream);
+    drop(&bond->next);
     begin_anew(bond);
     for (link = cs_list_first(&bond->ties); link; link = next) {
         next = cs_list_next(&bond->ties, link);
@@ -342,21 +352,27 @@ static void rest(struct chanserv__bond *bond)
     }
 }
 
-static void broke(struct chanserv__bond *bond, const char *words)
+static void doom(struct chanserv__bond *bond)
 {
     const int resume_ms = bond->node->client->options.resume_ms;
 
+    if (!bond->doomed)
+        cs_timer_set(bond->give_up, bond->linger_ms > 0 && bond->linger_ms < resume_ms
+                                        ? bond->linger_ms
+                                        : resume_ms);
+    bond->doomed = true;
+}
+
+static void broke(struct chanserv__bond *bond, const char *words)
+{
     if (bond->standing == CHANSERV__BOND_ASKED && bond->attempt == 1 &&
         cs_list_empty(&bond->ties)) {
         begin_anew(bond);
         return;
     }
     CS_TRACE("client > session broke: %s", words);
-    if (!bond->doomed)
-        cs_timer_set(bond->give_up, bond->linger_ms > 0 && bond->linger_ms < resume_ms
-                                        ? bond->linger_ms
-                                        : resume_ms);
-    bond->doomed = true;
+    bond->leaves = false;
+    doom(bond);
     bond->standing = CHANSERV__BOND_BROKEN;
     if (bond->moved) /* and not only greeted, again and again */
         bond->delay_ms = 0;
@@ -365,6 +381,17 @@ static void broke(struct chanserv__bond *bond, const char *words)
 }
 
 /* ---- The call ------------------------------------------------------------------------------- */
+
+/* The next stream is the one. */
+static void follow(struct chanserv__bond *bond)
+{
+    CS_TRACE("client > session moves");
+    bond->stream = bond->next;
+    bond->next = NULL;
+    bond->attempt = bond->asked;
+    bond->leaves = false;
+    bond->standing = CHANSERV__BOND_ASKED;
+}
 
 static void hear(struct chanserv__bond *bond, const struct wire_session_down *down)
 {
@@ -400,12 +427,18 @@ static void on_readable(mux_stream *stream, void *state)
     cs_bytes msg;
 
     while (mux_stream_recv(stream, &msg) == CS_OK) {
-        if (bond->stream != stream || bond->standing == CHANSERV__BOND_OFF)
+        if ((bond->stream != stream && bond->next != stream) ||
+            bond->standing == CHANSERV__BOND_OFF)
             continue;
-        if (wire_session_down_parse(msg, &down) == CS_OK)
-            hear(bond, &down);
-        else
+        if (wire_session_down_parse(msg, &down) != CS_OK) {
             mux_stream_cancel(stream, CS_EPROTO);
+            continue;
+        }
+        if (bond->next == stream) {
+            drop(&bond->stream);
+            follow(bond);
+        }
+        hear(bond, &down);
     }
 }
 
@@ -413,6 +446,33 @@ static void on_writable(mux_stream *stream, void *state)
 {
     (void)stream;
     chanserv__bond_flush(state);
+}
+
+static void on_rolled(mux_stream *stream, void *state)
+{
+    struct chanserv__bond *bond = state;
+
+    const int64_t now = cs_loop_now_ms(bond->node->client->loop);
+
+    if (bond->stream != stream || bond->freed)
+        return;
+    bond->leaves = true;
+    if (now - bond->rolled_ms > CALM_MS)
+        bond->delay_ms = 0;
+    bond->rolled_ms = now;
+    rest(bond);
+}
+
+/* The session stays where it is, as long as it can. */
+static void not_moved(struct chanserv__bond *bond, cs_err why, const char *words)
+{
+    CS_TRACE("client > session has not moved: %s", words);
+    bond->next = NULL;
+    bond->elsewhere = why == CS_ELOST || why == CS_EEXIST;
+    if (bond->elsewhere)
+        chanserv__bond_changed(bond);
+    else
+        rest(bond);
 }
 
 static void on_end(mux_stream *stream, cs_err why, void *state)
@@ -424,7 +484,10 @@ static void on_end(mux_stream *stream, cs_err why, void *state)
     client->streams--;
     if (bond->stream == stream && !bond->freed && bond->standing != CHANSERV__BOND_OFF) {
         bond->stream = NULL;
-        if (why == CS_ELOST || why == CS_EEXIST)
+        if (bond->next) { /* perhaps it superseded this one */
+            follow(bond);
+            doom(bond);
+        } else if (why == CS_ELOST || why == CS_EEXIST)
             lose(bond, mux_stream_errmsg(stream));
         else if (first && mux_stream_never_ran(stream)) {
             begin_anew(bond); /* the calls behind it have the same to tell, */
@@ -439,35 +502,62 @@ static void on_end(mux_stream *stream, cs_err why, void *state)
     }
     if (bond->stream == stream)
         bond->stream = NULL;
+    if (bond->next == stream)
+        not_moved(bond, why, mux_stream_errmsg(stream));
     chanserv__node_release(bond->node);
 }
 
 static const struct mux_stream_ops session_ops = {
-    .readable = on_readable, .writable = on_writable, .end = on_end};
+    .readable = on_readable, .writable = on_writable, .end = on_end, .rolled = on_rolled};
 
-static void call(struct chanserv__bond *bond)
+static cs_err open_at(struct chanserv__bond *bond, uint32_t attempt, mux_stream **ret)
 {
     chanserv_client *client = bond->node->client;
     struct mux_call_options options = {0};
     uint8_t msg[WIRE_SESSION_MAX];
-    size_t n = wire_session_up_put(msg, cs_bytes_of(bond->id, sizeof bond->id), ++bond->attempt);
+    size_t n = wire_session_up_put(msg, cs_bytes_of(bond->id, sizeof bond->id), attempt);
     cs_err err;
 
     if (client->bearer) {
         options.metadata = client->bearer->pairs;
         options.metadata_len = client->bearer->len;
     }
-    bond->standing = CHANSERV__BOND_ASKED;
     err = mux_stream_open(bond->node->conn, "/chanserv.v1.Chanserv/Session", &options, &session_ops,
-                          bond, &bond->stream);
-    if (err != CS_OK) {
-        broke(bond, cs_strerror(err));
-        return;
-    }
+                          bond, ret);
+    if (err != CS_OK)
+        return err;
     chanserv__node_hold(bond->node);
     client->streams++;
-    if (mux_stream_send(bond->stream, cs_bytes_of(msg, n), cs_bytes_of(NULL, 0)) != CS_OK)
-        mux_stream_cancel(bond->stream, CS_ENOMEM);
+    if (mux_stream_send(*ret, cs_bytes_of(msg, n), cs_bytes_of(NULL, 0)) != CS_OK)
+        mux_stream_cancel(*ret, CS_ENOMEM);
+    return CS_OK;
+}
+
+static void call(struct chanserv__bond *bond)
+{
+    cs_err err;
+
+    bond->standing = CHANSERV__BOND_ASKED;
+    bond->attempt = ++bond->asked;
+    if ((err = open_at(bond, bond->attempt, &bond->stream)) != CS_OK)
+        broke(bond, cs_strerror(err));
+}
+
+/* Open channels stay on the connection that goes (PROTOCOL, B24).  It stands until they are over, so
+ * the old stream is good until the new one is answered; without channels there is no need of one. */
+static void leave(struct chanserv__bond *bond)
+{
+    cs_err err;
+
+    if (cs_list_empty(&bond->ties)) {
+        chanserv__bond_flush(bond);
+        mux_stream_finish(bond->stream, CS_OK, NULL);
+        bond->stream = NULL;
+        drop(&bond->next);
+        begin_anew(bond);
+    } else if (!bond->elsewhere && !bond->next && !bond->rests &&
+               (err = open_at(bond, ++bond->asked, &bond->next)) != CS_OK)
+        not_moved(bond, err, cs_strerror(err));
 }
 
 void chanserv__bond_begin(struct chanserv__bond *bond)
@@ -486,6 +576,8 @@ static void step(cs_task *task)
 
     if (!bond->node->conn || bond->freed)
         return;
+    if (bond->standing == CHANSERV__BOND_STANDS && (bond->leaves || bond->elsewhere))
+        leave(bond);
     if (!cs_list_empty(&bond->ties))
         chanserv__bond_begin(bond);
     for (link = cs_list_first(&bond->ties); link; link = next) {

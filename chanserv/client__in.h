@@ -307,20 +307,24 @@ struct chanserv__bond {
     struct chanserv__node *node;
     mux_conn *limbo;
     mux_stream *stream; /* the Session call; or NULL */
+    mux_stream *next;   /* it moves: the call that takes its place once it is answered; or NULL */
     enum chanserv__bond_standing standing;
     uint8_t id[16];
-    uint32_t attempt, number; /* number: given last */
-    struct cs_list ties;      /* in the order of their numbers */
-    struct cs_list due;       /* of these: have something to acknowledge */
-    struct cs_buf out;        /* last words of those that are gone, encoded */
-    uint32_t *dones;          /* whom they were about: said again on the next stream, in a ring */
+    uint32_t attempt, asked, number; /* asked: the highest attempt so far; number: given last */
+    struct cs_list ties;             /* in the order of their numbers */
+    struct cs_list due;              /* of these: have something to acknowledge */
+    struct cs_buf out;               /* last words of those that are gone, encoded */
+    uint32_t *dones; /* whom they were about: said again on the next stream, in a ring */
     size_t dones_at, dones_len;
     uint64_t acked; /* bytes that had arrived when acknowledgements went out last */
     uint32_t dues;  /* how many have come to be in `due` since */
     cs_task task;   /* something has changed */
     cs_timer *flush, *again, *give_up;
+    int64_t rolled_ms;                  /* it had to leave a connection last */
     int delay_ms, linger_ms;            /* linger_ms: the server's; 0: not known */
     bool moved;                         /* something arrived since it broke last */
+    bool leaves;                        /* the connection of `stream` takes no new calls */
+    bool elsewhere;                     /* what is dialed now is another process */
     bool flushes, rests, doomed, freed; /* the first three: their timers run */
 };
 

@@ -41,6 +41,13 @@ void chanserv__tie_go(struct chanserv__tie *tie)
     if (!line || line->over || !mux_stream_is_detached(line->stream) || !tie->bond->node->conn ||
         cs_loop_now_ms(line->client->loop) < tie->not_before_ms)
         return;
+    if (tie->bond->elsewhere && !tie->plain) {
+        if (!mux_stream_never_ran(line->stream)) {
+            chanserv__tie_lost(tie, "it broke, and what is dialed now is another process");
+            return;
+        }
+        tie->plain = true;
+    }
     if (!tie->plain && !chanserv__bond_carries(tie->bond))
         return;
     err = ask_bytes(tie, &bytes, &len);
@@ -243,6 +250,8 @@ static void tie_end(struct chanserv__tie *tie, const char *why, bool now)
         return; /* said already */
     cs_unlink(&tie->link);
     cs_unlink(&tie->due);
+    if (tie->bond->leaves || tie->bond->elsewhere)
+        chanserv__bond_changed(tie->bond);
     if (!tie->plain)
         chanserv__bond_done(tie->bond, tie->number, why, now);
 }

@@ -34,6 +34,7 @@ void mux__options_fill(struct mux_options *to, const struct mux_options *from)
     to->stall_timeout_ms = (int)pick(from->stall_timeout_ms, 30000);
     to->handshake_timeout_ms = (int)pick(from->handshake_timeout_ms, 10000);
     to->connection_age_ms = (int)pick(from->connection_age_ms, CS_OFF);
+    to->calls_max = pick(from->calls_max, 1000 * 1000 * 1000);
     to->connections_max = (int)pick(from->connections_max, 4);
     if (to->connections_max == CS_OFF)
         to->connections_max = 1;
@@ -152,7 +153,8 @@ void mux__conn_lost(mux_conn *conn, cs_err why, const char *story)
         return;
     conn->state = conn->is_server || conn->freed || is_sibling(conn) ? MUX__OVER : MUX__IDLE;
     conn->blocked = conn->pinged = conn->goaway = conn->failed = false;
-    conn->settled = conn->spent = false;
+    conn->settled = conn->spent = conn->told = false;
+    conn->calls = 0;
     if (was_up) {
         conn->stats->connections--;
         cs_story(told, "%s: %s", conn->addr ? conn->addr : "connection", story);

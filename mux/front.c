@@ -117,6 +117,20 @@ void mux__front_give_up(mux_stream *stream)
     move_to(stream, stream->conn);
 }
 
+static void tell_calls(mux_conn *conn)
+{
+    if (!conn->told)
+        cs_task_post(conn->loop, CS_CALL, &conn->rolled);
+    conn->told = true;
+}
+
+void mux__front_spent(mux_conn *conn)
+{
+    conn->spent = true;
+    tell_calls(conn);
+    mux__conn_stream_gone(conn);
+}
+
 /* CS_AGAIN: the connection's ids are used up; the stream waits, first in line. */
 static cs_err put(mux_stream *stream, mux_conn *conn)
 {
@@ -124,10 +138,11 @@ static cs_err put(mux_stream *stream, mux_conn *conn)
     cs_err err = mux__call_request(stream);
     if (err == CS_AGAIN) {
         wait_first(stream);
-        conn->spent = true;
-        mux__conn_stream_gone(conn);
+        mux__front_spent(conn);
         return err;
     }
+    if (++conn->calls == conn->opt.calls_max)
+        mux__front_spent(conn);
     stream->born_ms = (uint32_t)cs_loop_now_ms(conn->loop);
     mux__conn_flush_soon(conn);
     return err;
@@ -343,6 +358,7 @@ void mux__front_goaway(mux_conn *conn, bool tired_of_pings)
     struct mux_options *opt = &conn->front->main->opt;
     if (tired_of_pings && opt->ping_interval_ms != CS_OFF && opt->ping_interval_ms < INT32_MAX / 2)
         opt->ping_interval_ms *= 2; /* of the connections that follow */
+    tell_calls(conn);
     recall(conn, UINT32_MAX);
     place_soon(conn->front);
 }

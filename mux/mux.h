@@ -59,9 +59,13 @@ struct mux_options {
     int stall_timeout_ms;      /* 0: 30 000 with something to send and never a byte of window */
     int handshake_timeout_ms;  /* 0: 10 000 from accept to the end of TLS's handshake; then it is
                                   closed, and counted */
-    int connection_age_ms;     /* off: an accepted connection this old, a tenth more or less, takes
-                                  no new calls, and goes when its last one has ended.  It is hard on
-                                  clients behind a balancer that dial again all at once */
+    int connection_age_ms;     /* off: a connection this old, a tenth more or less, takes no new
+                                  calls, and goes when its last one has ended: a port's, and one
+                                  that was dialed.  It is hard on clients behind a balancer that
+                                  dial again all at once */
+    int64_t calls_max;         /* 0: 1 000 000 000 calls that a dialed connection carries; then it
+                                  is as if it were old.  HTTP/2 has numbers for 2^30, which is
+                                  what CS_OFF means */
     int connections_max;       /* 0: 4; to one peer when it limits streams.  CS_OFF: 1.  Those that
                                   are going away do not count */
     /* Compress what gets smaller, for a peer that reads gzip (a server is believed to).  What comes
@@ -111,9 +115,9 @@ struct mux_stream_ops {
      * sent).  The stream goes when this returns. */
     void (*end)(mux_stream *stream, cs_err why, void *state);
 
-    /* A server's, at most once: the connection takes no new calls (its age, mux_port_roll()), and
-     * stands for those that it has.  A call that would go on for ever may end now, so that its
-     * client makes it again elsewhere. */
+    /* At most once: the connection takes no new calls (its age, mux_port_roll(); a client's also: its
+     * calls_max, and that the server said so), and stands for those that it has.  A call that would
+     * go on for ever may end now, so that it is made again elsewhere. */
     void (*rolled)(mux_stream *stream, void *state);
 
     void (*reserved[3])(void);

@@ -132,8 +132,10 @@ struct mux_conn {
     struct mux_options opt; /* with the defaults filled in */
     bool is_server, freed, goaway;
     bool settled;   /* the peer's SETTINGS came */
-    bool spent;     /* a client's stream ids are used up */
-    uint32_t open;  /* a client's streams that nghttp2 has */
+    bool spent;     /* a client's: it is old, or its calls are used up */
+    bool told;      /* a client's: its calls know that it takes no more */
+    uint32_t open;  /* a client's streams that nghttp2 has, */
+    uint32_t calls; /* and has had */
     bool failed;    /* nghttp2 had no memory for what must be said: cut at the next flush */
     cs_err end_why; /* what its streams are told when it is freed; 0: CS_ECANCELED */
     enum mux__conn_state state;
@@ -191,6 +193,7 @@ cs_err mux__front_open(mux_stream *stream);                    /* CS_ENOMEM */
 void mux__front_give_up(mux_stream *stream);                   /* it waits no more */
 void mux__front_settings(mux_conn *conn);                      /* they came */
 void mux__front_goaway(mux_conn *conn, bool tired_of_pings);
+void mux__front_spent(mux_conn *conn);  /* it takes no new calls any more */
 void mux__front_closed(mux_conn *conn); /* a stream of it */
 void mux__front_lost(mux_conn *conn, bool settled, cs_err why, const char *story);
 bool mux__front_is_empty(const struct mux__front *front); /* but for the main connection */

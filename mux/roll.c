@@ -1,4 +1,5 @@
-/* roll -- see roll.h: a server's connection goes, and nothing that was on its way is lost. */
+/* roll -- see roll.h: a server's connection goes, and nothing that was on its way is lost.  Of a client's,
+ * its age and who is told. */
 #include "mux/roll.h"
 
 #include "mux/mux__in.h"
@@ -43,7 +44,9 @@ static void on_timer(void *user)
 {
     mux_conn *conn = user;
 
-    if (conn->roll == MUX__OPEN)
+    if (!conn->is_server)
+        mux__front_spent(conn);
+    else if (conn->roll == MUX__OPEN)
         notice(conn); /* it is old */
     else if (conn->roll == MUX__NOTICE)
         last(conn);
@@ -95,9 +98,8 @@ static int about(int ms)
 
 void mux__roll_up(mux_conn *conn)
 {
-    if (!conn->is_server)
-        return;
-    conn->number = conn->stats->connections_total;
+    if (conn->is_server)
+        conn->number = conn->stats->connections_total;
     if (conn->roll == MUX__DUE)
         notice(conn);
     else if (conn->opt.connection_age_ms != CS_OFF && has_timer(conn))

@@ -5,6 +5,7 @@
 #include "chanserv/session__in.h"
 #include "mux/lasting.h"
 #include "mux/local.h"
+#include "mux/roll.h"
 #include "test/support/failing.h"
 
 #include <criterion/criterion.h>
@@ -111,6 +112,12 @@ static cs_err numbers(chanserv_post *post, cs_bytes body, void *user)
         if (err != CS_OK)
             return err;
     }
+    return CS_DONE;
+}
+
+static cs_err none(chanserv_post *post, cs_bytes body, void *user)
+{
+    (void)post, (void)body, (void)user;
     return CS_DONE;
 }
 
@@ -243,10 +250,13 @@ static const struct chanserv_feed_ops talk_ops = {.readable = talk_readable, .en
 
 /* ---- The stage ---------------------------------------------------------------------------------- */
 
+static int64_t calls_max; /* of a connection; 0: as ever */
+
 static cs_err begin(unsigned seed, const struct chanserv_server_options *options)
 {
-    static const struct chanserv_client_options resuming = {
-        .resume_ms = 20000, .net = {.ping_interval_ms = 50, .ping_timeout_ms = 50}};
+    const struct chanserv_client_options resuming = {
+        .resume_ms = 20000,
+        .net = {.ping_interval_ms = 50, .ping_timeout_ms = 50, .calls_max = calls_max}};
     static const struct chanserv_server_options slow = {.keep_bytes = 16 * 1024};
     cs_err err;
 
@@ -343,6 +353,122 @@ Test(resume, nothing_is_lost_and_nothing_twice_whatever_breaks)
         end();
     }
     cr_assert_gt(cuts, 300, "only %d", cuts);
+}
+
+static void roll_over(mux_conn *conn, void *user)
+{
+    (void)user;
+    mux_conn_roll(conn);
+}
+
+static void roll_all(void)
+{
+    const mux_handlers *handlers = chanserv__nodes_first(w.client)->handlers;
+
+    mux_handlers_each_local((mux_handlers *)(uintptr_t)handlers, roll_over, NULL);
+}
+
+static void expect_all(unsigned seed)
+{
+    cr_assert_eq(w.runs, 2, "seed %u", seed);
+    cr_assert_eq(w.feed_why, CS_DONE, "seed %u: %s", seed, cs_strerror(w.feed_why));
+    cr_assert_eq(w.talk_why, CS_DONE, "seed %u: %s", seed, cs_strerror(w.talk_why));
+    cr_assert_eq(w.frames + w.gaps, SOURCES * FRAMES, "seed %u: %zu + %zu", seed, w.frames, w.gaps);
+    cr_assert_eq(w.said, SAID);
+    cr_assert_eq(w.heard, SAID);
+    cr_assert_eq(w.echoed, SAID);
+}
+
+/* The server tells connection after connection to go, with all that runs on it. */
+Test(resume, a_connection_that_goes_takes_nothing_along_and_nobody_notices)
+{
+    int rolls = 0;
+    uint64_t moves = 0;
+
+    for (unsigned seed = 1; seed <= 20; seed++) {
+        cr_assert_eq(begin(seed, NULL), CS_OK);
+        w.strict = true;
+        cr_assert_eq(post_both(), CS_OK);
+        for (int i = 0; i < 20000 && !all_over(); i++) {
+            if (i < 2000 && roll(12) == 0) {
+                roll_all();
+                rolls++;
+            }
+            tick((int)roll(12), (int)roll(4));
+        }
+        cs_loop_advance(w.loop, 100);
+        expect_all(seed);
+        cr_assert_eq(w.detached, 0, "seed %u: %d", seed, w.detached);
+        cr_assert_eq(counters().sessions_total, 1);
+        moves += counters().sessions_resumed;
+        cr_assert_eq(counters().sources_open, 0);
+        cs_loop_advance(w.loop, 5000);
+        cr_assert_leq(counters().connections, 1, "seed %u: what went is gone", seed);
+        end();
+    }
+    cr_assert_gt(rolls, 60, "only %d", rolls);
+    cr_assert_gt(moves, 20, "only %u", (unsigned)moves);
+}
+
+Test(resume, a_connection_that_is_used_up_is_followed_by_another)
+{
+    calls_max = 3;
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    w.strict = true;
+    cr_assert_eq(post_both(), CS_OK);
+    for (int i = 0; i < 20000 && !all_over(); i++)
+        tick((int)roll(12), (int)roll(4));
+    cs_loop_advance(w.loop, 20000);
+    expect_all(1);
+    cr_assert_eq(w.detached, 0);
+    cr_assert_eq(counters().sessions_total, 1);
+    cr_assert_gt(counters().connections_total, 3);
+    cr_assert_leq(counters().connections, 1);
+    end();
+}
+
+Test(resume, a_session_of_nothing_goes_with_its_connection)
+{
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    cr_assert_eq(post_both(), CS_OK);
+    for (int i = 0; i < 5000 && !all_over(); i++)
+        tick(100, 1);
+    cs_loop_advance(w.loop, 100);
+    cr_assert_eq(counters().sessions, 1);
+    roll_all();
+    cs_loop_advance(w.loop, 100);
+    cr_assert_eq(counters().sessions, 0);
+    cr_assert_eq(counters().connections, 0);
+    cr_assert_eq(counters().connections_total, 1, "nobody was dialed for it");
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "numbers", cs_str(""), NULL, &w.feed), CS_OK);
+    cr_assert_eq(chanserv_feed_ready(w.feed), CS_OK);
+    cr_assert_eq(counters().sessions_total, 2);
+    end();
+}
+
+/* Behind the address there is another process now; the old one still serves what it has. */
+Test(resume, where_another_process_is_dialed_the_old_one_is_left_in_peace)
+{
+    struct chanserv__bond *bond;
+    chanserv_feed *feed;
+
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    w.strict = true;
+    cr_assert_eq(post_both(), CS_OK);
+    for (int i = 0; i < 10; i++)
+        tick(2, 1);
+    bond = chanserv__nodes_first(w.client)->bond;
+    bond->elsewhere = true; /* as its answer to the next attempt says */
+    cr_assert_eq(chanserv_serve(w.server, "none", none, NULL), CS_OK);
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "none", cs_str(""), NULL, &feed), CS_OK);
+    cr_assert_eq(chanserv_feed_ready(feed), CS_OK);
+    for (int i = 0; i < 5000 && !all_over(); i++)
+        tick(100, 1);
+    cs_loop_advance(w.loop, 100);
+    expect_all(1);
+    cr_assert_not(bond->elsewhere, "what is new has a session again");
+    cr_assert_eq(counters().sessions, 0);
+    end();
 }
 
 Test(resume, a_client_that_is_freed_leaves_nothing_behind)
@@ -727,4 +853,20 @@ static void story(void)
 Test(resume, survives_every_failed_allocation)
 {
     failing_story(story);
+}
+
+static void story_of_moves(void)
+{
+    if (begin_short() == CS_OK)
+        for (int i = 0; i < 12 && !all_over(); i++) {
+            if (i == 2 || i == 5)
+                roll_all();
+            tick(8, 10);
+        }
+    end();
+}
+
+Test(resume, moves_survive_every_failed_allocation)
+{
+    failing_story(story_of_moves);
 }

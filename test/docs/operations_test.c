@@ -97,14 +97,21 @@ Test(operations, the_options_of_a_connection_have_these_defaults)
     struct mux_options options;
 
     mux__options_fill(&options, NULL);
-    const struct row rows[] = {
-        OPTION(window_bytes),         OPTION(window_max_bytes),
-        OPTION(window_grow_bytes),    OPTION(message_max_bytes),
-        OPTION(streams_max),          OPTION(header_max_bytes),
-        OPTION(dial_timeout_ms),      OPTION(ping_interval_ms),
-        OPTION(ping_timeout_ms),      OPTION(stall_timeout_ms),
-        OPTION(handshake_timeout_ms), OPTION(connection_age_ms),
-        OPTION(connections_max),      {"gzip", options.gzip ? "" : "off", 0}};
+    const struct row rows[] = {OPTION(window_bytes),
+                               OPTION(window_max_bytes),
+                               OPTION(window_grow_bytes),
+                               OPTION(message_max_bytes),
+                               OPTION(streams_max),
+                               OPTION(header_max_bytes),
+                               OPTION(dial_timeout_ms),
+                               OPTION(ping_interval_ms),
+                               OPTION(ping_timeout_ms),
+                               OPTION(stall_timeout_ms),
+                               OPTION(handshake_timeout_ms),
+                               OPTION(connection_age_ms),
+                               OPTION(calls_max),
+                               OPTION(connections_max),
+                               {"gzip", options.gzip ? "" : "off", 0}};
     table_is("## Options of a connection", rows, COUNT(rows));
 }
 

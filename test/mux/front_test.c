@@ -396,6 +396,80 @@ Test(front, a_connection_whose_ids_are_used_up_is_followed_by_another)
     leave();
 }
 
+Test(front, a_connection_that_has_carried_its_calls_is_followed_by_another)
+{
+    begin(&(struct mux_options){.calls_max = 2});
+    open_some(0, 3);
+    cr_assert_eq(net.dials, 2);
+    cr_assert_eq(requests(0), 2);
+    cr_assert_eq(requests(1), 1);
+    answer(0, 1);
+    cr_assert_not(fake_hung_up(net.peers[0]), "one call is there");
+    answer(0, 3);
+    cr_assert(fake_hung_up(net.peers[0]));
+    open_some(3, 5);
+    cr_assert_eq(net.dials, 3);
+    cr_assert_eq(requests(1), 2);
+    answer(1, 1);
+    answer(1, 3);
+    answer(2, 1);
+    for (int i = 0; i < 5; i++)
+        expect_end(&calls[i], CS_DONE, false);
+    leave();
+}
+
+Test(front, a_connection_that_is_old_is_followed_by_another)
+{
+    begin(&(struct mux_options){.connection_age_ms = 10000});
+    open_some(0, 1);
+    cs_loop_advance(loop, 8999);
+    open_some(1, 2);
+    cr_assert_eq(net.dials, 1);
+    cs_loop_advance(loop, 2002);
+    open_some(2, 3);
+    cr_assert_eq(net.dials, 2);
+    answer(0, 1);
+    answer(0, 3);
+    cr_assert(fake_hung_up(net.peers[0]));
+    answer(1, 1);
+    expect_end(&calls[2], CS_DONE, false);
+    leave();
+}
+
+static void told_at_once(mux_stream *stream, void *state)
+{
+    (void)stream;
+    ++*(int *)state;
+}
+
+static void count_end(mux_stream *stream, cs_err why, void *state)
+{
+    (void)stream, (void)why, (void)state;
+}
+
+Test(front, calls_hear_that_their_connection_takes_no_more)
+{
+    static const struct mux_stream_ops hears = {.rolled = told_at_once, .end = count_end};
+    int told[3] = {0, 0, 0};
+    mux_stream *streams[3];
+
+    begin(&(struct mux_options){.calls_max = 2});
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(mux_stream_open(conn, TALK_METHOD, NULL, &hears, &told[i], &streams[i]),
+                     CS_OK);
+        settle();
+        cr_assert_eq(told[0], i > 0);
+    }
+    cr_assert_eq(told[1], 1);
+    cr_assert_eq(told[2], 0, "it is on the next");
+    fake_goaway(net.peers[1], INT32_MAX, 0);
+    settle();
+    fake_goaway(net.peers[1], 1, 0);
+    settle();
+    cr_assert_eq(told[2], 1);
+    leave();
+}
+
 Test(front, a_lost_connection_takes_its_own_calls_along_and_no_other)
 {
     net.streams_max = 1;
