@@ -454,7 +454,9 @@ static void on_rolled(mux_stream *stream, void *state)
 
     const int64_t now = cs_loop_now_ms(bond->node->client->loop);
 
-    if (bond->stream != stream || bond->freed)
+    if (bond->next == stream)
+        drop(&bond->next); /* and on to the one after that */
+    else if (bond->stream != stream || bond->freed)
         return;
     bond->leaves = true;
     if (now - bond->rolled_ms > CALM_MS)

@@ -228,9 +228,24 @@ static void on_end(mux_stream *stream, cs_err why, void *state)
     chanserv__node_release(node);
 }
 
+/* The connection goes when its last call has, and is not kept up by this one.  If the next goes too
+ * before long, it is. */
+static void on_rolled(mux_stream *stream, void *state)
+{
+    struct chanserv__node *node = state;
+
+    (void)stream;
+    if (node->hushed || node->standing != CHANSERV__NODE_LISTED ||
+        cs_loop_now_ms(node->client->loop) - node->listed_ms <= LONGEST_MS)
+        return;
+    hush(node);
+    node->standing = CHANSERV__NODE_ASKED; /* and asked again when nodes.c looks */
+}
+
 static cs_err ask(struct chanserv__node *node)
 {
-    static const struct mux_stream_ops ops = {.readable = on_readable, .end = on_end};
+    static const struct mux_stream_ops ops = {
+        .readable = on_readable, .end = on_end, .rolled = on_rolled};
     const struct chanserv__pairs *bearer = node->client->bearer;
     struct mux_call_options call = {.timeout_ms = 0};
     cs_err err;

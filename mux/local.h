@@ -23,5 +23,7 @@ void mux_handlers_end_local(mux_handlers *handlers);
 void mux_conn_swallow(mux_conn *conn);
 /* For tests: the link breaks now, as if the peer's host had reset it. */
 void mux_conn_break(mux_conn *conn);
+/* For tests: the next dial finds these handlers, as if another process had taken the place. */
+void mux_conn_redirect(mux_conn *conn, mux_handlers *handlers);
 
 #endif

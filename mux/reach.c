@@ -171,3 +171,10 @@ void mux_conn_break(mux_conn *conn)
 {
     each_link(conn, mux__link_pair_break);
 }
+
+void mux_conn_redirect(mux_conn *conn, mux_handlers *handlers)
+{
+    mux__handlers_drop(conn->front->local);
+    conn->front->local = handlers;
+    handlers->refs++;
+}

@@ -19,7 +19,7 @@ static struct {
     chanserv_server *server;
     chanserv_client *client;
     chanserv_feed *feed, *talk;
-    int runs, ends, cuts, unwanted, lost, detached, attached;
+    int runs, ends, cuts, unwanted, lost, gone, detached, attached;
     cs_err feed_why, talk_why;
     size_t frames, gaps, heard, said, echoed;
     chanserv_source *mouth, *sources[SOURCES];
@@ -186,6 +186,7 @@ static void frames_attached(chanserv_source *source, void *state)
 static void frames_end(chanserv_source *source, cs_err why, void *state)
 {
     (void)state;
+    w.gone += why == CS_ELOST && strstr(chanserv_source_errmsg(source), "session") != NULL;
     w.lost += why == CS_ELOST && strstr(chanserv_source_errmsg(source), "in time") != NULL;
     if (w.strict)
         cr_assert_eq(why, CS_DONE, "%s", chanserv_source_errmsg(source));
@@ -251,12 +252,15 @@ static const struct chanserv_feed_ops talk_ops = {.readable = talk_readable, .en
 /* ---- The stage ---------------------------------------------------------------------------------- */
 
 static int64_t calls_max; /* of a connection; 0: as ever */
+static int age_ms;
 
 static cs_err begin(unsigned seed, const struct chanserv_server_options *options)
 {
-    const struct chanserv_client_options resuming = {
-        .resume_ms = 20000,
-        .net = {.ping_interval_ms = 50, .ping_timeout_ms = 50, .calls_max = calls_max}};
+    const struct chanserv_client_options resuming = {.resume_ms = 20000,
+                                                     .net = {.ping_interval_ms = 50,
+                                                             .ping_timeout_ms = 50,
+                                                             .calls_max = calls_max,
+                                                             .connection_age_ms = age_ms}};
     static const struct chanserv_server_options slow = {.keep_bytes = 16 * 1024};
     cs_err err;
 
@@ -429,14 +433,14 @@ Test(resume, a_connection_that_is_used_up_is_followed_by_another)
 
 Test(resume, a_session_of_nothing_goes_with_its_connection)
 {
+    age_ms = 10000;
     cr_assert_eq(begin(1, NULL), CS_OK);
     cr_assert_eq(post_both(), CS_OK);
     for (int i = 0; i < 5000 && !all_over(); i++)
         tick(100, 1);
     cs_loop_advance(w.loop, 100);
     cr_assert_eq(counters().sessions, 1);
-    roll_all();
-    cs_loop_advance(w.loop, 100);
+    cs_loop_advance(w.loop, 11000);
     cr_assert_eq(counters().sessions, 0);
     cr_assert_eq(counters().connections, 0);
     cr_assert_eq(counters().connections_total, 1, "nobody was dialed for it");
@@ -495,23 +499,6 @@ Test(resume, what_is_over_is_forgotten_by_the_server)
     cs_loop_advance(w.loop, 100);
     cr_assert_eq(counters().streams, 1, "%u: only the session is left",
                  (unsigned)counters().streams);
-    end();
-}
-
-Test(resume, a_restarted_server_means_lost)
-{
-    cr_assert_eq(begin(1, NULL), CS_OK);
-    cr_assert_eq(post_both(), CS_OK);
-    cs_loop_advance(w.loop, 2);
-    /* The process is another: it knows of no session, at the same place. */
-    chanserv__sessions_end(w.server);
-    mux_conn_break(chanserv__nodes_first(w.client)->conn);
-    for (int i = 0; i < 100 && w.feed_why == CS_AGAIN; i++)
-        cs_loop_advance(w.loop, 10);
-    cr_assert(w.feed_why == CS_ELOST || w.feed_why == CS_DONE, "%s", cs_strerror(w.feed_why));
-    cr_assert_eq(w.runs, 2);
-    chanserv_client_free(w.client);
-    w.client = NULL;
     end();
 }
 
@@ -646,6 +633,80 @@ Test(resume, a_break_is_told_and_its_end_too)
         cr_assert_not(chanserv_feed_is_detached(w.feed));
         cr_assert_not(chanserv_source_is_detached(w.mouth));
     }
+    end();
+}
+
+/* Killed, and another process takes its place: the old one says nothing to anybody. */
+static void restart(void)
+{
+    struct chanserv__node *node = chanserv__nodes_first(w.client);
+    chanserv_server *old = w.server;
+
+    cr_assert_eq(chanserv_server_new(w.loop, NULL, &w.server), CS_OK);
+    cr_assert_eq(chanserv_serve(w.server, "numbers", numbers, NULL), CS_OK);
+    mux_conn_break(node->conn);
+    cs_loop_settle(w.loop);
+    node->handlers = chanserv__server_handlers(w.server);
+    mux_conn_redirect(node->conn, chanserv__server_handlers(w.server));
+    chanserv_server_free(old);
+}
+
+Test(resume, a_server_that_was_killed_and_started_again_means_lost_at_once)
+{
+    static const struct chanserv_feed_ops ops = {.end = feed_end};
+    struct chanserv__bond *bond;
+
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    w.say = 100000;
+    cr_assert_eq(chanserv_serve(w.server, "stay", stay, NULL), CS_OK);
+    cr_assert_eq(post_both(), CS_OK);
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "stay", cs_str(""), NULL, &w.feed), CS_OK);
+    cr_assert_eq(chanserv_feed_start(w.feed, &ops, &w.feed_why), CS_OK);
+    cs_loop_advance(w.loop, 5);
+    bond = chanserv__nodes_first(w.client)->bond;
+    bond->rests = true;
+    restart();
+    bond->rests = false;
+    chanserv__bond_changed(bond);
+    cs_loop_advance(w.loop, 10);
+    cr_assert_eq(w.gone, SOURCES + 1, "each source is told: %d", w.gone);
+    cr_assert_eq(w.feed_why, CS_ELOST);
+    cr_assert(strstr(chanserv_feed_errmsg(w.feed), "session"), "%s", chanserv_feed_errmsg(w.feed));
+    chanserv_feed_close(w.feed);
+    w.runs = 0;
+    w.frames = w.gaps = 0;
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "numbers", cs_str(""), NULL, &w.feed), CS_OK);
+    cr_assert_eq(chanserv_feed_start(w.feed, &feed_ops, &w.feed_why), CS_OK);
+    for (int i = 0; i < 1000 && w.frames + w.gaps < SOURCES * FRAMES; i++)
+        tick(100, 1);
+    cr_assert_eq(w.runs, 1, "and what is posted next runs there");
+    cr_assert_eq(w.frames + w.gaps, SOURCES * FRAMES);
+    end();
+}
+
+Test(resume, of_a_client_that_was_killed_the_posts_end_within_the_linger)
+{
+    static const struct chanserv_server_options patient = {.linger_ms = 10000};
+    chanserv_client *killed;
+
+    cr_assert_eq(begin(1, &patient), CS_OK);
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "numbers", cs_str(""), NULL, &w.feed), CS_OK);
+    cr_assert_eq(chanserv_feed_start(w.feed, &feed_ops, &w.feed_why), CS_OK);
+    cs_loop_advance(w.loop, 5);
+    hurt(); /* it does not come back, */
+    killed = w.client;
+    cr_assert_eq(chanserv_client_new(w.loop, NULL, &w.client), CS_OK);
+    cr_assert_eq(chanserv_join_local(w.client, w.server), CS_OK);
+    cr_assert_eq(chanserv_serve(w.server, "stay", stay, NULL), CS_OK);
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "stay", cs_str(""), NULL, &w.feed), CS_OK);
+    cr_assert_eq(chanserv_feed_ready(w.feed), CS_OK); /* and its successor is served meanwhile */
+    cs_loop_advance(w.loop, 9900);
+    cr_assert_eq(w.ends, 0, "%d", w.ends);
+    cs_loop_advance(w.loop, 200);
+    cr_assert_eq(w.ends, SOURCES, "%d", w.ends);
+    cr_assert_eq(counters().sessions, 0);
+    cr_assert_eq(chanserv_feed_status(w.feed), CS_AGAIN);
+    chanserv_client_free(killed);
     end();
 }
 

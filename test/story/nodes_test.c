@@ -2,6 +2,7 @@
 #include "test/story/many.h"
 
 #include "mux/local.h"
+#include "mux/roll.h"
 
 #include <stdio.h>
 
@@ -88,6 +89,30 @@ Test(nodes, a_connection_that_broke_is_made_again)
         cr_expect_neq(many_ran("x"), '-');
     cr_expect_eq(many.runs[0], 2);
     cr_expect_eq(many.runs[1], 2);
+}
+
+static void roll_over(mux_conn *conn, void *user)
+{
+    (void)user;
+    mux_conn_roll(conn);
+}
+
+Test(nodes, a_connection_that_goes_is_not_kept_up_by_the_watch)
+{
+    struct chanserv_counters n;
+
+    many_servers(2);
+    cs_loop_settle(many.loop);
+    cs_loop_advance(many.loop, 6000);
+    mux_handlers_each_local(chanserv__server_handlers(many.servers[0]), roll_over, NULL);
+    cs_loop_settle(many.loop);
+    chanserv_server_counters(many.servers[0], &n);
+    cr_expect_eq(n.connections, 1);
+    cr_expect_eq(n.connections_total, 2);
+    cr_expect(chanserv__node_serves(many_node(0), cs_str("x")));
+    for (int i = 0; i < 4; i++)
+        cr_expect_neq(many_ran("x"), '-');
+    cr_expect_eq(many.runs[0], 2);
 }
 
 Test(nodes, two_ways_to_one_process_are_one_node)
