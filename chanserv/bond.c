@@ -9,26 +9,12 @@
  *
  * At attempt 1 the calls of the session go out right behind it; at a higher one they wait for its answer,
  * because a server that does not know the session may be another process, and must not run a post that
- * perhaps ran before (PROTOCOL, A6).
- *
- * What arrived is acknowledged after 20 ms, and every 256 KiB: 1 KiB more for each channel that brought
- * some, up to 512 KiB, so that an acknowledgement is about more than a frame or two.  Whoever is done is
- * said after 20 ms, and when there are some forty: the server holds them until then. */
+ * perhaps ran before (PROTOCOL, A6).  What it says is in bond_say.c. */
 #include "chanserv/client__in.h"
 
 #include "mux/lasting.h"
 
-enum {
-    FLUSH_MS = 20,
-    FLUSH_BYTES = 256 * 1024,
-    FLUSH_EACH = 1024,
-    FLUSH_BYTES_MAX = 512 * 1024,
-    FLUSH_OUT = 256,
-    MESSAGE = 8 * 1024,
-    FIRST_MS = 100,
-    LAST_MS = 5000,
-    CALM_MS = 60000
-};
+enum { FIRST_MS = 100, LAST_MS = 5000, CALM_MS = 60000 };
 
 static void step(cs_task *task);
 static const struct mux_stream_ops session_ops;
@@ -100,6 +86,7 @@ void chanserv__bond_free(struct chanserv__bond *bond)
     cs_timer_free(bond->again);
     cs_timer_free(bond->give_up);
     cs_buf_fini(&bond->out);
+    cs_map_fini(&bond->talks);
     cs_free(bond->dones);
     cs_free(bond);
 }
@@ -140,149 +127,6 @@ bool chanserv__bond_carries(const struct chanserv__bond *bond)
     /* While it moves, what went out would perhaps be told that it is superseded. */
     return bond->stream && !bond->next &&
            (bond->standing == CHANSERV__BOND_STANDS || bond->attempt == 1);
-}
-
-/* ---- Saying --------------------------------------------------------------------------------- */
-
-static size_t fill_dues(struct chanserv__bond *bond, uint8_t *to)
-{
-    struct cs_link *link;
-    size_t n = 0;
-
-    while (n + WIRE_ACK_MAX <= MESSAGE && (link = cs_list_pop(&bond->due)) != NULL) {
-        struct chanserv__tie *tie = CS_CONTAINER(link, struct chanserv__tie, due);
-
-        if (!tie->line || !tie->line->stream)
-            continue;
-        tie->acked = tie->first + mux_stream_received(tie->line->stream);
-        n += wire_ack_put(to + n, tie->number, tie->acked, false, cs_bytes_of(NULL, 0));
-    }
-    return n;
-}
-
-/* As many whole words of `out` as one message holds. */
-static size_t fill_dones(struct chanserv__bond *bond, uint8_t *to)
-{
-    cs_bytes rest = cs_bytes_of(bond->out.base, bond->out.len);
-    size_t n = 0, len = rest.len;
-    struct wire_ack ack;
-
-    if (len <= MESSAGE)
-        n = len;
-    while (n + WIRE_ACK_MAX <= MESSAGE && n < len && wire_ack_next(&rest, &ack))
-        n = len - rest.len;
-    if (n == 0)
-        return 0;
-    memcpy(to, bond->out.base, n);
-    memmove(bond->out.base, (const char *)bond->out.base + n, len - n);
-    bond->out.len = len - n;
-    return n;
-}
-
-void chanserv__bond_flush(struct chanserv__bond *bond)
-{
-    uint8_t msg[MESSAGE];
-    cs_bytes say;
-
-    cs_timer_set(bond->flush, CS_OFF);
-    bond->flushes = false;
-    if (!bond->stream || bond->attempt == 0)
-        return;
-    if (!bond->freed)
-        bond->acked = mux_limbo_arrived(bond->limbo);
-    bond->dues = 0;
-    while (mux_stream_room(bond->stream) > 0) {
-        say = cs_bytes_of(msg, fill_dones(bond, msg));
-        if (say.len == 0)
-            say.len = fill_dues(bond, msg);
-        if (say.len == 0)
-            return;
-        if (mux_stream_send(bond->stream, say, cs_bytes_of(NULL, 0)) != CS_OK)
-            mux_stream_cancel(bond->stream, CS_ENOMEM); /* all of it is said again */
-    }
-}
-
-static void flush_soon(struct chanserv__bond *bond)
-{
-    if (bond->freed || bond->flushes)
-        return;
-    bond->flushes = true;
-    cs_timer_set(bond->flush, FLUSH_MS);
-}
-
-void chanserv__bond_due(struct chanserv__bond *bond, struct chanserv__tie *tie)
-{
-    if (cs_linked(&tie->due))
-        return;
-    cs_list_push(&bond->due, &tie->due);
-    bond->dues++;
-}
-
-void chanserv__bond_arrived(struct chanserv__bond *bond)
-{
-    uint64_t arrived = mux_limbo_arrived(bond->limbo);
-    uint64_t enough = FLUSH_BYTES + (uint64_t)bond->dues * FLUSH_EACH;
-
-    bond->moved = bond->moved || arrived > bond->acked;
-    if (arrived - bond->acked >= (enough < FLUSH_BYTES_MAX ? enough : FLUSH_BYTES_MAX))
-        chanserv__bond_flush(bond);
-    else
-        flush_soon(bond);
-}
-
-static void remember_done(struct chanserv__bond *bond, uint32_t number)
-{
-    if (!bond->dones && !(bond->dones = cs_alloc(CHANSERV__DONES * sizeof *bond->dones)))
-        return; /* if this word is lost, the server waits for the session's end */
-    bond->dones[bond->dones_at] = number;
-    bond->dones_at = (bond->dones_at + 1) % CHANSERV__DONES;
-    bond->dones_len += bond->dones_len < CHANSERV__DONES;
-}
-
-static void say_done(struct chanserv__bond *bond, uint32_t number, const char *why)
-{
-    uint8_t ack[WIRE_ACK_MAX];
-    size_t n = wire_ack_put(ack, number, 0, true, cs_str(why));
-
-    (void)cs_buf_add(&bond->out, cs_bytes_of(ack, n));
-}
-
-void chanserv__bond_done(struct chanserv__bond *bond, uint32_t number, const char *why, bool now)
-{
-    if (bond->attempt == 0 || bond->freed || bond->standing == CHANSERV__BOND_OFF)
-        return;
-    say_done(bond, number, why);
-    remember_done(bond, number);
-    if (now || bond->out.len >= FLUSH_OUT)
-        chanserv__bond_flush(bond);
-    else
-        flush_soon(bond);
-}
-
-void chanserv__bond_skip(struct chanserv__bond *bond, uint32_t number, uint64_t seq)
-{
-    uint8_t ack[WIRE_SKIP_MAX];
-
-    if (bond->attempt == 0 || bond->freed || bond->standing == CHANSERV__BOND_OFF)
-        return;
-    (void)cs_buf_add(&bond->out, cs_bytes_of(ack, wire_skip_put(ack, number, seq)));
-    flush_soon(bond);
-}
-
-/* The server may have heard none of what was said last.  What is still in `out` was said to nobody, and
- * comes first: it has reasons. */
-static void say_again(struct chanserv__bond *bond)
-{
-    struct cs_link *link;
-
-    for (size_t i = 0; i < bond->dones_len; i++)
-        say_done(bond, bond->dones[i], "");
-    for (link = cs_list_first(&bond->ties); link; link = cs_list_next(&bond->ties, link)) {
-        struct chanserv__tie *tie = CS_CONTAINER(link, struct chanserv__tie, link);
-
-        tie->acked = tie->first;
-        chanserv__bond_due(bond, tie);
-    }
 }
 
 /* ---- Its end -------------------------------------------------------------------------------- */
@@ -405,18 +249,14 @@ static void hear(struct chanserv__bond *bond, const struct wire_session_down *do
         cs_timer_set(bond->give_up, CS_OFF);
         bond->linger_ms = down->linger_ms < INT32_MAX ? (int)down->linger_ms : INT32_MAX;
         if (bond->attempt > 1)
-            say_again(bond);
+            chanserv__bond_say_again(bond);
         chanserv__bond_changed(bond);
     }
     while (wire_ack_next(&acks, &ack)) {
-        struct cs_link *link = cs_list_first(&bond->ties);
+        const struct chanserv__tie *tie = cs_map_get(&bond->talks, ack.number);
 
-        for (; link; link = cs_list_next(&bond->ties, link)) {
-            struct chanserv__tie *tie = CS_CONTAINER(link, struct chanserv__tie, link);
-
-            if (tie->number == ack.number && tie->line && mux_stream_kept(tie->line->stream))
-                (void)mux_keep_acked(mux_stream_kept(tie->line->stream), ack.next);
-        }
+        if (tie && tie->line && mux_stream_kept(tie->line->stream))
+            (void)mux_keep_acked(mux_stream_kept(tie->line->stream), ack.next);
     }
 }
 

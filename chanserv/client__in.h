@@ -16,6 +16,7 @@
 #define CHANSERV_CLIENT_IN_H
 
 #include "base/list.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/trace.h"
 #include "base/turn.h"
@@ -312,6 +313,7 @@ struct chanserv__bond {
     uint8_t id[16];
     uint32_t attempt, asked, number; /* asked: the highest attempt so far; number: given last */
     struct cs_list ties;             /* in the order of their numbers */
+    struct cs_map talks;             /* by number, those that keep what they send */
     struct cs_list due;              /* of these: have something to acknowledge */
     struct cs_buf out;               /* last words of those that are gone, encoded */
     uint32_t *dones; /* whom they were about: said again on the next stream, in a ring */
@@ -342,6 +344,7 @@ void chanserv__bond_arrived(struct chanserv__bond *bond); /* it will */
 void chanserv__bond_due(struct chanserv__bond *bond, struct chanserv__tie *tie); /* its number */
 void chanserv__bond_done(struct chanserv__bond *bond, uint32_t number, const char *why, bool now);
 void chanserv__bond_skip(struct chanserv__bond *bond, uint32_t number, uint64_t seq);
+void chanserv__bond_say_again(struct chanserv__bond *bond); /* what was said to the stream before */
 
 /* ---- tie.c: all entered ---------------------------------------------------------------------- */
 

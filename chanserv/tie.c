@@ -78,10 +78,15 @@ cs_err chanserv__tie_open(struct chanserv__line *line, struct chanserv__bond *bo
     tie->first = source ? source->from : 0;
     tie->acked = tie->first;
     cs_link_init(&tie->due);
+    if (source && source->uplink && (err = cs_map_put(&bond->talks, tie->number, tie)) != CS_OK) {
+        cs_free(tie);
+        return err;
+    }
     err = mux_stream_open_later(bond->limbo, method, call, ops, state,
                                 source && source->uplink ? UPLINK_MAX : 0,
                                 source ? &source_lasting : &feed_lasting, tie, &line->stream);
     if (err != CS_OK) {
+        (void)cs_map_remove(&bond->talks, tie->number);
         cs_free(tie);
         return err;
     }
@@ -250,6 +255,7 @@ static void tie_end(struct chanserv__tie *tie, const char *why, bool now)
         return; /* said already */
     cs_unlink(&tie->link);
     cs_unlink(&tie->due);
+    (void)cs_map_remove(&tie->bond->talks, tie->number);
     if (tie->bond->leaves || tie->bond->elsewhere)
         chanserv__bond_changed(tie->bond);
     if (!tie->plain)
