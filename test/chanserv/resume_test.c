@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SOURCES = 8, FRAMES = 120, SAID = 60 };
+enum { SOURCES = 8, FRAMES = 120, SAID = 60, WHYS = 256 };
 
 static struct {
     cs_loop *loop;
@@ -25,6 +25,8 @@ static struct {
     chanserv_source *mouth, *sources[SOURCES];
     int sources_len;
     chanserv_outlet *outlets[SOURCES];
+    cs_err whys[WHYS];
+    int whys_len;
     int allow;         /* frames that are given before the next tick */
     bool strict;       /* every source ends well */
     unsigned len, say; /* frames of a source, and of the conversation */
@@ -118,6 +120,7 @@ static cs_err numbers(chanserv_post *post, cs_bytes body, void *user)
 static cs_err none(chanserv_post *post, cs_bytes body, void *user)
 {
     (void)post, (void)body, (void)user;
+    w.runs++;
     return CS_DONE;
 }
 
@@ -374,13 +377,25 @@ static void roll_all(void)
 
 static void expect_all(unsigned seed)
 {
-    cr_assert_eq(w.runs, 2, "seed %u", seed);
+    cr_assert_eq(w.runs, 2 + w.whys_len, "seed %u", seed);
     cr_assert_eq(w.feed_why, CS_DONE, "seed %u: %s", seed, cs_strerror(w.feed_why));
     cr_assert_eq(w.talk_why, CS_DONE, "seed %u: %s", seed, cs_strerror(w.talk_why));
+    for (int i = 0; i < w.whys_len && i < WHYS; i++)
+        cr_assert_eq(w.whys[i], CS_DONE, "seed %u: %s", seed, cs_strerror(w.whys[i]));
     cr_assert_eq(w.frames + w.gaps, SOURCES * FRAMES, "seed %u: %zu + %zu", seed, w.frames, w.gaps);
     cr_assert_eq(w.said, SAID);
     cr_assert_eq(w.heard, SAID);
     cr_assert_eq(w.echoed, SAID);
+}
+
+static void post_one(void)
+{
+    cs_err *why = &w.whys[w.whys_len++ % WHYS];
+    static const struct chanserv_feed_ops ops = {.end = feed_end};
+    chanserv_feed *feed;
+
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "none", cs_str(""), NULL, &feed), CS_OK);
+    cr_assert_eq(chanserv_feed_start(feed, &ops, why), CS_OK);
 }
 
 /* The server tells connection after connection to go, with all that runs on it. */
@@ -392,10 +407,12 @@ Test(resume, a_connection_that_goes_takes_nothing_along_and_nobody_notices)
     for (unsigned seed = 1; seed <= 20; seed++) {
         cr_assert_eq(begin(seed, NULL), CS_OK);
         w.strict = true;
+        cr_assert_eq(chanserv_serve(w.server, "none", none, NULL), CS_OK);
         cr_assert_eq(post_both(), CS_OK);
         for (int i = 0; i < 20000 && !all_over(); i++) {
             if (i < 2000 && roll(12) == 0) {
                 roll_all();
+                post_one();
                 rolls++;
             }
             tick((int)roll(12), (int)roll(4));
@@ -419,9 +436,13 @@ Test(resume, a_connection_that_is_used_up_is_followed_by_another)
     calls_max = 3;
     cr_assert_eq(begin(1, NULL), CS_OK);
     w.strict = true;
+    cr_assert_eq(chanserv_serve(w.server, "none", none, NULL), CS_OK);
     cr_assert_eq(post_both(), CS_OK);
-    for (int i = 0; i < 20000 && !all_over(); i++)
+    for (int i = 0; i < 20000 && !all_over(); i++) {
+        if (i % 20 == 0)
+            post_one();
         tick((int)roll(12), (int)roll(4));
+    }
     cs_loop_advance(w.loop, 20000);
     expect_all(1);
     cr_assert_eq(w.detached, 0);
@@ -469,6 +490,7 @@ Test(resume, where_another_process_is_dialed_the_old_one_is_left_in_peace)
     for (int i = 0; i < 5000 && !all_over(); i++)
         tick(100, 1);
     cs_loop_advance(w.loop, 100);
+    w.runs--;
     expect_all(1);
     cr_assert_not(bond->elsewhere, "what is new has a session again");
     cr_assert_eq(counters().sessions, 0);
