@@ -706,6 +706,34 @@ Test(resume, a_server_that_was_killed_and_started_again_means_lost_at_once)
     end();
 }
 
+Test(resume, a_dial_that_is_refused_is_no_end)
+{
+    struct chanserv__node *node;
+    chanserv_server *nobody;
+
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    w.strict = true;
+    cr_assert_eq(post_both(), CS_OK);
+    for (int i = 0; i < 10; i++)
+        tick(2, 1);
+    cr_assert_eq(chanserv_server_new(w.loop, NULL, &nobody), CS_OK);
+    mux_handlers_end_local(chanserv__server_handlers(nobody));
+    node = chanserv__nodes_first(w.client);
+    mux_conn_redirect(node->conn, chanserv__server_handlers(nobody));
+    mux_conn_break(node->conn);
+    cs_loop_advance(w.loop, 10000);
+    cr_assert_gt(w.detached, 0);
+    cr_assert_eq(w.attached, 0);
+    mux_conn_redirect(node->conn, chanserv__server_handlers(w.server));
+    for (int i = 0; i < 20000 && !all_over(); i++)
+        tick(12, 1);
+    cs_loop_advance(w.loop, 100);
+    expect_all(1);
+    cr_assert_eq(w.attached, w.detached);
+    chanserv_server_free(nobody);
+    end();
+}
+
 Test(resume, of_a_client_that_was_killed_the_posts_end_within_the_linger)
 {
     static const struct chanserv_server_options patient = {.linger_ms = 10000};
