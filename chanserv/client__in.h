@@ -82,12 +82,12 @@ struct chanserv__line {
     bool closed;         /* the application let go of it */
     bool started : 1;    /* it has ops, */
     bool owns_state : 1; /* and their state was copied */
-    bool detached : 1;   /* what carried it broke, */
-    bool heard_so : 1;   /* and ops->detached() was called, and ops->attached() not since */
     bool ended;          /* ops->end() was called */
     bool armed;          /* ops->readable() may be called */
     bool news;           /* there may be something to receive */
-    bool silent;         /* the timer runs */
+    bool silent : 1;     /* the timer runs */
+    bool detached : 1;   /* what carried it broke, */
+    bool heard_so : 1;   /* and ops->detached() was called, and ops->attached() not since */
 };
 
 /* Metadata, with names and values behind them; shared by those that count. */

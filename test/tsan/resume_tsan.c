@@ -18,7 +18,7 @@ enum { SOURCES = 60, FRAMES = 5000, READERS = 4, CUTS = 50, CUT_MS = 10, TURNS =
 
 static struct {
     chanserv_source *sources[SOURCES];
-    atomic_int runs, next, whole, cuts;
+    atomic_int runs, next, whole, cuts, seen;
     atomic_bool over;
     int listens, port;
 } t;
@@ -133,6 +133,9 @@ static void *reader(void *user)
             if (said != expected)
                 break;
             expected++;
+            if (chanserv_source_is_detached(t.sources[i]))
+                atomic_fetch_add(&t.seen, 1);
+            chanserv_source_set_state(t.sources[i], NULL); /* no lock, beside what the loop does */
         }
         if (expected == FRAMES && chanserv_source_status(t.sources[i]) == CS_DONE)
             atomic_fetch_add(&t.whole, 1);
@@ -195,7 +198,8 @@ int main(void)
     pthread_join(serving, NULL);
     chanserv_server_free(server);
     close(t.listens);
-    printf("resume_tsan: %s: %d of %d sources whole, %d cuts\n", good ? "well" : "FAILED",
-           atomic_load(&t.whole), SOURCES, atomic_load(&t.cuts));
+    printf("resume_tsan: %s: %d of %d sources whole, %d cuts, seen by %d frames\n",
+           good ? "well" : "FAILED", atomic_load(&t.whole), SOURCES, atomic_load(&t.cuts),
+           atomic_load(&t.seen));
     return good ? 0 : 1;
 }
