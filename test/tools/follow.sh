@@ -40,6 +40,16 @@ lines() {
     return 1
 }
 
+# Waits until it has said TEXT so often.
+says() {
+    local i
+    for ((i = 0; i < 600; i++)); do
+        [ "$(grep -cF "$1" said)" -ge "$2" ] && return
+        sleep 0.05
+    done
+    return 1
+}
+
 # left CODE NAME: it ends so.
 left() {
     local got
@@ -61,7 +71,7 @@ mkdir files
 
 # Nobody is there yet; then servers come and go, and so do files.
 follow "unix:$scratch/socket" t '*.log'
-sleep 0.2
+says 'trying again' 1
 serve
 {
     for n in $(seq 4000); do
@@ -73,10 +83,14 @@ serve
     done
 } &
 writer=$!
-for signal in KILL KILL TERM KILL TERM KILL; do
-    sleep 0.35
+n=1
+for signal in KILL KILL TERM KILL KILL KILL; do
+    says 'it goes on' $n
+    sleep 0.2
     again $signal
+    n=$((n + 1))
 done
+says 'it goes on' 7
 wait $writer
 lines 12000
 kill -INT "$follower"
@@ -84,7 +98,7 @@ left 130 "it goes on until it is interrupted"
 all quiet.log 4000
 all turned.log 4000
 all 'odd &@%?:=.log' 4000
-[ "$(grep -c 'trying again' said)" -ge 5 ] && [ "$(grep -c 'it goes on' said)" -ge 5 ]
+[ "$(grep -c 'trying again' said)" -eq 7 ] && [ "$(grep -c 'it goes on' said)" -eq 7 ]
 verdict $? said "what breaks is said, and that it goes on"
 has said "no such file or directory" "also that nobody was there at first"
 
@@ -130,7 +144,7 @@ has err "--follow: echo is no service of the kind tail" "and it is said"
 # While it waits for a server, too, it can be interrupted.
 stop
 follow "$addr" t
-sleep 0.5
+says 'trying again' 1
 kill -INT "$follower"
 left 130 "it is interrupted while it waits"
 tap_end
