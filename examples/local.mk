@@ -20,7 +20,8 @@ EXTRA_DIST += \
 	examples/consumer.js \
 	examples/consumer.py \
 	examples/quickstart \
-	examples/session.js
+	examples/session.js \
+	examples/session.py
 EXTRA_DIST += examples/.clang-format
 
 # An event loop of its own, or descriptors of its own on the server's.
