@@ -16,11 +16,13 @@ const options = {
     'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 5000,
 };
 
-// Did the stream end, and not what it carries?  A status that the server made has a reason; these
-// two say that our request is of an attempt that is not the session's.
-function broke({ code, metadata }) {
+// Did the stream end, and not what it carries?  A status that the server made has a reason: of a
+// channel these two say that our request is of an attempt that is not the session's, and of the
+// Session call another one that it is to move to another connection.
+const late = ['superseded', 'no-session'], moves = ['draining'];
+function broke({ code, metadata }, reasons) {
     const [reason] = metadata?.get('chanserv-reason') ?? [];
-    if (reason) return reason === 'superseded' || reason === 'no-session';
+    if (reason) return reasons.includes(reason);
     return [CANCELLED, INTERNAL, UNAVAILABLE, UNKNOWN].includes(code);
 }
 
@@ -50,7 +52,7 @@ class Session {
                 }
             } catch (error) { // the server does not know it any more: "lost"
                 if (this.#call) since = Date.now();
-                if (!broke(error) || Date.now() > since + linger) this.#over ??= error;
+                if (!broke(error, moves) || Date.now() > since + linger) this.#over ??= error;
             }
             this.#call = null;
             this.#changed.emit('change');
@@ -111,7 +113,7 @@ class Session {
                 }
                 return;
             } catch (error) { // one that breaks alone, again and again, is no accident
-                if (!broke(error) || (tries += 1) > 3) throw error;
+                if (!broke(error, late) || (tries += 1) > 3) throw error;
                 await pause(50 * tries);
             }
         }

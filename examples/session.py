@@ -23,11 +23,16 @@ BREAKS = (grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL, grpc.StatusCode.U
           grpc.StatusCode.UNKNOWN)
 
 
-def broke(error):
-    """Did the stream end, and not what it carries?  A status that the server made has a reason;
-    these two say that our request is of an attempt that is not the session's."""
+# A status that the server made has a reason: of a channel these two say that our request is of an
+# attempt that is not the session's, and of the Session call another one that it is to move to
+# another connection.
+LATE, MOVES = ("superseded", "no-session"), ("draining",)
+
+
+def broke(error, reasons):
+    """Did the stream end, and not what it carries?"""
     reason = error.trailing_metadata() and error.trailing_metadata().get("chanserv-reason")
-    return reason in ("superseded", "no-session") if reason else error.code() in BREAKS
+    return reason in reasons if reason else error.code() in BREAKS
 
 
 class Session:
@@ -57,7 +62,7 @@ class Session:
             except grpc.aio.AioRpcError as error:  # if that is no break: "lost"
                 if self.standing.is_set():
                     since = time.monotonic()
-                if not broke(error) or time.monotonic() > since + linger:
+                if not broke(error, MOVES) or time.monotonic() > since + linger:
                     self.error = error
             self.standing.clear()
             if not self.closing and not self.error:
@@ -115,7 +120,7 @@ class Session:
                 return
             except grpc.aio.AioRpcError as error:
                 tries += 1  # one that breaks alone, again and again, is no accident
-                if not broke(error) or tries > 3:
+                if not broke(error, LATE) or tries > 3:
                     raise
                 await asyncio.sleep(0.05 * tries)
 

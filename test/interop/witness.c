@@ -1,9 +1,10 @@
 /* witness -- a server for the tests with other people's clients: it does what `chanserv serve`
  * has no service for, and tells what it saw of the reader's doings.
  *
- *   witness [gzip] [listen=ADDR] [cert=FILE] [key=FILE] [ca=FILE]
+ *   witness [gzip] [age=MS] [listen=ADDR] [cert=FILE] [key=FILE] [ca=FILE]
  *
- * `gzip` compresses, `listen` is an address more, the others are those of TLS.
+ * `gzip` compresses, connections of this `age` are rolled over, `listen` is an address more, the
+ * others are those of TLS.
  *
  *   mirror   the metadata that came, sent back as headers and as trailers, names turned from
  *            "x-" to "y-"; one source, whose header is the body's length
@@ -421,20 +422,23 @@ int main(int argc, char **argv)
 {
     struct mux_tls tls = {0};
     struct chanserv_server_options options = {.signals = true};
-    const char *more = NULL;
+    const char *more = NULL, *age = NULL;
     cs_err err;
 
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "gzip") == 0) {
             options.net.gzip = true;
-        } else if (!take(argv[i], "listen", &more) && !take(argv[i], "cert", &tls.cert_file) &&
-                   !take(argv[i], "key", &tls.key_file) && !take(argv[i], "ca", &tls.ca_file)) {
+        } else if (!take(argv[i], "age", &age) && !take(argv[i], "listen", &more) &&
+                   !take(argv[i], "cert", &tls.cert_file) && !take(argv[i], "key", &tls.key_file) &&
+                   !take(argv[i], "ca", &tls.ca_file)) {
             fprintf(stderr, "witness: what is %s?\n", argv[i]);
             return 2;
         }
     }
     if (tls.cert_file)
         options.net.tls = &tls;
+    if (age)
+        options.net.connection_age_ms = atoi(age);
     err = chanserv_server_new(NULL, &options, &server);
     if (err != CS_OK) {
         fprintf(stderr, "witness: %s\n", cs_strerror(err));
