@@ -340,10 +340,18 @@ static void hear(mux_stream *stream, struct chanserv__call *call, cs_bytes msg)
     (void)acks(stream, call, up.acks);
 }
 
+static void good_bye(mux_stream *stream, struct chanserv__call *call)
+{
+    struct chanserv__session *session = call->object;
+
+    call->object = NULL;
+    mux_stream_finish(stream, CS_DONE, NULL);
+    session_end(session, CS_EPEER, CHANSERV__LEFT);
+}
+
 static void readable(mux_stream *stream, void *state)
 {
     struct chanserv__call *call = state;
-    struct chanserv__session *session;
     cs_bytes msg;
     cs_err err;
 
@@ -357,10 +365,7 @@ static void readable(mux_stream *stream, void *state)
             nonsense(stream, call, WIRE_R_BAD_REQUEST, NULL);
             return;
         }
-        session = call->object; /* good-bye */
-        call->object = NULL;
-        mux_stream_finish(stream, CS_DONE, NULL);
-        session_end(session, CS_EPEER, CHANSERV__LEFT);
+        good_bye(stream, call);
     }
 }
 
@@ -397,12 +402,31 @@ static void pull(mux_stream *stream, void *state)
             mux_stream_cancel(stream, CS_ENOMEM); /* it can be taken up again */
 }
 
+/* The connection broke right behind what its client said last: it was said. */
+static void hear_out(mux_stream *stream, struct chanserv__call *call)
+{
+    cs_bytes msg;
+    cs_err err;
+
+    while (call->object && !call->heard && (err = mux_stream_recv(stream, &msg)) != CS_AGAIN) {
+        if (err != CS_OK) {
+            call->heard = true;
+            if (err == CS_DONE)
+                good_bye(stream, call);
+            return;
+        }
+        hear(stream, call, msg);
+    }
+}
+
 static void end(mux_stream *stream, cs_err why, void *state)
 {
     struct chanserv__call *call = state;
-    struct chanserv__session *session = call->object;
+    struct chanserv__session *session;
 
     (void)why;
+    hear_out(stream, call);
+    session = call->object;
     call->server->calls--;
     chanserv__call_clear(call);
     if (session && session->stream == stream)
@@ -437,4 +461,5 @@ void chanserv__session_accept(mux_stream *stream, void *user)
         return;
     call.server->calls++;
     mux_stream_message_max(stream, UP_MAX); /* whatever a body may have */
+    mux_stream_hear_out(stream);
 }

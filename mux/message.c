@@ -279,7 +279,7 @@ static cs_err nothing_left(mux_stream *stream)
         return CS_AGAIN;
     if (stream->is_server && stream->rx && mux_rx_partial(stream->rx))
         return broke(stream, CS_EPROTO);
-    return CS_DONE;
+    return stream->is_server && !stream->remote_done ? stream->why : CS_DONE;
 }
 
 cs_err mux_stream_recv(mux_stream *stream, cs_bytes *ret)
@@ -295,6 +295,11 @@ cs_err mux_stream_recv(mux_stream *stream, cs_bytes *ret)
     if (err == CS_AGAIN)
         return nothing_left(stream);
     return err == CS_OK ? CS_OK : broke(stream, err);
+}
+
+void mux_stream_hear_out(mux_stream *stream)
+{
+    stream->hears_out = true;
 }
 
 void mux_stream_message_max(mux_stream *stream, uint32_t bytes)

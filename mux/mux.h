@@ -175,6 +175,9 @@ CS_API void mux_stream_wake(mux_stream *stream);
  * A failure: the peer broke the framing, or a message is over the limit: the stream ends so. */
 CS_API cs_err mux_stream_recv(mux_stream *stream, cs_bytes *ret);
 CS_API void mux_stream_resume(mux_stream *stream);
+/* A server's call: what came before it broke can still be received, in end(); CS_DONE behind it, if the
+ * client's last word was there, else why the call ended.  Without this it is dropped. */
+CS_API void mux_stream_hear_out(mux_stream *stream);
 
 /* Our last word, after what is queued.  A client's half-closes: `status` CS_OK, message NULL.  A
  * server's is the status (CS_DONE and CS_OK are gRPC's 0), with a message for people (UTF-8;

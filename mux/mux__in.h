@@ -286,6 +286,7 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     bool has_status : 1;  /* trailers had grpc-status */
     bool over : 1;        /* nothing more happens on the wire; end() comes */
     bool drop_rx : 1;     /* what was not taken is given up */
+    bool hears_out : 1;   /* server: not because the call is over */
     bool broken : 1;      /* recv() failed: the framing */
     bool is_post : 1;     /* what a request must be: POST, application/grpc, ... */
     bool is_grpc : 1;

@@ -101,9 +101,11 @@ void mux__stream_post(mux_stream *stream)
     cs_task_post(stream->conn->loop, CS_CALL, &stream->call);
 }
 
+/* A server has nobody to answer any more: its end() need not wait. */
 static bool all_taken(const mux_stream *stream)
 {
-    return stream->drop_rx || stream->dry || !stream->rx || !mux_rx_partial(stream->rx);
+    return stream->is_server || stream->drop_rx || stream->dry || !stream->rx ||
+           !mux_rx_partial(stream->rx);
 }
 
 /* A message that was begun and not ended is not a good end, whatever the status says. */
@@ -158,8 +160,7 @@ void mux__stream_over(mux_stream *stream, cs_err why, const char *story)
         return;
     stream->over = true;
     stream->why = why;
-    /* A server has nobody to answer any more. */
-    stream->drop_rx = stream->drop_rx || stream->is_server;
+    stream->drop_rx = stream->drop_rx || (stream->is_server && !stream->hears_out);
     /* end() waits for what was not taken, and who waits to send may wait for end(). */
     stream->told = stream->told || stream->writable_due;
     if (story && story != stream->story)

@@ -503,6 +503,37 @@ Test(call, a_client_that_resets_before_the_status_went_out_has_not_got_it)
     leave();
 }
 
+static void hear_out(struct side *s)
+{
+    mux_stream_hear_out(s->stream);
+}
+
+Test(call, what_came_before_the_end_is_heard_out_if_that_is_asked_for)
+{
+    static const struct {
+        bool hears_out, half_closed;
+        const char *text;
+        cs_err last;
+    } rows[] = {{false, true, "", CS_ECANCELED},
+                {true, true, "one|two|", CS_DONE},
+                {true, false, "one|two|", CS_ECANCELED}};
+    serve_a_fake(NULL);
+    for (int i = 0; i < 3; i++) {
+        int32_t id = 1 + 2 * i;
+        t.server[i].on_accept = rows[i].hears_out ? hear_out : NULL;
+        t.server[i].on_end = side_take;
+        fake_request(peer, id, false, TALK_METHOD);
+        talk_settle(&t);
+        fake_message(peer, id, "one", false);
+        fake_message(peer, id, "two", rows[i].half_closed);
+        fake_word(peer, FAKE_RST, id, 8);
+        expect_end(&t.server[i], CS_ECANCELED, "");
+        cr_assert_str_eq(t.server[i].text, rows[i].text);
+        cr_assert_eq(t.server[i].last, rows[i].last);
+    }
+    leave();
+}
+
 Test(call, a_handler_that_takes_nothing_refuses)
 {
     talk_handlers(&t);
