@@ -34,11 +34,11 @@ static void on_again(void *user)
     chanserv__bond_changed(bond);
 }
 
-static void lose(struct chanserv__bond *bond, const char *words);
+static void lose(struct chanserv__bond *bond, const char *words, bool anew);
 
 static void on_give_up(void *user)
 {
-    lose(user, "the connection broke, and nobody took it up again in time");
+    lose(user, "the connection broke, and nobody took it up again in time", false);
 }
 
 static cs_err timers(struct chanserv__bond *bond, cs_loop *loop)
@@ -139,6 +139,7 @@ static void begin_anew(struct chanserv__bond *bond)
     while ((link = cs_list_pop(&bond->due)) != NULL)
         ;
     bond->standing = CHANSERV__BOND_NONE;
+    bond->session++;
     bond->attempt = bond->asked = 0;
     bond->leaves = bond->elsewhere = false;
     bond->out.len = 0;
@@ -148,7 +149,7 @@ static void begin_anew(struct chanserv__bond *bond)
     cs_timer_set(bond->give_up, CS_OFF);
 }
 
-static void lose(struct chanserv__bond *bond, const char *words)
+static void lose(struct chanserv__bond *bond, const char *words, bool anew)
 {
     struct cs_link *link, *next;
 
@@ -158,7 +159,7 @@ static void lose(struct chanserv__bond *bond, const char *words)
     begin_anew(bond);
     for (link = cs_list_first(&bond->ties); link; link = next) {
         next = cs_list_next(&bond->ties, link);
-        chanserv__tie_lost(CS_CONTAINER(link, struct chanserv__tie, link), words);
+        chanserv__tie_lost(CS_CONTAINER(link, struct chanserv__tie, link), words, anew);
     }
 }
 
@@ -330,7 +331,7 @@ static void on_end(mux_stream *stream, cs_err why, void *state)
             follow(bond);
             doom(bond);
         } else if (why == CS_ELOST || why == CS_EEXIST)
-            lose(bond, mux_stream_errmsg(stream));
+            lose(bond, mux_stream_errmsg(stream), true);
         else if (first && mux_stream_never_ran(stream)) {
             begin_anew(bond); /* the calls behind it have the same to tell, */
             if (why == CS_EPEER)

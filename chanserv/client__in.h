@@ -316,7 +316,8 @@ struct chanserv__bond {
     struct cs_map talks;             /* by number, those that keep what they send */
     struct cs_list due;              /* of these: have something to acknowledge */
     struct cs_buf out;               /* last words of those that are gone, encoded */
-    uint32_t *dones; /* whom they were about: said again on the next stream, in a ring */
+    uint32_t *dones;  /* whom they were about: said again on the next stream, in a ring */
+    uint32_t session; /* how many it has lost */
     size_t dones_at, dones_len;
     uint64_t acked; /* bytes that had arrived when acknowledgements went out last */
     uint32_t dues;  /* how many have come to be in `due` since */
@@ -359,9 +360,11 @@ struct chanserv__tie {
     int64_t not_before_ms;       /* it is opened again */
     uint32_t number;
     cs_err why;       /* it was detached last */
+    uint32_t session; /* in which of the bond's it went out last */
     uint32_t attempt; /* of the session, when it broke last */
     int breaks;       /* in a row, without progress, while the session stood */
     bool plain;       /* the server has no sessions, */
+    bool out;         /* to the server, once at least */
     bool alone;       /* and it went out so: it does not outlive its stream */
     bool unsaid;      /* the server's last word was about the session: it is asked again */
 };
@@ -376,8 +379,8 @@ void chanserv__tie_arrived(struct chanserv__line *line); /* something did; NULL 
 void chanserv__tie_ended(struct chanserv__line *line, cs_err why);
 struct chanserv__tie *chanserv__tie_hold(struct chanserv__tie *tie); /* NULL is fine */
 void chanserv__tie_release(struct chanserv__tie *tie);               /* NULL is fine */
-/* Its session is lost. */
-void chanserv__tie_lost(struct chanserv__tie *tie, const char *words);
+/* Its session is lost.  With a new one at once (`anew`) a post that never went out goes there. */
+void chanserv__tie_lost(struct chanserv__tie *tie, const char *words, bool anew);
 /* What a feed or a source asks for, with its place in the session; `from` counts it all. */
 cs_err chanserv__feed_ask_bytes(chanserv_feed *feed, const struct wire_channel *channel,
                                 uint64_t from, uint8_t **ret, size_t *ret_len);

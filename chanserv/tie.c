@@ -43,7 +43,7 @@ void chanserv__tie_go(struct chanserv__tie *tie)
         return;
     if (tie->bond->elsewhere && !tie->plain) {
         if (!mux_stream_never_ran(line->stream)) {
-            chanserv__tie_lost(tie, "it broke, and what is dialed now is another process");
+            chanserv__tie_lost(tie, "it broke, and what is dialed now is another process", false);
             return;
         }
         tie->plain = true;
@@ -54,6 +54,8 @@ void chanserv__tie_go(struct chanserv__tie *tie)
     if (err == CS_OK) {
         tie->progress = mux_stream_received(line->stream);
         tie->alone = tie->plain;
+        tie->out = true;
+        tie->session = tie->bond->session;
         err = mux_stream_reopen(line->stream, tie->bond->node->conn, cs_bytes_of(bytes, len));
         cs_free(bytes);
     }
@@ -154,7 +156,9 @@ static void on_detached(mux_stream *stream, cs_err why, void *user)
     chanserv__bond_changed(tie->bond);
 }
 
-/* The session is not there yet, or a newer attempt is: not the call's own end. */
+/* The session is not there yet, or a newer attempt is: not the call's own end.  That the server has no
+ * sessions at all is believed when it says so twice: it may have been late, and mean one before, or a
+ * proxy let the call overtake the Session's. */
 static bool is_of_session(mux_stream *stream, cs_err why, void *user)
 {
     struct chanserv__tie *tie = user;
@@ -168,18 +172,19 @@ static bool is_of_session(mux_stream *stream, cs_err why, void *user)
     if (!cs_same(token, cs_str(wire_reason_token(WIRE_R_NO_SESSION))))
         return false;
     tie->unsaid = true;
-    if (!tie->plain && tie->bond->standing == CHANSERV__BOND_ASKED && tie->bond->attempt == 1)
+    if (!tie->plain && tie->bond->standing == CHANSERV__BOND_ASKED && tie->bond->attempt == 1 &&
+        tie->session == tie->bond->session && tie->breaks > 0 && tie->attempt == 1)
         chanserv__bond_off(tie->bond);
     return true;
 }
 
-void chanserv__tie_lost(struct chanserv__tie *tie, const char *words)
+void chanserv__tie_lost(struct chanserv__tie *tie, const char *words, bool anew)
 {
     struct chanserv__line *line = tie->line;
 
-    if (!line || line->over)
+    if (!line || line->over || (anew && line->is_feed && !tie->out))
         return;
-    if (mux_stream_never_ran(line->stream))
+    if (tie->out && mux_stream_never_ran(line->stream))
         mux_stream_give_up(line->stream);
     else
         chanserv__line_fail(line, CS_ELOST, words);

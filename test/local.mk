@@ -140,6 +140,7 @@ test_story_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_story_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
 # files: test/story/*.c test/story/*.h
 test_story_SOURCES = \
+	test/story/cut_frame_test.c \
 	test/story/drain_test.c \
 	test/story/failover_test.c \
 	test/story/flapping_test.c \
@@ -173,6 +174,7 @@ test_docs_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_docs_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
 # files: test/docs/*.c test/docs/*.h
 test_docs_SOURCES = \
+	test/docs/conformance_test.c \
 	test/docs/conversation_test.c \
 	test/docs/doc.c \
 	test/docs/doc.h \
@@ -253,9 +255,11 @@ test_interop_calls_LDADD = $(CHANSERV_LIBS) # it looks at counters, which are no
 long_programs = \
 	test/long/churn \
 	test/long/cuts \
+	test/long/keepalive \
 	test/long/proxy
 noinst_PROGRAMS += $(long_programs)
 test_long_cuts_LDADD = libproxy.a $(LDADD) $(NGHTTP2_LIBS)
+test_long_keepalive_LDADD = libproxy.a $(LDADD) $(NGHTTP2_LIBS)
 test_long_proxy_LDADD = libproxy.a $(NGHTTP2_LIBS)
 
 noinst_LIBRARIES += libproxy.a

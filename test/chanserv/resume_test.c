@@ -29,6 +29,7 @@ static struct {
     int whys_len;
     int allow;         /* frames that are given before the next tick */
     bool strict;       /* every source ends well */
+    bool cuts_itself;  /* while the first post runs its connection breaks */
     unsigned len, say; /* frames of a source, and of the conversation */
     unsigned dice;
 } w;
@@ -107,7 +108,8 @@ static const struct chanserv_outlet_ops count_ops = {
 static cs_err numbers(chanserv_post *post, cs_bytes body, void *user)
 {
     (void)body, (void)user;
-    w.runs++;
+    if (++w.runs == 1 && w.cuts_itself)
+        mux_conn_break(chanserv__nodes_first(w.client)->conn);
     for (uint64_t i = 0; i < SOURCES; i++) {
         struct count c = {.source = i};
         cs_err err = chanserv_announce(post, cs_str("numbers"), &count_ops, &c, &w.outlets[i]);
@@ -494,6 +496,20 @@ Test(resume, where_another_process_is_dialed_the_old_one_is_left_in_peace)
     expect_all(1);
     cr_assert_not(bond->elsewhere, "what is new has a session again");
     cr_assert_eq(counters().sessions, 0);
+    end();
+}
+
+Test(resume, a_post_that_ran_and_was_not_answered_is_not_run_again)
+{
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    w.strict = w.cuts_itself = true;
+    cr_assert_eq(post_both(), CS_OK);
+    for (int i = 0; i < 5000 && !all_over(); i++)
+        tick(100, 1);
+    cr_assert_eq(w.runs, 2);
+    cr_assert_eq(counters().sessions_resumed, 1);
+    cr_assert_eq(w.feed_why, CS_DONE, "%s", cs_strerror(w.feed_why));
+    cr_assert_eq(w.frames + w.gaps, SOURCES * FRAMES, "%zu", w.frames);
     end();
 }
 
@@ -938,6 +954,37 @@ Test(resume, a_node_that_was_left_is_let_go_when_all_is_over)
     cs_loop_advance(w.loop, 1000);
     cr_assert_eq(counters().sessions, 0);
     cr_assert_eq(counters().connections, 0);
+    end();
+}
+
+/* It was made while nothing could go out, so that it certainly never ran. */
+Test(resume, a_post_that_never_went_out_goes_with_the_next_session)
+{
+    struct chanserv__bond *bond;
+    cs_err why = CS_AGAIN;
+    chanserv_feed *late;
+
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    cr_assert_eq(post_both(), CS_OK);
+    cs_loop_advance(w.loop, 5);
+    cr_assert_eq(w.runs, 2);
+    bond = chanserv__nodes_first(w.client)->bond;
+    bond->rests = true; /* it is a long break */
+    chanserv__sessions_end(w.server);
+    mux_conn_break(bond->node->conn);
+    cs_loop_settle(w.loop);
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "numbers", cs_str(""), NULL, &late), CS_OK);
+    cr_assert_eq(chanserv_feed_start(late, &feed_ops, &why), CS_OK);
+    cs_loop_settle(w.loop);
+    cr_assert_eq(w.runs, 2);
+    bond->rests = false;
+    chanserv__bond_changed(bond);
+    for (int i = 0; i < 100 && why == CS_AGAIN; i++)
+        tick(100, 10);
+    cr_assert_eq(why, CS_DONE, "%s", chanserv_feed_errmsg(late));
+    cr_assert_eq(w.runs, 3);
+    chanserv_client_free(w.client);
+    w.client = NULL;
     end();
 }
 

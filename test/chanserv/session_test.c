@@ -10,7 +10,7 @@ enum { MASTER = 1, SOURCE = 2 };
 /* ---- A service: "N LEN" announces one source of N frames, the numbers; 0: without end -------------- */
 
 static struct {
-    int runs;
+    int byes, runs;
     chanserv_outlet *outlet;
     int linger_ms;
     bool gaps; /* every third number is left out */
@@ -286,6 +286,29 @@ Test(session, a_newer_stream_takes_over_from_an_older)
     raw_heard(open_as(1, SOURCE, p, 1), "1|2|");
     raw_ended(o, CS_EABORTED, "superseded", "");
     raw_heard(o, "0|1|2|");
+}
+
+/* On its way it met a proxy that held it up. */
+Test(session, what_comes_late_on_the_old_connection_takes_nothing)
+{
+    session(1);
+    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = open_as(1, SOURCE, p, 0);
+    mux_conn *old = raw.conn, *live;
+    raw_heard(o, "0|1|2|");
+    raw_join();
+    live = raw.conn;
+    session(2);
+    struct raw_call *o2 = open_as(2, SOURCE, p, 2);
+    raw_heard(o2, "2|");
+    raw.conn = old;
+    raw_ended(open_as(1, SOURCE, p, 0), CS_EABORTED, "superseded", "");
+    raw_ended(post_as(1, MASTER, 0, ""), CS_EABORTED, "superseded", "");
+    raw_ended(post_as(1, 7, 0, ""), CS_EABORTED, "superseded", "");
+    raw_heard(o2, "2|");
+    raw_runs(o2);
+    cr_assert_eq(it.runs, 1);
+    mux_conn_free(old);
+    raw.conn = live;
 }
 
 Test(session, what_was_not_received_goes_out_again_with_its_status)
@@ -631,8 +654,7 @@ static const struct chanserv_outlet_ops hear_ops = {.uplink = true, .readable = 
 static cs_err hear(chanserv_post *post, cs_bytes body, void *user)
 {
     (void)user;
-    return chanserv_announce(post, body, &hear_ops, NULL, &it.outlet) == CS_OK ? CS_DONE
-                                                                               : CS_ENOMEM;
+    return chanserv_announce(post, body, &hear_ops, NULL, NULL) == CS_OK ? CS_DONE : CS_ENOMEM;
 }
 
 static struct raw_call *talk_as(uint32_t attempt, const struct raw_call *post)
@@ -680,23 +702,45 @@ Test(session, an_uplink_goes_on_where_the_producer_is)
     raw_said("2: three; ");
 }
 
+static cs_err bye_next(chanserv_outlet *o, cs_bytes *frame, void *state)
+{
+    (void)o, (void)state;
+    *frame = cs_str("bye");
+    return it.byes > 0 ? (it.byes--, CS_OK) : CS_AGAIN;
+}
+
+static const struct chanserv_outlet_ops bye_ops = {
+    .uplink = true, .readable = hear_readable, .next = bye_next};
+
+static cs_err bye(chanserv_post *post, cs_bytes body, void *user)
+{
+    (void)user;
+    return chanserv_announce(post, body, &bye_ops, NULL, &it.outlet) == CS_OK ? CS_DONE : CS_ENOMEM;
+}
+
 /* Of one that listens no more it must not say what it said before. */
 Test(session, an_uplink_says_what_it_wants_as_long_as_it_listens)
 {
-    cr_assert_eq(chanserv_serve(raw.server, "hear", hear, NULL), CS_OK);
+    cr_assert_eq(chanserv_serve(raw.server, "bye", bye, NULL), CS_OK);
     session(1);
-    struct wire_post post = {.service = cs_str("hear"), .channel = {true, cs_str(ID), 1, MASTER}};
+    struct wire_post post = {.service = cs_str("bye"), .channel = {true, cs_str(ID), 1, MASTER}};
     struct raw_call *p = raw_post_with(&post, 0);
     cs_loop_settle(raw.loop);
     struct raw_call *t = talk_as(1, p);
-    cr_assert_str_eq(t->next, "0", "it was not heard of before");
     say(t, "one");
+    cr_assert_str_eq(t->next, "0", "it was not heard of before");
     raw_said("0: one; ");
-    lose_connection();
+    it.byes = 1;
+    chanserv_outlet_wake(it.outlet);
+    cs_loop_settle(raw.loop);
     chanserv_outlet_finish(it.outlet, CS_DONE);
     cs_loop_settle(raw.loop);
+    raw_heard(t, "bye|");
+    raw_ended(t, CS_DONE, "", "");
+    lose_connection();
     session(2);
     t = talk_as(2, p);
+    raw_heard(t, "bye|");
     raw_ended(t, CS_DONE, "", "");
     cr_assert_str_eq(t->next, "");
 }

@@ -1,6 +1,7 @@
-/* cuts -- a hundred sources of ten thousand frames and a conversation, through a proxy that cuts.
+/* cuts -- a hundred sources of ten thousand frames and conversations, through a proxy that cuts.
  *
- *   cuts [--cuts N] [--seed S] [--proxy bytes|http2] [--no-error] [--sources N] [--frames N]
+ *   cuts [--cuts N] [--seed S] [--proxy bytes|http2] [--no-error] [--swallow] [--sources N]
+ *        [--talks N] [--frames N]
  *
  * Server, client and proxy are threads of this process.  Both sides know what each frame has to be.
  * While the proxy has cuts left the client posts again.  Prints what it saw as one line; exits with
@@ -20,18 +21,27 @@
 #include <time.h>
 
 enum { NUMBERS, ECHO, KINDS };
-enum { NOISE = 192 * 1024, OFFSETS = 64 * 1024, SOURCES_MAX = 1000, PATIENCE_MS = 60000 };
+enum {
+    NOISE = 192 * 1024,
+    OFFSETS = 64 * 1024,
+    SOURCES_MAX = 1000,
+    TALKS_MAX = 100,
+    POSTS_MAX = 1 << 20,
+    PATIENCE_MS = 60000
+};
 
 static struct {
-    int cuts, sources, frames;
+    int cuts, sources, talks, frames;
     unsigned seed;
-    bool http2, no_error;
-} args = {.cuts = 1000, .sources = 100, .frames = 10000, .seed = 1};
+    bool http2, no_error, swallow;
+} args = {.cuts = 1000, .sources = 100, .talks = 1, .frames = 10000, .seed = 1};
 
 static struct {
     uint8_t noise[NOISE];
     atomic_int runs[KINDS], posts[KINDS], lost, ends, wrong;
-    uint64_t frames, bytes, gaps, said, echoed;
+    atomic_uchar ran[KINDS][POSTS_MAX]; /* by the number of the post */
+    atomic_ullong said, echoed;
+    uint64_t frames, bytes, gaps;
 } t;
 
 static void complain(const char *format, ...) CS_PRINTF(1, 2);
@@ -49,13 +59,30 @@ static void complain(const char *format, ...)
 }
 
 /* The session was lost before the server had heard of it. */
-static bool is_lost(int kind, cs_err why)
+static bool is_lost(int kind, uint32_t post, cs_err why)
 {
-    if (why != CS_ELOST || t.runs[kind] > 0)
+    if (why != CS_ELOST || t.ran[kind][post % POSTS_MAX])
         return false;
     t.lost++;
     t.posts[kind]--;
     return true;
+}
+
+static uint32_t number_in(cs_bytes body)
+{
+    uint32_t number = 0;
+
+    memcpy(&number, body.base, body.len < sizeof number ? body.len : sizeof number);
+    return number;
+}
+
+static uint32_t runs(int kind, cs_bytes body)
+{
+    uint32_t post = number_in(body);
+
+    t.runs[kind]++;
+    t.ran[kind][post % POSTS_MAX] = 1;
+    return post;
 }
 
 /* ---- What both sides know -------------------------------------------------------------------- */
@@ -123,26 +150,18 @@ static void on_end(chanserv_outlet *o, cs_err why, void *state)
                  chanserv_outlet_reason(o));
 }
 
-static uint32_t number_in(cs_bytes body)
-{
-    uint32_t number = 0;
-
-    memcpy(&number, body.base, body.len < sizeof number ? body.len : sizeof number);
-    return number;
-}
-
 static cs_err numbers(chanserv_post *post, cs_bytes body, void *user)
 {
     static const struct chanserv_outlet_ops lazy = {
         .state_bytes = sizeof(struct count), .next = count_next, .end = on_end};
     static const struct chanserv_outlet_ops eager = {
         .state_bytes = sizeof(struct count), .next = count_next, .end = on_end, .eager = true};
+    const uint32_t number = runs(NUMBERS, body);
     cs_err err = CS_OK;
 
     (void)user;
-    t.runs[NUMBERS]++;
     for (uint32_t i = 0; i < (uint32_t)args.sources && err == CS_OK; i++) {
-        struct count c = {.post = number_in(body), .source = i};
+        struct count c = {.post = number, .source = i};
         err = chanserv_announce(post, body, i % 4 ? &lazy : &eager, &c, NULL);
     }
     return err == CS_OK ? CS_DONE : err;
@@ -171,11 +190,10 @@ static cs_err echo(chanserv_post *post, cs_bytes body, void *user)
                                                    .next = echo_next,
                                                    .readable = echo_readable,
                                                    .end = on_end};
-    struct count c = {.post = number_in(body)};
+    struct count c = {.post = runs(ECHO, body)};
     cs_err err = chanserv_announce(post, body, &ops, &c, NULL);
 
     (void)user;
-    t.runs[ECHO]++;
     return err == CS_OK ? CS_DONE : err;
 }
 
@@ -234,7 +252,7 @@ static void *converse(void *user)
     }
     t.echoed += at;
     why = chanserv_feed_status(feed);
-    if (is_lost(ECHO, why)) {
+    if (is_lost(ECHO, talk->post, why)) {
         chanserv_feed_close(feed);
         return NULL;
     }
@@ -295,7 +313,7 @@ static void read_all(chanserv_client *client, uint32_t post)
         if (event.kind == CHANSERV_SOURCE && chanserv_set_add_source(set, event.source) != CS_OK)
             complain("a source cannot be read");
         else if (event.kind == CHANSERV_FEED_END && event.why != CS_DONE &&
-                 !is_lost(NUMBERS, event.why))
+                 !is_lost(NUMBERS, post, event.why))
             complain("the feed: %s", chanserv_feed_errmsg(feed));
         else if (event.kind == CHANSERV_FRAME)
             check(post, &event, &at[chanserv_source_index(event.source)]);
@@ -320,13 +338,19 @@ static void client(proxy *p)
         chanserv_join(c, proxy_addr(p)) != CS_OK)
         abort();
     do {
-        struct talk talk = {.client = c, .post = ++round};
-        pthread_t talker;
+        struct talk talks[TALKS_MAX];
+        pthread_t talkers[TALKS_MAX];
 
-        if (pthread_create(&talker, NULL, converse, &talk) != 0)
-            abort();
-        read_all(c, talk.post);
-        pthread_join(talker, NULL);
+        round++;
+        for (int i = 0; i < args.talks; i++) {
+            talks[i] = (struct talk){.client = c, .post = round * TALKS_MAX + (uint32_t)i};
+            if (pthread_create(&talkers[i], NULL, converse, &talks[i]) != 0)
+                abort();
+        }
+        if (args.sources > 0)
+            read_all(c, round);
+        for (int i = 0; i < args.talks; i++)
+            pthread_join(talkers[i], NULL);
         proxy_count(p, &counts);
     } while (counts.cuts < args.cuts && t.wrong == 0);
     chanserv_client_free(c);
@@ -336,18 +360,18 @@ static void client(proxy *p)
 
 static int usage(void)
 {
-    fputs("usage: cuts [--cuts N] [--seed S] [--proxy bytes|http2] [--no-error] [--sources N] "
-          "[--frames N]\n",
+    fputs("usage: cuts [--cuts N] [--seed S] [--proxy bytes|http2] [--no-error] [--swallow] "
+          "[--sources N] [--talks N] [--frames N]\n",
           stderr);
     return 64;
 }
 
 static bool parse(int argc, char **argv)
 {
-    static const struct option options[] = {{"cuts", 1, NULL, 'c'},    {"seed", 1, NULL, 's'},
-                                            {"proxy", 1, NULL, 'p'},   {"no-error", 0, NULL, 'n'},
-                                            {"sources", 1, NULL, 'S'}, {"frames", 1, NULL, 'f'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"cuts", 1, NULL, 'c'},     {"seed", 1, NULL, 's'},    {"proxy", 1, NULL, 'p'},
+        {"no-error", 0, NULL, 'n'}, {"swallow", 0, NULL, 'w'}, {"sources", 1, NULL, 'S'},
+        {"talks", 1, NULL, 't'},    {"frames", 1, NULL, 'f'},  {NULL, 0, NULL, 0}};
     int o;
 
     while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0) {
@@ -359,14 +383,19 @@ static bool parse(int argc, char **argv)
             args.http2 = strcmp(optarg, "http2") == 0;
         else if (o == 'n')
             args.no_error = true;
+        else if (o == 'w')
+            args.swallow = true;
         else if (o == 'S')
             args.sources = atoi(optarg);
+        else if (o == 't')
+            args.talks = atoi(optarg);
         else if (o == 'f')
             args.frames = atoi(optarg);
         else
             return false;
     }
-    return optind == argc && args.sources > 0 && args.sources <= SOURCES_MAX && args.frames > 0;
+    return optind == argc && args.sources >= 0 && args.sources <= SOURCES_MAX && args.talks >= 0 &&
+           args.talks <= TALKS_MAX && args.sources + args.talks > 0 && args.frames > 0;
 }
 
 static double seconds_since(const struct timespec *began)
@@ -394,9 +423,8 @@ static int report(const struct proxy_counts *p, const struct chanserv_counters *
            args.no_error ? " no-error" : "", p->cuts, p->resets, p->ends, p->halves, p->swallows,
            p->upstream, p->stalls, p->connections, numbers + talks, t.lost,
            t.runs[NUMBERS] + t.runs[ECHO], (unsigned long long)t.frames, (unsigned long long)t.gaps,
-           (unsigned long long)t.said, (unsigned long long)t.echoed,
-           (unsigned long long)c->sessions_resumed, (unsigned long long)c->channels_resumed,
-           t.wrong, seconds);
+           t.said, t.echoed, (unsigned long long)c->sessions_resumed,
+           (unsigned long long)c->channels_resumed, t.wrong, seconds);
     return good ? 0 : 1;
 }
 
@@ -427,6 +455,8 @@ int main(int argc, char **argv)
     options.target = chanserv_server_addr(server, 0);
     options.seed = args.seed;
     options.most = args.cuts;
+    if (args.swallow)
+        options.acts |= PROXY_SWALLOW;
     if (args.cuts == 0)
         options.acts = 0;
     options.no_error = args.no_error;
