@@ -1,4 +1,4 @@
-/* bond -- a client's session with a node: the Session call, taken up again when it breaks.
+/* bond -- a client's session with a node: its states, and what becomes of the ties when it breaks.
  *
  *     NONE ──▶ ASKED ──▶ STANDS ◀──────────────┐
  *                │         │ broke             │ attempt n + 1
@@ -9,15 +9,15 @@
  *
  * At attempt 1 the calls of the session go out right behind it; at a higher one they wait for its answer,
  * because a server that does not know the session may be another process, and must not run a post that
- * perhaps ran before (PROTOCOL, A6).  What it says is in bond_say.c. */
+ * perhaps ran before (PROTOCOL, A6).  Its call, and how that moves from connection to connection, is
+ * in bond_call.c; what it says in bond_say.c. */
 #include "chanserv/client__in.h"
 
 #include "mux/lasting.h"
 
-enum { FIRST_MS = 100, LAST_MS = 5000, CALM_MS = 60000 };
+enum { FIRST_MS = 100, LAST_MS = 5000 };
 
 static void step(cs_task *task);
-static const struct mux_stream_ops session_ops;
 
 /* ---- Made ----------------------------------------------------------------------------------- */
 
@@ -34,11 +34,9 @@ static void on_again(void *user)
     chanserv__bond_changed(bond);
 }
 
-static void lose(struct chanserv__bond *bond, const char *words, bool anew);
-
 static void on_give_up(void *user)
 {
-    lose(user, "the connection broke, and nobody took it up again in time", false);
+    chanserv__bond_lose(user, "the connection broke, and nobody took it up again in time", false);
 }
 
 static cs_err timers(struct chanserv__bond *bond, cs_loop *loop)
@@ -91,7 +89,7 @@ void chanserv__bond_free(struct chanserv__bond *bond)
     cs_free(bond);
 }
 
-static void drop(mux_stream **stream)
+void chanserv__bond_drop(mux_stream **stream)
 {
     if (*stream)
         mux_stream_cancel(*stream, CS_ECANCELED); /* its end() comes later, and is nobody's */
@@ -109,7 +107,7 @@ void chanserv__bond_bye(struct chanserv__bond *bond)
     cs_timer_set(bond->give_up, CS_OFF);
     cs_task_drop(&bond->task);
     mux_conn_free(bond->limbo);
-    drop(&bond->next);
+    chanserv__bond_drop(&bond->next);
     if (bond->stream) {
         chanserv__bond_flush(bond);
         mux_stream_finish(bond->stream, CS_OK, NULL);
@@ -131,8 +129,7 @@ bool chanserv__bond_carries(const struct chanserv__bond *bond)
 
 /* ---- Its end -------------------------------------------------------------------------------- */
 
-/* From now on it is another session. */
-static void begin_anew(struct chanserv__bond *bond)
+void chanserv__bond_anew(struct chanserv__bond *bond)
 {
     struct cs_link *link;
 
@@ -149,14 +146,14 @@ static void begin_anew(struct chanserv__bond *bond)
     cs_timer_set(bond->give_up, CS_OFF);
 }
 
-static void lose(struct chanserv__bond *bond, const char *words, bool anew)
+void chanserv__bond_lose(struct chanserv__bond *bond, const char *words, bool anew)
 {
     struct cs_link *link, *next;
 
     CS_TRACE("client > session lost: %s", words);
-    drop(&bond->stream);
-    drop(&bond->next);
-    begin_anew(bond);
+    chanserv__bond_drop(&bond->stream);
+    chanserv__bond_drop(&bond->next);
+    chanserv__bond_anew(bond);
     for (link = cs_list_first(&bond->ties); link; link = next) {
         next = cs_list_next(&bond->ties, link);
         chanserv__tie_lost(CS_CONTAINER(link, struct chanserv__tie, link), words, anew);
@@ -184,8 +181,7 @@ static int jittered(int ms)
     return ms - ms / 5 + 2 * ms / 5 * dice / 255;
 }
 
-/* The first time not at all, then longer and longer. */
-static void rest(struct chanserv__bond *bond)
+void chanserv__bond_rest(struct chanserv__bond *bond)
 {
     if (bond->delay_ms > 0) {
         bond->rests = true;
@@ -197,7 +193,7 @@ static void rest(struct chanserv__bond *bond)
     }
 }
 
-static void doom(struct chanserv__bond *bond)
+void chanserv__bond_doom(struct chanserv__bond *bond)
 {
     const int resume_ms = bond->node->client->options.resume_ms;
 
@@ -208,205 +204,29 @@ static void doom(struct chanserv__bond *bond)
     bond->doomed = true;
 }
 
-static void broke(struct chanserv__bond *bond, const char *words)
+void chanserv__bond_broke(struct chanserv__bond *bond, const char *words)
 {
     if (bond->standing == CHANSERV__BOND_ASKED && bond->attempt == 1 &&
         cs_list_empty(&bond->ties)) {
-        begin_anew(bond);
+        chanserv__bond_anew(bond);
         return;
     }
     CS_TRACE("client > session broke: %s", words);
     bond->leaves = false;
-    doom(bond);
+    chanserv__bond_doom(bond);
     bond->standing = CHANSERV__BOND_BROKEN;
     if (bond->moved) /* and not only greeted, again and again */
         bond->delay_ms = 0;
     bond->moved = false;
-    rest(bond);
+    chanserv__bond_rest(bond);
 }
 
-/* ---- The call ------------------------------------------------------------------------------- */
-
-/* The next stream is the one. */
-static void follow(struct chanserv__bond *bond)
-{
-    CS_TRACE("client > session moves");
-    bond->stream = bond->next;
-    bond->next = NULL;
-    bond->attempt = bond->asked;
-    bond->leaves = false;
-    bond->standing = CHANSERV__BOND_ASKED;
-}
-
-static void hear(struct chanserv__bond *bond, const struct wire_session_down *down)
-{
-    cs_bytes acks = down->acks;
-    struct wire_ack ack;
-
-    if (bond->standing == CHANSERV__BOND_ASKED) {
-        CS_TRACE("client > session stands, attempt %u", (unsigned)bond->attempt);
-        bond->standing = CHANSERV__BOND_STANDS;
-        bond->doomed = false;
-        cs_timer_set(bond->give_up, CS_OFF);
-        bond->linger_ms = down->linger_ms < INT32_MAX ? (int)down->linger_ms : INT32_MAX;
-        if (bond->attempt > 1)
-            chanserv__bond_say_again(bond);
-        chanserv__bond_changed(bond);
-    }
-    while (wire_ack_next(&acks, &ack)) {
-        const struct chanserv__tie *tie = cs_map_get(&bond->talks, ack.number);
-
-        if (tie && tie->line && mux_stream_kept(tie->line->stream))
-            (void)mux_keep_acked(mux_stream_kept(tie->line->stream), ack.next);
-    }
-}
-
-static void on_readable(mux_stream *stream, void *state)
-{
-    struct chanserv__bond *bond = state;
-    struct wire_session_down down;
-    cs_bytes msg;
-
-    while (mux_stream_recv(stream, &msg) == CS_OK) {
-        if ((bond->stream != stream && bond->next != stream) ||
-            bond->standing == CHANSERV__BOND_OFF)
-            continue;
-        if (wire_session_down_parse(msg, &down) != CS_OK) {
-            mux_stream_cancel(stream, CS_EPROTO);
-            continue;
-        }
-        if (bond->next == stream) {
-            drop(&bond->stream);
-            follow(bond);
-        }
-        hear(bond, &down);
-    }
-}
-
-static void on_writable(mux_stream *stream, void *state)
-{
-    (void)stream;
-    chanserv__bond_flush(state);
-}
-
-static void on_rolled(mux_stream *stream, void *state)
-{
-    struct chanserv__bond *bond = state;
-
-    const int64_t now = cs_loop_now_ms(bond->node->client->loop);
-
-    if (bond->next == stream)
-        drop(&bond->next); /* and on to the one after that */
-    else if (bond->stream != stream || bond->freed)
-        return;
-    bond->leaves = true;
-    if (now - bond->rolled_ms > CALM_MS)
-        bond->delay_ms = 0;
-    bond->rolled_ms = now;
-    rest(bond);
-}
-
-/* The session stays where it is, as long as it can. */
-static void not_moved(struct chanserv__bond *bond, cs_err why, const char *words)
-{
-    CS_TRACE("client > session has not moved: %s", words);
-    bond->next = NULL;
-    bond->elsewhere = why == CS_ELOST || why == CS_EEXIST;
-    if (bond->elsewhere)
-        chanserv__bond_changed(bond);
-    else
-        rest(bond);
-}
-
-static void on_end(mux_stream *stream, cs_err why, void *state)
-{
-    struct chanserv__bond *bond = state;
-    chanserv_client *client = bond->node->client;
-    const bool first = bond->standing == CHANSERV__BOND_ASKED && bond->attempt == 1;
-
-    client->streams--;
-    if (bond->stream == stream && !bond->freed && bond->standing != CHANSERV__BOND_OFF) {
-        bond->stream = NULL;
-        if (bond->next) { /* perhaps it superseded this one */
-            follow(bond);
-            doom(bond);
-        } else if (why == CS_ELOST || why == CS_EEXIST)
-            lose(bond, mux_stream_errmsg(stream), true);
-        else if (first && mux_stream_never_ran(stream)) {
-            begin_anew(bond); /* the calls behind it have the same to tell, */
-            if (why == CS_EPEER)
-                rest(bond); /* or go again */
-        } else if (first && (why == CS_ENOTSUP || cs_failed(why)) && why != CS_EDRAIN &&
-                   why != CS_EUNAVAIL && why != CS_ECANCELED && mux_stream_was_answered(stream))
-            chanserv__bond_off(bond);
-        else if (bond->standing != CHANSERV__BOND_NONE)
-            broke(bond, mux_stream_errmsg(stream));
-        chanserv__bond_changed(bond);
-    }
-    if (bond->stream == stream)
-        bond->stream = NULL;
-    if (bond->next == stream)
-        not_moved(bond, why, mux_stream_errmsg(stream));
-    chanserv__node_release(bond->node);
-}
-
-static const struct mux_stream_ops session_ops = {
-    .readable = on_readable, .writable = on_writable, .end = on_end, .rolled = on_rolled};
-
-static cs_err open_at(struct chanserv__bond *bond, uint32_t attempt, mux_stream **ret)
-{
-    chanserv_client *client = bond->node->client;
-    struct mux_call_options options = {0};
-    uint8_t msg[WIRE_SESSION_MAX];
-    size_t n = wire_session_up_put(msg, cs_bytes_of(bond->id, sizeof bond->id), attempt);
-    cs_err err;
-
-    if (client->bearer) {
-        options.metadata = client->bearer->pairs;
-        options.metadata_len = client->bearer->len;
-    }
-    err = mux_stream_open(bond->node->conn, "/chanserv.v1.Chanserv/Session", &options, &session_ops,
-                          bond, ret);
-    if (err != CS_OK)
-        return err;
-    chanserv__node_hold(bond->node);
-    client->streams++;
-    if (mux_stream_send(*ret, cs_bytes_of(msg, n), cs_bytes_of(NULL, 0)) != CS_OK)
-        mux_stream_cancel(*ret, CS_ENOMEM);
-    return CS_OK;
-}
-
-static void call(struct chanserv__bond *bond)
-{
-    cs_err err;
-
-    bond->standing = CHANSERV__BOND_ASKED;
-    bond->attempt = ++bond->asked;
-    if ((err = open_at(bond, bond->attempt, &bond->stream)) != CS_OK)
-        broke(bond, cs_strerror(err));
-}
-
-/* Open channels stay on the connection that goes (PROTOCOL, B24).  It stands until they are over, so
- * the old stream is good until the new one is answered; without channels there is no need of one. */
-static void leave(struct chanserv__bond *bond)
-{
-    cs_err err;
-
-    if (cs_list_empty(&bond->ties)) {
-        chanserv__bond_flush(bond);
-        mux_stream_finish(bond->stream, CS_OK, NULL);
-        bond->stream = NULL;
-        drop(&bond->next);
-        begin_anew(bond);
-    } else if (!bond->elsewhere && !bond->next && !bond->rests &&
-               (err = open_at(bond, ++bond->asked, &bond->next)) != CS_OK)
-        not_moved(bond, err, cs_strerror(err));
-}
+/* ---- What has to be done --------------------------------------------------------------------- */
 
 void chanserv__bond_begin(struct chanserv__bond *bond)
 {
     if (!bond->stream && !bond->rests && bond->standing != CHANSERV__BOND_OFF)
-        call(bond);
+        chanserv__bond_call(bond);
 }
 
 /* What has to be done, looked at as a whole: a connection that breaks takes many streams along, and only
@@ -420,7 +240,7 @@ static void step(cs_task *task)
     if (!bond->node->conn || bond->freed)
         return;
     if (bond->standing == CHANSERV__BOND_STANDS && (bond->leaves || bond->elsewhere))
-        leave(bond);
+        chanserv__bond_leave(bond);
     if (!cs_list_empty(&bond->ties))
         chanserv__bond_begin(bond);
     for (link = cs_list_first(&bond->ties); link; link = next) {

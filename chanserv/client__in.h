@@ -291,7 +291,7 @@ bool chanserv__lookup_wants(const chanserv_client *client); /* somebody looks */
 void chanserv__lookup_changed(chanserv_client *client);
 void chanserv__lookup_end(chanserv_client *client);
 
-/* ---- bond.c: all entered --------------------------------------------------------------------- */
+/* ---- bond.c, bond_call.c, bond_say.c: all entered -------------------------------------------- */
 
 /* A session with the process that a node is (PROTOCOL, 2). */
 enum chanserv__bond_standing {
@@ -340,6 +340,21 @@ void chanserv__bond_changed(struct chanserv__bond *bond);
 bool chanserv__bond_carries(const struct chanserv__bond *bond); /* its calls may go out */
 /* The server has no sessions, as it seems. */
 void chanserv__bond_off(struct chanserv__bond *bond);
+/* Its stream, or the attempt at one, has failed: it is taken up again after a rest. */
+void chanserv__bond_broke(struct chanserv__bond *bond, const char *words);
+/* It goes on after the delay of the moment: none the first time, then longer and longer. */
+void chanserv__bond_rest(struct chanserv__bond *bond);
+/* From now on it has resume_ms, or the linger if that is shorter; once for a break. */
+void chanserv__bond_doom(struct chanserv__bond *bond);
+/* It is over, and so are its ties; `anew` as at chanserv__tie_lost(). */
+void chanserv__bond_lose(struct chanserv__bond *bond, const char *words, bool anew);
+void chanserv__bond_anew(struct chanserv__bond *bond); /* from now on it is another session */
+
+void chanserv__bond_call(struct chanserv__bond *bond); /* makes its call: the next attempt */
+/* The connection of its stream takes no new calls: it moves, or ends if nobody needs it. */
+void chanserv__bond_leave(struct chanserv__bond *bond);
+void chanserv__bond_drop(mux_stream **stream); /* cancels it and leaves NULL; NULL is fine */
+
 void chanserv__bond_flush(struct chanserv__bond *bond);   /* now, what there is to say */
 void chanserv__bond_arrived(struct chanserv__bond *bond); /* it will */
 void chanserv__bond_due(struct chanserv__bond *bond, struct chanserv__tie *tie); /* its number */

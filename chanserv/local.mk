@@ -5,6 +5,7 @@ libcs_la_SOURCES = \
 	chanserv/adapters.h \
 	chanserv/announce.c \
 	chanserv/bond.c \
+	chanserv/bond_call.c \
 	chanserv/bond_say.c \
 	chanserv/bucket.c \
 	chanserv/call.c \
