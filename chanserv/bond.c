@@ -15,7 +15,11 @@
 
 #include "mux/lasting.h"
 
-enum { FIRST_MS = 100, LAST_MS = 5000 };
+enum {
+    FIRST_MS = 100,
+    LAST_MS = 5000,
+    STRANGERS = 3 /* connections in a row where nobody ever spoke HTTP/2: then this is no server */
+};
 
 static void step(cs_task *task);
 
@@ -36,7 +40,14 @@ static void on_again(void *user)
 
 static void on_give_up(void *user)
 {
-    chanserv__bond_lose(user, "the connection broke, and nobody took it up again in time", false);
+    struct chanserv__bond *bond = user;
+    char *words = NULL;
+
+    cs_story(&words, "it broke, and nobody took it up again in time: %s",
+             bond->story ? bond->story : "the connection broke");
+    chanserv__bond_lose(bond, CS_ELOST,
+                        words ? words : "it broke, and nobody took it up again in time", false);
+    cs_free(words);
 }
 
 static cs_err timers(struct chanserv__bond *bond, cs_loop *loop)
@@ -86,6 +97,7 @@ void chanserv__bond_free(struct chanserv__bond *bond)
     cs_buf_fini(&bond->out);
     cs_map_fini(&bond->talks);
     cs_free(bond->dones);
+    cs_free(bond->story);
     cs_free(bond);
 }
 
@@ -146,7 +158,7 @@ void chanserv__bond_anew(struct chanserv__bond *bond)
     cs_timer_set(bond->give_up, CS_OFF);
 }
 
-void chanserv__bond_lose(struct chanserv__bond *bond, const char *words, bool anew)
+void chanserv__bond_lose(struct chanserv__bond *bond, cs_err why, const char *words, bool anew)
 {
     struct cs_link *link, *next;
 
@@ -156,7 +168,7 @@ void chanserv__bond_lose(struct chanserv__bond *bond, const char *words, bool an
     chanserv__bond_anew(bond);
     for (link = cs_list_first(&bond->ties); link; link = next) {
         next = cs_list_next(&bond->ties, link);
-        chanserv__tie_lost(CS_CONTAINER(link, struct chanserv__tie, link), words, anew);
+        chanserv__tie_lost(CS_CONTAINER(link, struct chanserv__tie, link), why, words, anew);
     }
 }
 
@@ -212,6 +224,11 @@ void chanserv__bond_broke(struct chanserv__bond *bond, const char *words)
         return;
     }
     CS_TRACE("client > session broke: %s", words);
+    if (bond->attempt >= STRANGERS && !mux_conn_was_met(bond->node->conn)) {
+        chanserv__bond_lose(bond, CS_EPEER, words, false);
+        return;
+    }
+    cs_story(&bond->story, "%s", words);
     bond->leaves = false;
     chanserv__bond_doom(bond);
     bond->standing = CHANSERV__BOND_BROKEN;

@@ -111,7 +111,7 @@ static void on_end(mux_stream *stream, cs_err why, void *state)
             follow(bond);
             chanserv__bond_doom(bond);
         } else if (why == CS_ELOST || why == CS_EEXIST)
-            chanserv__bond_lose(bond, mux_stream_errmsg(stream), true);
+            chanserv__bond_lose(bond, CS_ELOST, mux_stream_errmsg(stream), true);
         else if (first && mux_stream_never_ran(stream)) {
             chanserv__bond_anew(bond); /* the calls behind it have the same to tell, */
             if (why == CS_EPEER)

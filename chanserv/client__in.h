@@ -323,6 +323,7 @@ struct chanserv__bond {
     uint32_t dues;  /* how many have come to be in `due` since */
     cs_task task;   /* something has changed */
     cs_timer *flush, *again, *give_up;
+    char *story;                        /* how it broke last; or NULL */
     int64_t rolled_ms;                  /* it had to leave a connection last */
     int delay_ms, linger_ms;            /* linger_ms: the server's; 0: not known */
     bool moved;                         /* something arrived since it broke last */
@@ -347,7 +348,7 @@ void chanserv__bond_rest(struct chanserv__bond *bond);
 /* From now on it has resume_ms, or the linger if that is shorter; once for a break. */
 void chanserv__bond_doom(struct chanserv__bond *bond);
 /* It is over, and so are its ties; `anew` as at chanserv__tie_lost(). */
-void chanserv__bond_lose(struct chanserv__bond *bond, const char *words, bool anew);
+void chanserv__bond_lose(struct chanserv__bond *bond, cs_err why, const char *words, bool anew);
 void chanserv__bond_anew(struct chanserv__bond *bond); /* from now on it is another session */
 
 void chanserv__bond_call(struct chanserv__bond *bond); /* makes its call: the next attempt */
@@ -395,7 +396,7 @@ void chanserv__tie_ended(struct chanserv__line *line, cs_err why);
 struct chanserv__tie *chanserv__tie_hold(struct chanserv__tie *tie); /* NULL is fine */
 void chanserv__tie_release(struct chanserv__tie *tie);               /* NULL is fine */
 /* Its session is lost.  With a new one at once (`anew`) a post that never went out goes there. */
-void chanserv__tie_lost(struct chanserv__tie *tie, const char *words, bool anew);
+void chanserv__tie_lost(struct chanserv__tie *tie, cs_err why, const char *words, bool anew);
 /* What a feed or a source asks for, with its place in the session; `from` counts it all. */
 cs_err chanserv__feed_ask_bytes(chanserv_feed *feed, const struct wire_channel *channel,
                                 uint64_t from, uint8_t **ret, size_t *ret_len);

@@ -43,7 +43,8 @@ void chanserv__tie_go(struct chanserv__tie *tie)
         return;
     if (tie->bond->elsewhere && !tie->plain) {
         if (!mux_stream_never_ran(line->stream)) {
-            chanserv__tie_lost(tie, "it broke, and what is dialed now is another process", false);
+            chanserv__tie_lost(tie, CS_ELOST, "it broke, and what is dialed now is another process",
+                               false);
             return;
         }
         tie->plain = true;
@@ -178,7 +179,7 @@ static bool is_of_session(mux_stream *stream, cs_err why, void *user)
     return true;
 }
 
-void chanserv__tie_lost(struct chanserv__tie *tie, const char *words, bool anew)
+void chanserv__tie_lost(struct chanserv__tie *tie, cs_err why, const char *words, bool anew)
 {
     struct chanserv__line *line = tie->line;
 
@@ -187,7 +188,7 @@ void chanserv__tie_lost(struct chanserv__tie *tie, const char *words, bool anew)
     if (tie->out && mux_stream_never_ran(line->stream))
         mux_stream_give_up(line->stream);
     else
-        chanserv__line_fail(line, CS_ELOST, words);
+        chanserv__line_fail(line, why, words);
 }
 
 /* ---- Arrived -------------------------------------------------------------------------------- */

@@ -343,6 +343,7 @@ void mux__front_settings(mux_conn *conn)
     if (!front)
         return;
     conn->settled = true;
+    front->met = true;
     front->limit = mux__h2_streams_max(conn);
     front->failures = 0;
     front->again_ms = 0;

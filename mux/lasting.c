@@ -460,6 +460,11 @@ bool mux_stream_was_answered(const mux_stream *stream)
     return stream->has_status || (stream->http_status > 0 && stream->http_status != 200);
 }
 
+bool mux_conn_was_met(const mux_conn *conn)
+{
+    return conn->front && conn->front->met;
+}
+
 /* ---- Counting ------------------------------------------------------------------------------- */
 
 static bool is_long(const uint8_t *prefix)

@@ -102,5 +102,7 @@ cs_err mux_stream_resend(mux_stream *stream, uint64_t from);
 
 /* In end(), of any call: the other side gave a status, of gRPC's or HTTP's.  False: reset or lost. */
 bool mux_stream_was_answered(const mux_stream *stream);
+/* Of what was dialed: somebody has spoken HTTP/2 there, in this or in an earlier connection. */
+bool mux_conn_was_met(const mux_conn *conn);
 
 #endif

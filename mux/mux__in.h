@@ -115,6 +115,7 @@ struct mux__front {
     int64_t full_ms;        /* since when calls wait while a connection stands, or CS_OFF */
     unsigned failures;      /* in a row: dials that did not lead to SETTINGS */
     uint32_t limit; /* streams a connection that the peer was last seen to allow; 0: unknown */
+    bool met;       /* a peer said SETTINGS, once */
     /* Begins to dial, and ends in mux__conn_dialed(), then or later; NULL: nobody to dial. */
     cs_err (*dial)(mux_conn *conn);
     mux_handlers *local; /* mux_dial_local() */

@@ -454,3 +454,37 @@ Test(failover, what_was_said_to_a_producer_is_not_said_twice)
     cs_loop_settle(many.loop);
     cr_expect_eq(chanserv_source_recv(source, &frame), CS_EUNAVAIL);
 }
+
+/* A port that hangs up on everybody, as one with TLS does on plain text. */
+Test(strangers, where_nobody_ever_spoke_http2_nobody_is_waited_for)
+{
+    const struct chanserv_client_options options = {.resume_ms = 20000};
+    struct chanserv__node *node;
+    mux_conn *conn;
+    cs_loop *loop;
+    chanserv_client *client;
+    chanserv_feed *feed;
+
+    net = (struct fake_net){.silent = true};
+    cr_assert_eq(cs_loop_new_virtual(&loop), CS_OK);
+    cr_assert_eq(chanserv_client_new(loop, &options, &client), CS_OK);
+    fake_net_dial(&net, loop, NULL, &conn);
+    cr_assert_eq(chanserv__nodes_add(client, NULL, conn, &node), CS_OK);
+    cr_assert_eq(chanserv_lookup_and_post(client, "x", cs_str(""), NULL, &feed), CS_OK);
+    for (int dials = 1; dials <= 3; dials++) {
+        cs_loop_advance(loop, 300);
+        cr_assert_eq(net.dials, dials);
+        cr_assert_eq(chanserv_feed_status(feed), CS_AGAIN);
+        fake_free(net.peers[dials - 1]);
+    }
+    net.peers_len = 0;
+    cs_loop_advance(loop, 1);
+    cr_assert_eq(chanserv_feed_status(feed), CS_EPEER);
+    cr_assert(strstr(chanserv_feed_errmsg(feed), "without a word; does it want TLS?"), "%s",
+              chanserv_feed_errmsg(feed));
+    chanserv_feed_close(feed);
+    chanserv_client_free(client);
+    cs_loop_settle(loop);
+    fake_net_free(&net);
+    cs_loop_free(loop);
+}
