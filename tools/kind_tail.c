@@ -30,7 +30,7 @@ static int compare_queued(const void *a, const void *b)
 
 static bool is_regular(const struct tail *tail, const char *name)
 {
-    char *path = tail_dir_path(tail, name);
+    char *path = tail_open_path(tail, name);
     struct stat st;
     bool regular = path && lstat(path, &st) == 0 && S_ISREG(st.st_mode);
 
@@ -65,7 +65,7 @@ static bool is_elsewhere(const struct tail_post *p, const char *name)
 {
     const struct tail_place *place = p->follow ? tail_place_find(&p->places, name) : NULL;
     struct stat st;
-    int fd = place ? tail_dir_open_id(p->tail, place->id, &st) : -1;
+    int fd = place ? tail_open_id(p->tail, place->id, &st) : -1;
 
     if (fd >= 0)
         close(fd);
@@ -117,7 +117,7 @@ static cs_err scan(struct tail_post *p)
     DIR *dir = opendir(p->tail->path);
 
     if (!dir)
-        return chanserv_post_fail(p->post, tail_err_of(errno), "open %s: %s", p->tail->path,
+        return chanserv_post_fail(p->post, tail_open_err(errno), "open %s: %s", p->tail->path,
                                   strerror(errno));
     while (err == CS_OK && (entry = readdir(dir)))
         err = offer(p, entry->d_name);

@@ -46,6 +46,8 @@ libtools_a_SOURCES = \
 	tools/notify.h \
 	tools/options.c \
 	tools/post.c \
+	tools/post__in.h \
+	tools/post_options.c \
 	tools/print.c \
 	tools/print.h \
 	tools/process.c \
@@ -69,6 +71,7 @@ libtools_a_SOURCES = \
 	tools/tail_begin.c \
 	tools/tail_dir.c \
 	tools/tail_file.c \
+	tools/tail_open.c \
 	tools/tail_place.c \
 	tools/tail_place.h \
 	tools/talk.c \

@@ -2,141 +2,14 @@
  *
  * The client has a thread of its own, which answers keepalives while this one waits for whoever
  * reads our output (a pager, say): then frames are not taken, and their producers stop. */
-#include "tools/connect.h"
-#include "tools/follow.h"
-#include "tools/interrupt.h"
-#include "tools/print.h"
+#include "tools/post__in.h"
 
 #include <errno.h>
-#include <semaphore.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { BODY_MAX = 64 << 20, OUTPUT_BUFFER = 64 << 10, AGAIN_MS = 100, AGAIN_MAX_MS = 5000 };
-
-struct post {
-    struct connect connect;
-    const char *service, *only;
-    cs_bytes body;
-    void *body_owned;
-    uint64_t count; /* frames; 0: all */
-    struct print print;
-
-    bool follows;
-    struct follow follow;
-    bool broke;   /* what is now is to be followed by another post */
-    int again_ms; /* how long until then; 0: it goes well */
-    sem_t awake;  /* posted when we are interrupted */
-
-    chanserv_client *client;
-    pthread_mutex_t lock; /* of the next, for the interrupt */
-    chanserv_feed *feed;
-    chanserv_set *set;
-    struct interrupt interrupt;
-    uint64_t frames;
-    cs_err feed_why;   /* CS_AGAIN: not over yet */
-    cs_err source_why; /* the first source that failed; CS_OK: none did */
-};
-
-static const char help[] =
-    "Usage: chanserv post [OPTION]... [ADDR] SERVICE [BODY | -]\n"
-    "Post BODY (with -: what standard input has; without: nothing) to SERVICE of the server at\n"
-    "ADDR, open every source it announces, and print their frames as they come.\n"
-    "\n"
-    "Without --json and --raw each frame is a line \"HEADER: FRAME\"; on a terminal (and with\n"
-    "--verbose) \"+ HEADER\" is an announcement and \"- HEADER\" an end.\n"
-    "\n"
-    "      --only GLOB           open only the sources whose header matches GLOB\n"
-    "      --count N             take N frames in all, then cancel\n"
-    "      --follow              of a service of the kind tail: when the server goes, post again\n"
-    "                            and go on in each file where we were, until interrupted\n"
-    "      --json                one JSON object a line\n"
-    "      --raw                 the bytes of the frames and nothing else\n";
-
-/* ---- The command line ----------------------------------------------------------------------- */
-
-enum { ONLY = 256, COUNT, FOLLOW, JSON, RAW };
-static const struct option options[] = {
-    {"only", required_argument, NULL, ONLY}, {"count", required_argument, NULL, COUNT},
-    {"follow", no_argument, NULL, FOLLOW},   {"json", no_argument, NULL, JSON},
-    {"raw", no_argument, NULL, RAW},         {NULL, 0, NULL, 0}};
-
-static int set_format(struct post *p, enum print_format format)
-{
-    if (p->print.format != PRINT_TEXT && p->print.format != format)
-        return tool_usage("post", "--json and --raw exclude each other");
-    p->print.format = format;
-    return 0;
-}
-
-static int set_option(void *command, int option)
-{
-    struct post *p = command;
-
-    switch (option) {
-    case ONLY:
-        p->only = optarg;
-        return 0;
-    case COUNT:
-        if (tool_number(cs_str(optarg), UINT64_MAX, &p->count) && p->count > 0)
-            return 0;
-        return tool_usage("post", "--count wants a number of frames, 1 or more, not '%s'", optarg);
-    case FOLLOW:
-        p->follows = true;
-        return 0;
-    case JSON:
-        return set_format(p, PRINT_JSON);
-    default:
-        return set_format(p, PRINT_RAW);
-    }
-}
-
-static int read_stdin(struct post *p)
-{
-    size_t len = 0, cap = 0;
-    char *body = NULL;
-    ssize_t n;
-
-    for (;;) {
-        if (len == cap) {
-            char *more = cap < BODY_MAX ? realloc(body, cap = cap ? 2 * cap : 65536) : NULL;
-            if (!more) {
-                free(body);
-                tool_complain("post", "the body on standard input is too large");
-                return tool_exit_of(CS_ETOOBIG);
-            }
-            body = more;
-        }
-        n = read(STDIN_FILENO, body + len, cap - len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        len += (size_t)n;
-    }
-    p->body_owned = body;
-    p->body = cs_bytes_of(body, len);
-    if (n == 0)
-        return 0;
-    tool_complain("post", "read standard input: %s", strerror(errno));
-    return TOOL_IO;
-}
-
-/* CONNECT_GO, or an exit code. */
-static int parse(struct post *p, int argc, char **argv)
-{
-    const char *body;
-    int code = connect_parse_post(&p->connect, argc, argv, set_option, p, &p->service, &body);
-
-    if (code != CONNECT_GO)
-        return code;
-    if (body && strcmp(body, "-") == 0)
-        return (code = read_stdin(p)) == 0 ? CONNECT_GO : code;
-    if (body)
-        p->body = cs_str(body);
-    return CONNECT_GO;
-}
+enum { OUTPUT_BUFFER = 64 << 10, AGAIN_MS = 100, AGAIN_MAX_MS = 5000 };
 
 /* ---- The events ----------------------------------------------------------------------------- */
 
@@ -372,8 +245,9 @@ static int start(struct post *p)
 
 static int run(int argc, char **argv)
 {
-    struct post p = {.connect = {.command = &tool_post, .own = options}, .print = {.to = stdout}};
-    int code = parse(&p, argc, argv);
+    struct post p = {.connect = {.command = &tool_post, .own = post_options},
+                     .print = {.to = stdout}};
+    int code = post_parse(&p, argc, argv);
     bool go = code == CONNECT_GO;
 
     if (go) {
@@ -392,6 +266,6 @@ static int run(int argc, char **argv)
 
 const struct tool_command tool_post = {.name = "post",
                                        .line = "post to a service and print what comes",
-                                       .help = help,
+                                       .help = post_help,
                                        .run = run,
                                        .client = true};

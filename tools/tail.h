@@ -2,6 +2,7 @@
  *
  *   kind_tail   the service, and a post: which files are announced
  *   tail_dir    the directory: inotify, what its events mean
+ *   tail_open   a file of it, by its name or by what it is
  *   tail_file   one file as a source: its lines, and those of the files that take over its name
  *   tail_begin  where it begins for a reader who says a place (tail_place)
  *
@@ -102,19 +103,23 @@ struct tail_source {
 
 cs_err tail_dir_open(struct tail *tail); /* errno has the reason for CS_ENOENT, CS_EPERM, CS_ESYS */
 void tail_dir_close(struct tail *tail);
-cs_err tail_err_of(int error); /* an errno, as what a reader is told */
+
+/* As tail_open_name(), for one who will follow the name: by and by he is told of every file
+ * that takes it over, none left out, and calls tail_dir_look() when he is in the list of the name. */
+int tail_dir_open_file(struct tail *tail, const char *name, struct stat *ret);
+void tail_dir_look(struct tail *tail); /* handles what has happened */
+
+/* ---- tail_open ------------------------------------------------------------------------------ */
 
 /* Opens the regular file that has this name: -1 and errno.  EMLINK, which open() does not know,
- * says that it is no regular file.  The first for one who will follow the name: by and by he is
- * told of every file that takes it over, none left out, and calls tail_dir_look() when he is in
- * the list of the name. */
-int tail_dir_open_file(struct tail *tail, const char *name, struct stat *ret);
-int tail_dir_open_now(const struct tail *tail, const char *name, struct stat *ret);
+ * says that it is no regular file. */
+int tail_open_name(const struct tail *tail, const char *name, struct stat *ret);
 
 /* This file, by whatever name it is there: -1, it is not. */
-int tail_dir_open_id(const struct tail *tail, struct tail_id id, struct stat *ret);
-void tail_dir_look(struct tail *tail);                          /* handles what has happened */
-char *tail_dir_path(const struct tail *tail, const char *name); /* NULL: no memory; free() it */
+int tail_open_id(const struct tail *tail, struct tail_id id, struct stat *ret);
+
+char *tail_open_path(const struct tail *tail, const char *name); /* NULL: no memory; free() it */
+cs_err tail_open_err(int error); /* an errno, as what a reader is told */
 
 /* ---- kind_tail ------------------------------------------------------------------------------ */
 

@@ -42,7 +42,7 @@ static cs_err consider(const struct tail_source *s, const char *entry, struct ta
     bool wanted;
 
     if (!is_rotated(entry, s->name, &it.turn) ||
-        (it.fd = tail_dir_open_now(s->tail, entry, &it.st)) < 0)
+        (it.fd = tail_open_name(s->tail, entry, &it.st)) < 0)
         return CS_OK;
     it.id = tail_id_of(it.fd);
     wanted = it.id.born_ns >= s->place->id.born_ns && !tail_id_same(it.id, s->place->id) &&
@@ -105,7 +105,7 @@ cs_err tail_begin_at_place(struct tail_source *s, const struct stat *st)
 {
     bool still = s->fd >= 0 && tail_id_same(tail_id_of(s->fd), s->place->id);
     struct stat was;
-    int fd = still ? -1 : tail_dir_open_id(s->tail, s->place->id, &was);
+    int fd = still ? -1 : tail_open_id(s->tail, s->place->id, &was);
     cs_err err = still ? CS_OK : add_between(s);
 
     if (s->fd >= 0 && (fd >= 0 || s->later)) {

@@ -6,9 +6,7 @@
  * meanwhile, so that it can be opened again. */
 #include "tools/tail.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,29 +21,6 @@ enum {
      * next event begins anew. */
     TRIES = 32
 };
-
-cs_err tail_err_of(int error)
-{
-    switch (error) {
-    case ENOENT:
-    case ENOTDIR:
-        return CS_ENOENT;
-    case EACCES:
-    case EPERM:
-        return CS_EPERM;
-    case ELOOP:
-    case EMLINK:
-        return CS_EPRECOND;
-    case EMFILE:
-    case ENFILE:
-    case ENOSPC: /* of inotify: the user has too many watches */
-        return CS_ELIMIT;
-    case ENOMEM:
-        return CS_ENOMEM;
-    default:
-        return CS_ESYS;
-    }
-}
 
 /* ---- Events, read --------------------------------------------------------------------------- */
 
@@ -138,72 +113,6 @@ static const char *name_by_now(const struct tail *tail, size_t at, const char *n
     return name;
 }
 
-char *tail_dir_path(const struct tail *tail, const char *name)
-{
-    char *path;
-
-    return asprintf(&path, "%s/%s", tail->path, name) < 0 ? NULL : path;
-}
-
-int tail_dir_open_now(const struct tail *tail, const char *name, struct stat *ret)
-{
-    char *path = tail_dir_path(tail, name);
-    int fd = -1, error = ENOMEM;
-
-    if (path) {
-        /* Not blocking: what looked like a file may have become a fifo. */
-        fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-        error = errno;
-        free(path);
-    }
-    if (fd < 0) {
-        errno = error;
-        return -1;
-    }
-    if (fstat(fd, ret) == 0 && S_ISREG(ret->st_mode))
-        return fd;
-    close(fd);
-    errno = EMLINK;
-    return -1;
-}
-
-/* *moved: it was there, and had another name when we came. */
-static int open_entry(const struct tail *tail, const char *name, struct tail_id id,
-                      struct stat *ret, bool *moved)
-{
-    int fd = tail_dir_open_now(tail, name, ret);
-
-    if (fd < 0) {
-        *moved = *moved || errno == ENOENT;
-        return -1;
-    }
-    if (tail_id_same(tail_id_of(fd), id))
-        return fd;
-    *moved = *moved || ret->st_ino != id.ino;
-    close(fd);
-    return -1;
-}
-
-int tail_dir_open_id(const struct tail *tail, struct tail_id id, struct stat *ret)
-{
-    bool moved = true;
-    int fd = -1;
-
-    for (int i = 0; i < TRIES && moved && fd < 0; i++) {
-        DIR *dir = opendir(tail->path);
-        struct dirent *entry;
-
-        moved = false;
-        while (dir && fd < 0 && (entry = readdir(dir))) {
-            if (entry->d_ino == id.ino)
-                fd = open_entry(tail, entry->d_name, id, ret, &moved);
-        }
-        if (dir)
-            closedir(dir);
-    }
-    return fd;
-}
-
 /* The file that was called `name` when all events before `at` had happened. */
 static int open_stable(struct tail *tail, size_t at, const char *name, struct stat *ret)
 {
@@ -218,7 +127,7 @@ static int open_stable(struct tail *tail, size_t at, const char *name, struct st
         now = name_by_now(tail, at, name);
         if (!now)
             break;
-        fd = tail_dir_open_now(tail, now, ret);
+        fd = tail_open_name(tail, now, ret);
         error = errno;
         events_read(tail);
         for (size_t k = before; k < tail->len && !changed; k++)
@@ -248,8 +157,8 @@ static void took_over(struct tail *tail, struct tail_name *of, size_t behind)
             tail_file_took_over(s, fd, &st);
         } else {
             tail_file_lost_name(s); /* it may be readable later, or come back */
-            if (tail_err_of(error) == CS_ELIMIT || tail_err_of(error) == CS_ENOMEM)
-                s->why = tail_err_of(error);
+            if (tail_open_err(error) == CS_ELIMIT || tail_open_err(error) == CS_ENOMEM)
+                s->why = tail_open_err(error);
         }
     }
     if (fd >= 0)
@@ -387,12 +296,12 @@ cs_err tail_dir_open(struct tail *tail)
 
     tail->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (tail->inotify < 0)
-        return tail_err_of(errno);
+        return tail_open_err(errno);
     if (inotify_add_watch(tail->inotify, tail->path, WATCHED | IN_ONLYDIR) < 0) {
         error = errno;
         tail_dir_close(tail);
         errno = error;
-        return tail_err_of(error);
+        return tail_open_err(error);
     }
     watch_above(tail);
     err = tool_watch_new(tail->loop, tail->inotify, readable, tail, &tail->watch);

@@ -110,7 +110,7 @@ cs_err tail_file_add_later(struct tail_source *s, int fd, const struct stat *st)
     later->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (later->fd < 0) {
         free(later);
-        return tail_err_of(errno);
+        return tail_open_err(errno);
     }
     while (*at)
         at = &(*at)->next;
@@ -282,7 +282,7 @@ static cs_err fail_open(struct tail_source *s, int error)
 {
     const char *words = error == EMLINK || error == ELOOP ? "not a regular file" : strerror(error);
 
-    return chanserv_outlet_fail(s->outlet, tail_err_of(error), "open %s: %s", s->name, words);
+    return chanserv_outlet_fail(s->outlet, tail_open_err(error), "open %s: %s", s->name, words);
 }
 
 static cs_err file_open(chanserv_outlet *outlet, uint64_t from, void *state)
@@ -296,7 +296,7 @@ static cs_err file_open(chanserv_outlet *outlet, uint64_t from, void *state)
     if (from != 0)
         return chanserv_outlet_fail(outlet, CS_ERANGE, "a file is read from its beginning");
     s->fd = s->follow ? tail_dir_open_file(s->tail, s->name, &st)
-                      : tail_dir_open_now(s->tail, s->name, &st);
+                      : tail_open_name(s->tail, s->name, &st);
     absent = s->fd < 0;
     if (absent && !(s->follow && errno == ENOENT))
         return fail_open(s, errno);
