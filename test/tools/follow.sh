@@ -25,6 +25,7 @@ again() {
 # follow OPTION...: in the background; what it says is in `said`, and the end of it in `lines`.
 follow() {
     : > lines
+    : > said
     "$tool" post --follow "$@" > lines 2> said &
     follower=$!
     servers=("$follower")
