@@ -35,10 +35,12 @@ static void hear(struct chanserv__bond *bond, const struct wire_session_down *do
         chanserv__bond_changed(bond);
     }
     while (wire_ack_next(&acks, &ack)) {
-        const struct chanserv__tie *tie = cs_map_get(&bond->talks, ack.number);
+        struct chanserv__tie *tie = cs_map_get(&bond->talks, ack.number);
 
-        if (tie && tie->line && mux_stream_kept(tie->line->stream))
-            (void)mux_keep_acked(mux_stream_kept(tie->line->stream), ack.next);
+        if (!tie || !tie->line || !mux_stream_kept(tie->line->stream))
+            continue;
+        chanserv__tie_heard(tie, ack.next);
+        (void)mux_keep_acked(mux_stream_kept(tie->line->stream), ack.next);
     }
 }
 

@@ -326,7 +326,7 @@ struct chanserv__bond {
     char *story;                        /* how it broke last; or NULL */
     int64_t rolled_ms;                  /* it had to leave a connection last */
     int delay_ms, linger_ms;            /* linger_ms: the server's; 0: not known */
-    bool moved;                         /* something arrived since it broke last */
+    bool moved;                         /* something arrived, here or there, since it broke last */
     bool leaves;                        /* the connection of `stream` takes no new calls */
     bool elsewhere;                     /* what is dialed now is another process */
     bool flushes, rests, doomed, freed; /* the first three: their timers run */
@@ -372,7 +372,8 @@ struct chanserv__tie {
     size_t refs;                 /* the line's, and of each source whose Open was not answered */
     uint64_t first;              /* number of the first message that was asked for */
     uint64_t acked;              /* received, as the server was told */
-    uint64_t progress;           /* received, when it was opened last */
+    uint64_t heard;              /* of what it said, by the server, as far as that is known */
+    uint64_t progress;           /* received and heard, when it was opened last */
     int64_t not_before_ms;       /* it is opened again */
     uint32_t number;
     cs_err why;       /* it was detached last */
@@ -391,6 +392,8 @@ cs_err chanserv__tie_open(struct chanserv__line *line, struct chanserv__bond *bo
                           const struct mux_stream_ops *ops, void *state);
 void chanserv__tie_go(struct chanserv__tie *tie);        /* if it is detached and may go */
 void chanserv__tie_arrived(struct chanserv__line *line); /* something did; NULL tie is fine */
+/* Every message of it below `next` has arrived at the server. */
+void chanserv__tie_heard(struct chanserv__tie *tie, uint64_t next);
 /* The stream of the line has ended with this. */
 void chanserv__tie_ended(struct chanserv__line *line, cs_err why);
 struct chanserv__tie *chanserv__tie_hold(struct chanserv__tie *tie); /* NULL is fine */

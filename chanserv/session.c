@@ -242,6 +242,21 @@ static struct chanserv__session *session_new(chanserv_server *server, mux_stream
     return session;
 }
 
+/* Acknowledgements that were under way broke with the stream, and a reader who keeps all that he may says
+ * nothing more that could be acknowledged. */
+static void say_again(struct chanserv__session *session)
+{
+    size_t at = 0;
+    void *value;
+
+    while (cs_map_each(&session->channels, &at, &value)) {
+        struct chanserv__channel *channel = value;
+
+        if (channel->outlet && channel->outlet->u.open.up)
+            chanserv__channel_took(channel);
+    }
+}
+
 static void attach(struct chanserv__session *session, mux_stream *stream, uint32_t attempt)
 {
     mux_stream *before = session->stream;
@@ -250,6 +265,7 @@ static void attach(struct chanserv__session *session, mux_stream *stream, uint32
     session->stream = stream;
     session->attempt = attempt;
     session->greets = true;
+    say_again(session);
     cs_unlink(&session->link);
     cs_list_push(&session->server->attached, &session->link);
     mux_keep_sum_move(&session->kept, &session->server->kept_attached);

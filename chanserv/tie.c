@@ -31,6 +31,11 @@ static cs_err ask_bytes(const struct chanserv__tie *tie, uint8_t **ret, size_t *
                                                       &channel, from, ret, ret_len);
 }
 
+static uint64_t progress_of(const struct chanserv__tie *tie)
+{
+    return mux_stream_received(tie->line->stream) + tie->heard;
+}
+
 void chanserv__tie_go(struct chanserv__tie *tie)
 {
     struct chanserv__line *line = tie->line;
@@ -53,7 +58,7 @@ void chanserv__tie_go(struct chanserv__tie *tie)
         return;
     err = ask_bytes(tie, &bytes, &len);
     if (err == CS_OK) {
-        tie->progress = mux_stream_received(line->stream);
+        tie->progress = progress_of(tie);
         tie->alone = tie->plain;
         tie->out = true;
         tie->session = tie->bond->session;
@@ -122,9 +127,9 @@ static bool goes_elsewhere(const struct chanserv__tie *tie, mux_stream *stream, 
 
 /* A stream that breaks alone, again and again, and brings nothing.  If the session broke as well since
  * it did so last, then it was not alone: of what breaks together, the session may be told last. */
-static bool is_hopeless(struct chanserv__tie *tie, mux_stream *stream, int64_t now)
+static bool is_hopeless(struct chanserv__tie *tie, int64_t now)
 {
-    if (mux_stream_received(stream) > tie->progress || now - tie->not_before_ms > BREAKS_MS ||
+    if (progress_of(tie) > tie->progress || now - tie->not_before_ms > BREAKS_MS ||
         tie->attempt != tie->bond->attempt)
         tie->breaks = 0;
     tie->attempt = tie->bond->attempt;
@@ -147,7 +152,7 @@ static void on_detached(mux_stream *stream, cs_err why, void *user)
         mux_stream_give_up(stream);
         return;
     }
-    if (tie->bond->standing != CHANSERV__BOND_BROKEN && is_hopeless(tie, stream, now)) {
+    if (tie->bond->standing != CHANSERV__BOND_BROKEN && is_hopeless(tie, now)) {
         mux_stream_give_up(stream);
         return;
     }
@@ -213,10 +218,19 @@ static const struct mux_lasting_ops feed_lasting = {
 static const struct mux_lasting_ops source_lasting = {
     .detached = on_detached, .again = is_of_session, .weigh = weigh_frame};
 
+void chanserv__tie_heard(struct chanserv__tie *tie, uint64_t next)
+{
+    if (next <= tie->heard)
+        return;
+    tie->heard = next;
+    tie->bond->moved = true;
+}
+
 static void resend(chanserv_source *source)
 {
     mux_stream *stream = source->line.stream;
     char text[24] = "";
+    uint64_t from;
     cs_bytes next;
     cs_err err;
 
@@ -224,7 +238,10 @@ static void resend(chanserv_source *source)
         next.len >= sizeof text)
         return;
     memcpy(text, next.base, next.len);
-    err = mux_stream_resend(stream, strtoull(text, NULL, 10));
+    from = strtoull(text, NULL, 10);
+    err = mux_stream_resend(stream, from);
+    if (err == CS_OK)
+        chanserv__tie_heard(source->line.tie, from);
     if (err == CS_ERANGE || err == CS_EINVAL)
         chanserv__line_fail(&source->line, CS_EPROTO, "the server lost count of what it was sent");
 }

@@ -29,6 +29,7 @@ static struct {
     int whys_len;
     int allow;         /* frames that are given before the next tick */
     bool strict;       /* every source ends well */
+    bool forgets;      /* the server's acknowledgements get lost */
     bool cuts_itself;  /* while the first post runs its connection breaks */
     unsigned len, say; /* frames of a source, and of the conversation */
     unsigned dice;
@@ -935,6 +936,98 @@ Test(resume, what_breaks_alone_is_given_up_after_the_third_time)
     reset_all(false);
     cr_assert_eq(counters().sources_open, 0);
     cr_assert_eq(w.ends, SOURCES + 1, "%d", w.ends);
+    end();
+}
+
+/* ---- Who only speaks --------------------------------------------------------------------------- */
+
+static void listen(chanserv_outlet *o, void *state)
+{
+    cs_bytes frame;
+
+    (void)state;
+    while (chanserv_outlet_recv(o, &frame) == CS_OK)
+        w.heard++;
+    while (w.forgets && cs_list_pop(&session()->acks)) {
+    }
+}
+
+static cs_err ear(chanserv_post *post, cs_bytes body, void *user)
+{
+    static const struct chanserv_outlet_ops ops = {
+        .uplink = true, .readable = listen, .end = on_end};
+
+    (void)user;
+    w.runs++;
+    return chanserv_announce(post, body, &ops, NULL, &w.outlets[0]) == CS_OK ? CS_DONE : CS_ENOMEM;
+}
+
+static void speak_to_ear(void)
+{
+    static const struct chanserv_feed_ops keeps = {.readable = feed_kept, .end = feed_end};
+    static const struct chanserv_source_ops mute = {.end = frames_end};
+
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    cr_assert_eq(chanserv_serve(w.server, "ear", ear, NULL), CS_OK);
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "ear", cs_str(""), NULL, &w.talk), CS_OK);
+    cr_assert_eq(chanserv_feed_start(w.talk, &keeps, &w.talk_why), CS_OK);
+    cs_loop_advance(w.loop, 50);
+    cr_assert_eq(w.sources_len, 1);
+    cr_assert_eq(chanserv_source_start(w.sources[0], &mute, NULL), CS_OK);
+}
+
+static void speak(void)
+{
+    cr_assert_eq(chanserv_source_send(w.sources[0], cs_str("word"), CS_NOW), CS_OK);
+    w.said++;
+    cs_loop_advance(w.loop, 10);
+}
+
+Test(resume, who_only_speaks_and_is_heard_does_not_wait_longer_and_longer)
+{
+    speak_to_ear();
+    for (int i = 0; i < 20; i++) {
+        speak();
+        mux_conn_break(chanserv__nodes_first(w.client)->conn);
+        cs_loop_advance(w.loop, 20);
+        cr_assert_eq(counters().sessions_resumed, i + 1, "%d", i);
+    }
+    cr_assert_eq(w.heard, w.said);
+    end();
+}
+
+Test(resume, who_only_speaks_and_is_heard_is_not_given_up)
+{
+    speak_to_ear();
+    for (int i = 0; i < 10; i++) {
+        speak();
+        mux_stream_detach(w.outlets[0]->stream);
+        cs_loop_advance(w.loop, 200);
+        cr_assert_eq(counters().sources_open, 1, "%d", i);
+    }
+    cr_assert_eq(w.heard, w.said);
+    end();
+}
+
+/* All that may be kept was heard, and what the server said of it is lost. */
+Test(resume, who_keeps_all_that_he_may_is_told_again_what_was_heard)
+{
+    cs_err err;
+
+    speak_to_ear();
+    w.forgets = true;
+    while ((err = chanserv_source_send(w.sources[0], frame_of(100, w.said), CS_NOW)) == CS_OK) {
+        w.said++;
+        cs_loop_settle(w.loop);
+    }
+    cr_assert_eq(err, CS_AGAIN);
+    cs_loop_advance(w.loop, 1000);
+    cr_assert_eq(w.heard, w.said);
+    cr_assert_eq(chanserv_source_send(w.sources[0], cs_str("more"), CS_NOW), CS_AGAIN);
+    w.forgets = false;
+    mux_conn_break(chanserv__nodes_first(w.client)->conn);
+    cs_loop_advance(w.loop, 1000);
+    cr_assert_eq(chanserv_source_send(w.sources[0], cs_str("more"), CS_NOW), CS_OK);
     end();
 }
 

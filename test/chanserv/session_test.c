@@ -695,7 +695,8 @@ Test(session, an_uplink_goes_on_where_the_producer_is)
     raw_said("0: one; 1: two; ");
     raw_heard(s, "linger 30000;2 next 1;2 next 2;");
     lose_connection();
-    session(2);
+    s = session(2);
+    raw_heard(s, "linger 30000;2 next 2;");
     t = talk_as(2, p);
     cr_assert_str_eq(t->next, "2");
     say(t, "three");
