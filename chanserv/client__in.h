@@ -312,7 +312,7 @@ struct chanserv__bond {
     enum chanserv__bond_standing standing;
     uint8_t id[16];
     uint32_t attempt, asked, number; /* asked: the highest attempt so far; number: given last */
-    struct cs_list ties;             /* in the order of their numbers */
+    struct cs_list ties;             /* in the order in which they go out again */
     struct cs_map talks;             /* by number, those that keep what they send */
     struct cs_list due;              /* of these: have something to acknowledge */
     struct cs_buf out;               /* last words of those that are gone, encoded */

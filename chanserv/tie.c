@@ -156,6 +156,10 @@ static void on_detached(mux_stream *stream, cs_err why, void *user)
         mux_stream_give_up(stream);
         return;
     }
+    if (progress_of(tie) > tie->progress && cs_linked(&tie->link)) {
+        cs_unlink(&tie->link); /* the others go first next time: connections may be short */
+        cs_list_push(&tie->bond->ties, &tie->link);
+    }
     tie->why = why;
     if (!unsaid && !mux_stream_never_ran(stream))
         chanserv__line_detached(line, true);

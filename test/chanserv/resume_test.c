@@ -27,6 +27,7 @@ static struct {
     chanserv_outlet *outlets[SOURCES];
     cs_err whys[WHYS];
     int whys_len;
+    uint64_t attached_last;
     int allow;         /* frames that are given before the next tick */
     bool strict;       /* every source ends well */
     bool forgets;      /* the server's acknowledgements get lost */
@@ -187,6 +188,7 @@ static void frames_attached(chanserv_source *source, void *state)
     (void)state;
     cr_assert_not(chanserv_source_is_detached(source));
     w.attached++;
+    w.attached_last = chanserv_source_index(source);
 }
 
 static void frames_end(chanserv_source *source, cs_err why, void *state)
@@ -1028,6 +1030,25 @@ Test(resume, who_keeps_all_that_he_may_is_told_again_what_was_heard)
     mux_conn_break(chanserv__nodes_first(w.client)->conn);
     cs_loop_advance(w.loop, 1000);
     cr_assert_eq(chanserv_source_send(w.sources[0], cs_str("more"), CS_NOW), CS_OK);
+    end();
+}
+
+/* Or where connections are short those at the end never would. */
+Test(resume, who_got_on_lets_the_others_go_first)
+{
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "numbers", cs_str(""), NULL, &w.feed), CS_OK);
+    cr_assert_eq(chanserv_feed_start(w.feed, &feed_ops, &w.feed_why), CS_OK);
+    cs_loop_advance(w.loop, 50);
+    for (int i = 0; i < SOURCES; i++) {
+        w.allow = 2;
+        chanserv_outlet_wake(w.outlets[i]);
+        cs_loop_advance(w.loop, 50);
+        mux_conn_break(chanserv__nodes_first(w.client)->conn);
+        cs_loop_advance(w.loop, 50);
+        cr_assert_eq(w.attached, (i + 1) * SOURCES);
+        cr_assert_eq(w.attached_last, i, "%d", i);
+    }
     end();
 }
 
