@@ -1102,6 +1102,32 @@ Test(resume, a_post_that_never_went_out_goes_with_the_next_session)
     end();
 }
 
+/* As where a proxy lets the post go first. */
+Test(resume, a_post_that_overtook_its_session_is_no_sign_that_there_are_none)
+{
+    struct chanserv__bond *bond;
+
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    w.strict = true;
+    chanserv__enter(w.client);
+    bond = chanserv__bond_of(chanserv__nodes_first(w.client));
+    chanserv__bond_begin(bond);
+    bond->id[15] ^= 1;
+    cr_assert_eq(post_both(), CS_OK);
+    bond->id[15] ^= 1;
+    chanserv__leave(w.client);
+    cs_loop_advance(w.loop, 50);
+    cr_assert_eq(bond->standing, CHANSERV__BOND_STANDS);
+    cr_assert_eq(w.runs, 2);
+    cr_assert_eq(counters().sessions, 1);
+    mux_conn_break(bond->node->conn);
+    for (int i = 0; i < 1000 && !all_over(); i++)
+        tick(100, 1);
+    cr_assert_eq(w.frames + w.gaps, SOURCES * FRAMES, "%zu", w.frames);
+    cr_assert_eq(w.echoed, SAID);
+    end();
+}
+
 static cs_err begin_short(void)
 {
     cs_err err = begin(3, NULL);
