@@ -1128,6 +1128,20 @@ Test(resume, a_post_that_overtook_its_session_is_no_sign_that_there_are_none)
     end();
 }
 
+/* Nobody can tell it from one that ran on a server which is no more. */
+Test(resume, a_post_whose_session_was_never_heard_of_is_lost_and_has_not_run)
+{
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    cs_loop_advance(w.loop, 5);
+    cr_assert_eq(post_both(), CS_OK);
+    mux_conn_swallow(chanserv__nodes_first(w.client)->conn);
+    cs_loop_advance(w.loop, 1000);
+    cr_assert_eq(w.runs, 0);
+    cr_assert_eq(w.feed_why, CS_ELOST, "%s", chanserv_feed_errmsg(w.feed));
+    cr_assert_eq(w.talk_why, CS_ELOST);
+    end();
+}
+
 static cs_err begin_short(void)
 {
     cs_err err = begin(3, NULL);
