@@ -63,11 +63,22 @@ static cs_err timers(struct chanserv__bond *bond, cs_loop *loop)
     return err;
 }
 
-struct chanserv__bond *chanserv__bond_of(struct chanserv__node *node)
+/* A session has one principal, the client's: what goes out under another name is none of it. */
+static bool is_ours(const chanserv_client *client, const struct chanserv__pairs *metadata)
+{
+    return metadata == client->bearer ||
+           cs_same(chanserv__pairs_get(metadata, "authorization"),
+                   chanserv__pairs_get(client->bearer, "authorization"));
+}
+
+struct chanserv__bond *chanserv__bond_of(struct chanserv__node *node,
+                                         const struct chanserv__pairs *metadata)
 {
     chanserv_client *client = node->client;
     struct chanserv__bond *bond = node->bond;
 
+    if (!is_ours(client, metadata))
+        return NULL;
     if (bond)
         return bond->standing == CHANSERV__BOND_OFF || bond->elsewhere ? NULL : bond;
     if (client->options.resume_ms == CS_OFF || (!node->addr && !client->resumes_local) ||

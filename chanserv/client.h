@@ -104,7 +104,8 @@ struct chanserv_post_options {
     /* Told to the source function; and of several nodes that serve the name, always the same one
      * gets it, while it is there.  No lock: two clients may see different nodes for a while. */
     cs_bytes bucket;
-    /* For the source function and whoever authorises, the opening of its sources too; copied. */
+    /* For the source function and whoever authorises, the opening of its sources too; copied.  With
+     * an "authorization" other than the client's it is no part of its session: not resumed. */
     const cs_pair *metadata;
     size_t metadata_len;
     int64_t inline_bytes; /* 0: the client's */

@@ -332,8 +332,9 @@ struct chanserv__bond {
     bool flushes, rests, doomed, freed; /* the first three: their timers run */
 };
 
-/* NULL: this node, or this client, has none. */
-struct chanserv__bond *chanserv__bond_of(struct chanserv__node *node);
+/* NULL: this node, or this client, has none, or not for a call with this metadata. */
+struct chanserv__bond *chanserv__bond_of(struct chanserv__node *node,
+                                         const struct chanserv__pairs *metadata);
 void chanserv__bond_free(struct chanserv__bond *bond);  /* NULL is fine */
 void chanserv__bond_bye(struct chanserv__bond *bond);   /* NULL is fine: the client goes */
 void chanserv__bond_begin(struct chanserv__bond *bond); /* makes its call, unless it is made */

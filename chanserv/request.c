@@ -86,7 +86,7 @@ cs_err chanserv__request_send(chanserv_feed *feed, struct chanserv__node *node)
     struct chanserv__line *line = &feed->line;
     struct chanserv__request *r = feed->request;
     struct mux_call_options call = {.timeout_ms = 0};
-    struct chanserv__bond *bond = chanserv__bond_of(node);
+    struct chanserv__bond *bond = chanserv__bond_of(node, feed->metadata);
     cs_err err;
 
     if (feed->deadline_ms != CS_FOREVER) {

@@ -55,7 +55,7 @@ static cs_err send_request(chanserv_source *source, int timeout_ms)
 {
     const char *method =
         source->uplink ? "/chanserv.v1.Chanserv/Talk" : "/chanserv.v1.Chanserv/Open";
-    struct chanserv__bond *bond = chanserv__bond_of(source->node);
+    struct chanserv__bond *bond = chanserv__bond_of(source->node, source->metadata);
     struct mux_call_options call = {.timeout_ms = timeout_ms};
     cs_err err;
 

@@ -477,6 +477,29 @@ Test(resume, a_session_of_nothing_goes_with_its_connection)
 }
 
 /* Behind the address there is another process now; the old one still serves what it has. */
+Test(resume, a_post_under_another_name_is_none_of_the_session)
+{
+    const cs_pair other = {cs_str("authorization"), cs_str("Bearer other")};
+    const struct chanserv_post_options options = {.metadata = &other, .metadata_len = 1};
+
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    cr_assert_eq(post_both(), CS_OK);
+    cs_loop_advance(w.loop, 5);
+    cr_assert_eq(counters().sessions, 1);
+    chanserv_feed_close(w.feed);
+    w.runs = w.sources_len = 0;
+    w.frames = w.gaps = 0;
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "numbers", cs_str(""), &options, &w.feed),
+                 CS_OK);
+    cr_assert_eq(chanserv_feed_start(w.feed, &feed_ops, &w.feed_why), CS_OK);
+    for (int i = 0; i < 1000 && w.frames + w.gaps < SOURCES * FRAMES; i++)
+        tick(100, 1);
+    cr_assert_eq(w.frames + w.gaps, SOURCES * FRAMES);
+    cr_assert_eq(w.runs, 1);
+    cr_assert_eq(counters().sessions, 1);
+    end();
+}
+
 Test(resume, where_another_process_is_dialed_the_old_one_is_left_in_peace)
 {
     struct chanserv__bond *bond;
