@@ -26,7 +26,8 @@ cs_err follow_body(struct follow *f, cs_bytes body, cs_bytes *ret)
     to = open_memstream(&f->body, &len);
     if (!to)
         return CS_ENOMEM;
-    fwrite(body.base, 1, body.len, to);
+    if (body.len > 0)
+        fwrite(body.base, 1, body.len, to);
     fputs(has_options ? "&mark=1" : "?mark=1", to);
     twalk_r(f->places, write_place, to);
     if (fclose(to) != 0)

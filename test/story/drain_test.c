@@ -147,7 +147,7 @@ Test(rolls, sources_stay_where_they_are_and_new_ones_are_opened_elsewhere)
         feed = story_post(s);
         story_take(s, feed);
         story_read(s, s->sources[0], 3, &s->feed_end);
-        for (int n = 0; n < 4; n++) {
+        for (size_t n = 0; n < 4; n++) {
             cs_loop_advance(s->loop, 6000);
             story_plan(s, (struct plan){.frames = 4, .bytes = 100});
             chanserv_post_wake(s->post);
