@@ -1011,11 +1011,11 @@ static void speak(void)
 Test(resume, who_only_speaks_and_is_heard_does_not_wait_longer_and_longer)
 {
     speak_to_ear();
-    for (int i = 0; i < 20; i++) {
+    for (unsigned i = 0; i < 20; i++) {
         speak();
         mux_conn_break(chanserv__nodes_first(w.client)->conn);
         cs_loop_advance(w.loop, 20);
-        cr_assert_eq(counters().sessions_resumed, i + 1, "%d", i);
+        cr_assert_eq(counters().sessions_resumed, i + 1, "%u", i);
     }
     cr_assert_eq(w.heard, w.said);
     end();
@@ -1070,7 +1070,7 @@ Test(resume, who_got_on_lets_the_others_go_first)
         mux_conn_break(chanserv__nodes_first(w.client)->conn);
         cs_loop_advance(w.loop, 50);
         cr_assert_eq(w.attached, (i + 1) * SOURCES);
-        cr_assert_eq(w.attached_last, i, "%d", i);
+        cr_assert_eq(w.attached_last, (uint64_t)i, "%d", i);
     }
     end();
 }
@@ -1133,7 +1133,7 @@ Test(resume, a_post_that_overtook_its_session_is_no_sign_that_there_are_none)
     cr_assert_eq(begin(1, NULL), CS_OK);
     w.strict = true;
     chanserv__enter(w.client);
-    bond = chanserv__bond_of(chanserv__nodes_first(w.client));
+    bond = chanserv__bond_of(chanserv__nodes_first(w.client), NULL);
     chanserv__bond_begin(bond);
     bond->id[15] ^= 1;
     cr_assert_eq(post_both(), CS_OK);
