@@ -216,15 +216,17 @@ void chanserv__bond_rest(struct chanserv__bond *bond)
     }
 }
 
-void chanserv__bond_doom(struct chanserv__bond *bond)
+void chanserv__bond_doom(struct chanserv__bond *bond, const char *words)
 {
     const int resume_ms = bond->node->client->options.resume_ms;
 
-    if (!bond->doomed)
-        cs_timer_set(bond->give_up, bond->linger_ms > 0 && bond->linger_ms < resume_ms
-                                        ? bond->linger_ms
-                                        : resume_ms);
+    if (bond->doomed)
+        return;
     bond->doomed = true;
+    cs_log(CS_INFO, "client", "%.*s: waits for the connection to come back: %s",
+           CS_FMT(chanserv__node_name(bond->node)), words);
+    cs_timer_set(bond->give_up,
+                 bond->linger_ms > 0 && bond->linger_ms < resume_ms ? bond->linger_ms : resume_ms);
 }
 
 void chanserv__bond_broke(struct chanserv__bond *bond, const char *words)
@@ -241,7 +243,7 @@ void chanserv__bond_broke(struct chanserv__bond *bond, const char *words)
     }
     cs_story(&bond->story, "%s", words);
     bond->leaves = false;
-    chanserv__bond_doom(bond);
+    chanserv__bond_doom(bond, words);
     bond->standing = CHANSERV__BOND_BROKEN;
     if (bond->moved) /* and not only greeted, again and again */
         bond->delay_ms = 0;

@@ -27,6 +27,9 @@ static void hear(struct chanserv__bond *bond, const struct wire_session_down *do
     if (bond->standing == CHANSERV__BOND_ASKED) {
         CS_TRACE("client > session stands, attempt %u", (unsigned)bond->attempt);
         bond->standing = CHANSERV__BOND_STANDS;
+        if (bond->doomed)
+            cs_log(CS_INFO, "client", "%.*s: the connection is back",
+                   CS_FMT(chanserv__node_name(bond->node)));
         bond->doomed = false;
         cs_timer_set(bond->give_up, CS_OFF);
         bond->linger_ms = down->linger_ms < INT32_MAX ? (int)down->linger_ms : INT32_MAX;
@@ -111,7 +114,7 @@ static void on_end(mux_stream *stream, cs_err why, void *state)
         bond->stream = NULL;
         if (bond->next) { /* perhaps it superseded this one */
             follow(bond);
-            chanserv__bond_doom(bond);
+            chanserv__bond_doom(bond, mux_stream_errmsg(stream));
         } else if (why == CS_ELOST || why == CS_EEXIST)
             chanserv__bond_lose(bond, CS_ELOST, mux_stream_errmsg(stream), true);
         else if (first && mux_stream_never_ran(stream)) {

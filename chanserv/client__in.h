@@ -347,7 +347,7 @@ void chanserv__bond_broke(struct chanserv__bond *bond, const char *words);
 /* It goes on after the delay of the moment: none the first time, then longer and longer. */
 void chanserv__bond_rest(struct chanserv__bond *bond);
 /* From now on it has resume_ms, or the linger if that is shorter; once for a break. */
-void chanserv__bond_doom(struct chanserv__bond *bond);
+void chanserv__bond_doom(struct chanserv__bond *bond, const char *words);
 /* It is over, and so are its ties; `anew` as at chanserv__tie_lost(). */
 void chanserv__bond_lose(struct chanserv__bond *bond, cs_err why, const char *words, bool anew);
 void chanserv__bond_anew(struct chanserv__bond *bond); /* from now on it is another session */

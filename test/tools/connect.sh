@@ -174,6 +174,11 @@ runs 0 "bench over a connection that breaks" bench --resume 20s --posts 4 --para
     --frames 40 --size 5000 "127.0.0.1:$port"
 grep -q '4 posts, 100 sources, 4000 frames, 20000000 bytes .*; 0 wrong' out
 verdict $? out "every byte is right, and there once"
+runs 0 "post over it" post -v --json "127.0.0.1:$port" gen 'sources=4&frames=100&size=5000'
+has err ": waits for the connection to come back: " "-v says that it broke"
+has err ": the connection is back" "and that it goes on"
+[ "$(grep -c '"frame"' out)" -eq 400 ]
+verdict $? out "what it prints is as if it had not"
 runs 30 "with --resume off it ends" bench --resume off --posts 1 --sources 25 --frames 40 --size 5000 "127.0.0.1:$port"
 kill -TERM $cutter
 read -r -t 30 cuts <&5
