@@ -112,13 +112,15 @@ cs_err chanserv__tie_open(struct chanserv__line *line, struct chanserv__bond *bo
 
 /* ---- Detached ------------------------------------------------------------------------------- */
 
-/* Nobody heard of it: the post may go elsewhere, an Open be told at once. */
+/* Nobody heard of it: the post may go elsewhere, an Open be told at once, unless it is of a session that stood:
+ * it can only go where its source is, and a refused dial is no end. */
 static bool goes_elsewhere(const struct chanserv__tie *tie, mux_stream *stream, cs_err why)
 {
     const bool first = tie->bond->standing != CHANSERV__BOND_STANDS &&
                        tie->bond->standing != CHANSERV__BOND_BROKEN;
+    const bool is_kept = !tie->line->is_feed && (tie->bond->attempt > 1 || !first);
 
-    if (!mux_stream_never_ran(stream))
+    if (!mux_stream_never_ran(stream) || (why == CS_EREFUSED && is_kept))
         return false;
     return why == CS_EREFUSED || why == CS_ELIMIT ||
            (tie->line->is_feed && !chanserv__nodes_one(tie->line->client)) ||

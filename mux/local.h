@@ -23,6 +23,8 @@ void mux_handlers_end_local(mux_handlers *handlers);
 void mux_conn_swallow(mux_conn *conn);
 /* For tests: the link breaks now, as if the peer's host had reset it. */
 void mux_conn_break(mux_conn *conn);
+/* And: this end has heard of it already. */
+void mux_conn_lose(mux_conn *conn);
 /* For tests: the next dial finds these handlers, as if another process had taken the place. */
 void mux_conn_redirect(mux_conn *conn, mux_handlers *handlers);
 

@@ -172,6 +172,11 @@ void mux_conn_break(mux_conn *conn)
     each_link(conn, mux__link_pair_break);
 }
 
+void mux_conn_lose(mux_conn *conn)
+{
+    mux__conn_lost(conn, CS_EPEER, "the connection was reset");
+}
+
 void mux_conn_redirect(mux_conn *conn, mux_handlers *handlers)
 {
     mux__handlers_drop(conn->front->local);

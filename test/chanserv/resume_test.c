@@ -422,7 +422,7 @@ Test(resume, a_connection_that_goes_takes_nothing_along_and_nobody_notices)
             }
             tick((int)roll(12), (int)roll(4));
         }
-        cs_loop_advance(w.loop, 100);
+        cs_loop_advance(w.loop, 10000); /* a session that moves too often rests */
         expect_all(seed);
         cr_assert_eq(w.detached, 0, "seed %u: %d", seed, w.detached);
         cr_assert_eq(counters().sessions_total, 1);
@@ -966,7 +966,7 @@ Test(resume, what_breaks_alone_is_given_up_after_the_third_time)
 
 /* ---- Who only speaks --------------------------------------------------------------------------- */
 
-static void listen(chanserv_outlet *o, void *state)
+static void hear_all(chanserv_outlet *o, void *state)
 {
     cs_bytes frame;
 
@@ -980,7 +980,7 @@ static void listen(chanserv_outlet *o, void *state)
 static cs_err ear(chanserv_post *post, cs_bytes body, void *user)
 {
     static const struct chanserv_outlet_ops ops = {
-        .uplink = true, .readable = listen, .end = on_end};
+        .uplink = true, .readable = hear_all, .end = on_end};
 
     (void)user;
     w.runs++;
@@ -1148,6 +1148,36 @@ Test(resume, a_post_that_overtook_its_session_is_no_sign_that_there_are_none)
         tick(100, 1);
     cr_assert_eq(w.frames + w.gaps, SOURCES * FRAMES, "%zu", w.frames);
     cr_assert_eq(w.echoed, SAID);
+    end();
+}
+
+/* It goes out right behind the break, and hears of the dial before the session does. */
+Test(resume, what_is_opened_in_a_break_outlives_a_dial_that_is_refused)
+{
+    static const struct chanserv_feed_ops keeps = {.readable = feed_kept, .end = feed_end};
+    struct chanserv__node *node;
+    chanserv_server *nobody;
+
+    cr_assert_eq(begin(1, NULL), CS_OK);
+    w.strict = true;
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "numbers", cs_str(""), NULL, &w.feed), CS_OK);
+    cr_assert_eq(chanserv_feed_start(w.feed, &keeps, &w.feed_why), CS_OK);
+    cs_loop_advance(w.loop, 50);
+    cr_assert_eq(w.sources_len, SOURCES);
+    cr_assert_eq(chanserv_server_new(w.loop, NULL, &nobody), CS_OK);
+    mux_handlers_end_local(chanserv__server_handlers(nobody));
+    node = chanserv__nodes_first(w.client);
+    mux_conn_redirect(node->conn, chanserv__server_handlers(nobody));
+    mux_conn_lose(node->conn);
+    for (int i = 0; i < SOURCES; i++)
+        cr_assert_eq(chanserv_source_start(w.sources[i], &frames_ops, NULL), CS_OK);
+    cs_loop_advance(w.loop, 1000);
+    mux_conn_redirect(node->conn, chanserv__server_handlers(w.server));
+    for (int i = 0; i < 20000 && w.ends < SOURCES; i++)
+        tick(12, 1);
+    cs_loop_advance(w.loop, 100);
+    cr_assert_eq(w.frames + w.gaps, SOURCES * FRAMES, "%zu", w.frames);
+    chanserv_server_free(nobody);
     end();
 }
 
