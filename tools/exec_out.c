@@ -2,7 +2,8 @@
  *
  *     announced ── opened ──▶ read while the reader has room ──▶ end of file: over
  *         │                       └─ the reader leaves: closed, and the command gets SIGPIPE
- *         └─ nobody opens it in time: what comes is thrown away, as by 2>/dev/null
+ *         └─ nobody opens it in time, or the reader says that he will not: what comes is thrown
+ *            away, as by 2>/dev/null
  */
 #include "tools/exec.h"
 
@@ -116,9 +117,9 @@ static void drain(void *user)
 static void out_end(chanserv_outlet *outlet, cs_err why, void *state)
 {
     struct exec_out *o = state;
-    bool unwanted = !o->opened && why == CS_EEXPIRED && o->x->process && o->fd >= 0;
+    bool unread = why == CS_EEXPIRED || strcmp(chanserv_outlet_reason(outlet), "skipped") == 0;
+    bool unwanted = !o->opened && unread && o->x->process && o->fd >= 0;
 
-    (void)outlet;
     o->outlet = NULL;
     if (o->is_uplink)
         exec_in_close(o->x);

@@ -65,7 +65,8 @@ has err "standard input can be only one service" "and it is said why"
 
 family='echo $$; sh -c "sleep 1000 & echo \$!; wait" & sleep 1000 & echo $!; wait'
 serve --body-max 16MiB --service cat=exec:cat --service sum=exec:sha256sum \
-    --service 'both=exec:echo out; echo err >&2' --service 'three=exec:exit 3' \
+    --service 'both=exec:echo out; echo err >&2' \
+    --service 'chatty=exec:head -c 1000000 /dev/zero >&2 && echo out' --service 'three=exec:exit 3' \
     --service 'killed=exec:kill -9 $$' --service unknown=exec:nonesuch --service "family=exec:$family" \
     --service 'big=exec:head -c 104857600 /dev/zero' --service 'deaf=exec:exec <&-; echo done' \
     --service 'fds=exec:ls -l /proc/self/fd' --service 'env=exec:echo "$CHANSERV_SERVICE $CHANSERV_PEER"' \
@@ -79,6 +80,8 @@ has out '"frame":{"source":0,"seq":0,"text":"out\n"}' "what is written is a fram
 has out '"frame":{"source":1,"seq":0,"text":"err\n"}' "apart from errors"
 runs 0 "--only" post --raw --only stdout "$addr" both
 is out "takes one of them"
+runs 0 "what is not taken is thrown away" post --raw --only stdout "$addr" chatty
+is out "and stops no command"
 runs 18 "an exit status that is not 0 is UNKNOWN" post "$addr" three
 has err "post three: UNKNOWN: exit status 3" "and told"
 runs 18 "so is a signal" post "$addr" killed
