@@ -2,6 +2,8 @@
 
 #include "chanserv/client__in.h"
 
+#include <stdio.h>
+
 static struct fake f;
 
 /* A feed, one source, opened. */
@@ -263,6 +265,32 @@ Test(frames, inline_come_first_and_the_open_goes_on_behind_them)
     fake_frame(&f, 0, "c");
     fake_expect(source, "b", 4, 3);
     fake_expect(source, "c", 5, 0);
+    fake_end(&f);
+}
+
+Test(frames, inline_outlive_the_announcements_that_brought_them)
+{
+    enum { MANY = 40 };
+    chanserv_source *sources[MANY];
+    chanserv_feed *feed;
+    char text[MANY][16];
+
+    fake_begin(&f, NULL);
+    feed = fake_post(&f, "eager");
+    for (size_t i = 0; i < MANY; i++) {
+        struct wire_frame frame;
+        struct wire_announcement a = {.seq = i,
+                                      .ticket = cs_str("t"),
+                                      .header = cs_str("h"),
+                                      .frames = &frame,
+                                      .frames_len = 1};
+        snprintf(text[i], sizeof text[i], "source %zu", i);
+        frame = payload_of(text[i]);
+        fake_announce_full(&f, &a);
+        cr_assert_eq(chanserv_feed_recv(feed, &sources[i]), CS_OK);
+    }
+    for (size_t i = 0; i < MANY; i++)
+        fake_expect(sources[i], text[i], 0, 0);
     fake_end(&f);
 }
 
