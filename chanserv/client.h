@@ -53,7 +53,8 @@ struct chanserv_client_options {
      * sessions (docs/WIRE, "Sessions"); a refused dial is no end.  Past it, and past the server's
      * own limit (linger_ms), and at once when another process answers there, all of it ends
      * CS_ELOST.  Where three connections broke and nobody ever spoke HTTP/2, nobody is waited for:
-     * CS_EPEER.  CS_OFF, and with a server that has none: they end with their connection.
+     * CS_EPEER.  A post that was cut off before the server heard of the session is lost too, and has
+     * not run.  CS_OFF, and with a server that has none: they end with their connection.
      * Inside the process nothing breaks: chanserv_join_local() makes a session only if this is
      * above 0. */
     int resume_ms;

@@ -56,8 +56,8 @@ struct chanserv_outlet_ops {
      *   CS_DONE       all of it was handed over            "done"
      *   CS_EPEER      the reader left or vanished          "client-left"
      *   CS_ECANCELED  given up before it was opened        "post-cancelled", "skipped"
- *   CS_ECANCELED  the reader wants no more of it       "cancelled"
- *   CS_ELOST      he did not come back in time         "lost"
+     *   CS_ECANCELED  the reader wants no more of it       "cancelled"
+     *   CS_ELOST      he did not come back in time         "lost"
      *   CS_EEXPIRED   nobody opened it in time             "accept-timeout"
      *   CS_ETIMEOUT   its deadline                         "deadline"
      *   CS_ESTALLED   the reader never took a byte         "stalled"
@@ -135,9 +135,8 @@ CS_API cs_err chanserv_outlet_pour(chanserv_outlet *outlet, cs_chan *chan);
 
 CS_API bool chanserv_outlet_is_open(const chanserv_outlet *outlet);
 CS_API const char *chanserv_outlet_reason(const chanserv_outlet *outlet); /* in end() */
-CS_API const char *
-chanserv_outlet_words(const chanserv_outlet *outlet); /* the same: what the reader
-                                                                             said why, or "" */
+/* In end() too: what the reader said why, or "". */
+CS_API const char *chanserv_outlet_words(const chanserv_outlet *outlet);
 CS_API void *chanserv_outlet_state(const chanserv_outlet *outlet);
 CS_API chanserv_post *chanserv_outlet_post(const chanserv_outlet *outlet); /* outlives the outlet */
 
@@ -384,7 +383,7 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
     X(sessions_total, "sessions made")                                                             \
     X(sessions_lingering, "sessions whose connection broke, now")                                  \
     X(sessions_resumed, "sessions taken up again")                                                 \
-    X(sessions_lost, "sessions given up: linger_ms, lingering_max, lingering_bytes")               \
+    X(sessions_lost, "sessions given up: linger_ms, or one of the limits of lingering")            \
     X(sessions_refused, "sessions refused: sessions_max, or another's")                            \
     X(sessions_kept, "bytes kept for sessions until they are acknowledged, now")                   \
     X(sessions_waits, "times a producer waited for attached_bytes or lingering_bytes")             \
