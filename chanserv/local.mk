@@ -49,6 +49,7 @@ libcs_la_SOURCES = \
 	chanserv/services.c \
 	chanserv/session.c \
 	chanserv/session__in.h \
+	chanserv/session_life.c \
 	chanserv/set.c \
 	chanserv/signals.c \
 	chanserv/source.c \

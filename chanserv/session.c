@@ -1,311 +1,9 @@
-/* session -- the method Session: what a client says of its channels, and what becomes of them when it is
- * not there (PROTOCOL, 2).
- *
- *      attempt 1 ──▶ ATTACHED ◀────────── attempt n + 1 ──────────┐
- *                      │  └── its stream is reset or lost ──▶ LINGERING
- *                      │ bye, or nonsense                         │ linger_ms, or too many of them
- *                      ▼                                          ▼
- *                    GONE: channels are cancelled               GONE: channels are lost
- */
+/* session -- the method Session: what a client says of its channels, and is told of them (PROTOCOL, 2). */
 #include "chanserv/session__in.h"
 
-#include "mux/lasting.h"
 #include "mux/rx.h"
 
-enum { PUBLIC = 8, DOWN_MAX = 4096, UP_MAX = 65536 };
-
-/* ---- Found ----------------------------------------------------------------------------------- */
-
-static uint64_t key_of(cs_bytes id)
-{
-    uint64_t key;
-
-    memcpy(&key, id.base, PUBLIC);
-    return key;
-}
-
-/* NULL: there is none, or it is another's. */
-static struct chanserv__session *find(chanserv_server *server, mux_stream *stream, cs_bytes id)
-{
-    struct chanserv__session *session = cs_map_get(&server->sessions, key_of(id));
-    const uint8_t *secret = (const uint8_t *)id.base + PUBLIC;
-
-    if (!session || !cs_same_secret(secret, session->id + PUBLIC, CHANSERV__SESSION_ID - PUBLIC) ||
-        !chanserv__owner_is(session->owner, stream))
-        return NULL;
-    return session;
-}
-
-enum wire_reason chanserv__session_find(chanserv_server *server, mux_stream *stream,
-                                        const struct wire_channel *asked,
-                                        struct chanserv__session **ret)
-{
-    struct chanserv__session *session;
-
-    if (asked->number == 0 || asked->attempt == 0)
-        return WIRE_R_BAD_REQUEST;
-    session = find(server, stream, asked->session);
-    if (!session || asked->attempt > session->attempt)
-        return WIRE_R_NO_SESSION;
-    if (asked->attempt < session->attempt)
-        return WIRE_R_SUPERSEDED;
-    *ret = session;
-    return WIRE_NO_REASON;
-}
-
-/* ---- The end of one -------------------------------------------------------------------------- */
-
-static void lingers_no_more(struct chanserv__session *session)
-{
-    if (session->stream || !cs_linked(&session->link))
-        return; /* or it has just been made */
-    session->server->counters.sessions_lingering--;
-    session->owner->lingering_len--;
-    cs_unlink(&session->of_owner);
-    cs_timer_set(session->timer, CS_OFF);
-}
-
-static void session_free(struct chanserv__session *session)
-{
-    if (session->owner)
-        chanserv__owner_drop(session->server, session->owner);
-    if (session->timer)
-        cs_timer_free(session->timer);
-    cs_free(session);
-}
-
-static void session_end(struct chanserv__session *session, cs_err why, enum chanserv__reason reason)
-{
-    chanserv_server *server = session->server;
-    size_t at = 0;
-    void *channel;
-
-    lingers_no_more(session);
-    while (cs_map_each(&session->channels, &at, &channel))
-        chanserv__channel_end(channel, why, reason, cs_bytes_of(NULL, 0));
-    cs_map_fini(&session->channels);
-    (void)cs_map_remove(&server->sessions, key_of(cs_bytes_of(session->id, sizeof session->id)));
-    cs_unlink(&session->link);
-    cs_task_drop(&session->judge);
-    server->counters.sessions--;
-    session_free(session);
-}
-
-static void lost(struct chanserv__session *session)
-{
-    CS_TRACE("server > session lost");
-    session->server->counters.sessions_lost++;
-    session_end(session, CS_ELOST, CHANSERV__LOST);
-}
-
-void chanserv__session_shut(struct chanserv__session *session)
-{
-    if (session->stream) { /* it has had its last word, or has it now */
-        struct chanserv__call *call = mux_stream_state(session->stream);
-
-        call->object = NULL;
-        call->heard = true;
-        chanserv__abort(session->stream, WIRE_R_DRAINING);
-    }
-    session_end(session, CS_EDRAIN, CHANSERV__SHUTDOWN);
-}
-
-void chanserv__sessions_end(chanserv_server *server)
-{
-    struct cs_list *lists[] = {&server->attached, &server->lingering};
-    struct cs_link *link;
-
-    for (size_t i = 0; i < 2; i++)
-        while ((link = cs_list_first(lists[i])) != NULL)
-            chanserv__session_shut(CS_CONTAINER(link, struct chanserv__session, link));
-}
-
-/* ---- Lingering ------------------------------------------------------------------------------- */
-
-/* Channels whose own linger is over; answers in how many milliseconds the next one's is. */
-static int64_t end_channels(struct chanserv__session *session)
-{
-    int64_t now = cs_loop_now_ms(session->server->loop), since;
-    int64_t next = session->since_ms + session->server->options.linger_ms - now;
-    size_t at = 0;
-    void *value;
-
-    while (cs_map_each(&session->channels, &at, &value)) {
-        struct chanserv__channel *channel = value;
-        int64_t left;
-
-        since = channel->since_ms > session->since_ms ? channel->since_ms : session->since_ms;
-        left = since + (channel->linger_ms < 0 ? 0 : channel->linger_ms) - now;
-        if (channel->stream && !mux_stream_is_detached(channel->stream))
-            continue;
-        if (left <= 0)
-            chanserv__channel_end(channel, CS_ELOST, CHANSERV__LOST, cs_bytes_of(NULL, 0));
-        else if (left < next)
-            next = left;
-    }
-    return next;
-}
-
-static void on_linger(void *user)
-{
-    struct chanserv__session *session = user;
-    int64_t next = end_channels(session);
-
-    if (next <= 0)
-        lost(session);
-    else
-        cs_timer_set(session->timer, (int)next);
-}
-
-static void judge(cs_task *task)
-{
-    struct chanserv__session *session = CS_CONTAINER(task, struct chanserv__session, judge);
-
-    if (!session->stream)
-        on_linger(session);
-}
-
-void chanserv__session_judge(struct chanserv__session *session)
-{
-    cs_task_post(session->server->loop, CS_REAP, &session->judge);
-}
-
-static bool is_crowded(const chanserv_server *server)
-{
-    return server->counters.sessions_lingering > (uint64_t)server->options.lingering_max ||
-           server->kept_lingering.bytes > (uint64_t)server->options.lingering_bytes;
-}
-
-/* So that vanishing is no attack: the oldest go first, of the same owner or of all (PROTOCOL, B18). */
-static void make_room(chanserv_server *server, const struct chanserv__session *newest)
-{
-    struct chanserv__owner *owner = newest->owner;
-    struct chanserv__session *oldest;
-
-    for (;;) {
-        if (owner->lingering_len > server->options.lingering_peer_max)
-            oldest =
-                CS_CONTAINER(cs_list_first(&owner->lingering), struct chanserv__session, of_owner);
-        else if (is_crowded(server))
-            oldest =
-                CS_CONTAINER(cs_list_first(&server->lingering), struct chanserv__session, link);
-        else
-            return;
-        if (oldest == newest)
-            return;
-        lost(oldest);
-    }
-}
-
-static void begin_to_linger(struct chanserv__session *session)
-{
-    chanserv_server *server = session->server;
-
-    CS_TRACE("server > session detached");
-    session->stream = NULL;
-    session->since_ms = cs_loop_now_ms(server->loop);
-    mux_keep_sum_move(&session->kept, &server->kept_lingering);
-    server->counters.sessions_lingering++;
-    session->owner->lingering_len++;
-    cs_list_push(&session->owner->lingering, &session->of_owner);
-    cs_unlink(&session->link);
-    cs_list_push(&server->lingering, &session->link);
-    cs_timer_set(session->timer, server->options.linger_ms);
-    chanserv__session_judge(session);
-    make_room(server, session);
-}
-
-/* ---- The beginning --------------------------------------------------------------------------- */
-
-static struct chanserv__session *session_new(chanserv_server *server, mux_stream *stream,
-                                             cs_bytes id)
-{
-    struct chanserv__session *session = cs_zalloc(sizeof *session);
-
-    if (!session)
-        return NULL;
-    session->server = server;
-    memcpy(session->id, id.base, sizeof session->id);
-    cs_link_init(&session->link);
-    cs_link_init(&session->of_owner);
-    cs_list_init(&session->acks);
-    cs_task_init(&session->judge, judge);
-    session->owner = chanserv__owner_of(server, stream);
-    if (!session->owner ||
-        cs_timer_new(server->loop, on_linger, session, &session->timer) != CS_OK ||
-        cs_map_put(&server->sessions, key_of(id), session) != CS_OK) {
-        session_free(session);
-        return NULL;
-    }
-    server->counters.sessions++;
-    server->counters.sessions_total++;
-    return session;
-}
-
-/* Acknowledgements that were under way broke with the stream, and a reader who keeps all that he may says
- * nothing more that could be acknowledged. */
-static void say_again(struct chanserv__session *session)
-{
-    size_t at = 0;
-    void *value;
-
-    while (cs_map_each(&session->channels, &at, &value)) {
-        struct chanserv__channel *channel = value;
-
-        if (channel->outlet && channel->outlet->u.open.up)
-            chanserv__channel_took(channel);
-    }
-}
-
-static void attach(struct chanserv__session *session, mux_stream *stream, uint32_t attempt)
-{
-    mux_stream *before = session->stream;
-
-    lingers_no_more(session);
-    session->stream = stream;
-    session->attempt = attempt;
-    session->greets = true;
-    say_again(session);
-    cs_unlink(&session->link);
-    cs_list_push(&session->server->attached, &session->link);
-    mux_keep_sum_move(&session->kept, &session->server->kept_attached);
-    if (before) {
-        ((struct chanserv__call *)mux_stream_state(before))->object = NULL;
-        chanserv__abort(before, WIRE_R_SUPERSEDED);
-    }
-    mux_stream_drop_headers(stream);
-    mux_stream_send_headers(stream);
-    mux_stream_wake(stream);
-}
-
-/* Rule 1. */
-static enum wire_reason take_up(struct chanserv__call *call, mux_stream *stream,
-                                const struct wire_session_up *up)
-{
-    chanserv_server *server = call->server;
-    struct chanserv__session *session;
-
-    if (up->session.len != CHANSERV__SESSION_ID || up->attempt == 0)
-        return WIRE_R_BAD_REQUEST;
-    if (server->dying)
-        return WIRE_R_DRAINING;
-    session = find(server, stream, up->session);
-    if (up->attempt == 1 && cs_map_get(&server->sessions, key_of(up->session)))
-        return WIRE_R_SESSION_EXISTS;
-    if (up->attempt > 1 && !session)
-        return WIRE_R_SESSION_LOST;
-    if (session && up->attempt <= session->attempt)
-        return WIRE_R_SUPERSEDED;
-    if (!session && (server->counters.sessions >= (uint64_t)server->options.sessions_max ||
-                     !(session = session_new(server, stream, up->session))))
-        return WIRE_R_LIMIT;
-    server->counters.sessions_resumed += up->attempt > 1;
-    attach(session, stream, up->attempt);
-    call->object = session;
-    return WIRE_NO_REASON;
-}
-
-/* ---- The method ------------------------------------------------------------------------------ */
+enum { DOWN_MAX = 4096, UP_MAX = 65536 };
 
 static void nonsense(mux_stream *stream, struct chanserv__call *call, enum wire_reason reason,
                      const char *words)
@@ -317,7 +15,7 @@ static void nonsense(mux_stream *stream, struct chanserv__call *call, enum wire_
     call->heard = true;
     chanserv__refuse(stream, reason, words);
     if (session)
-        session_end(session, CS_ELOST, CHANSERV__LOST);
+        chanserv__session_end(session, CS_ELOST, CHANSERV__LOST);
 }
 
 /* False: the session is no more. */
@@ -347,7 +45,7 @@ static void hear(mux_stream *stream, struct chanserv__call *call, cs_bytes msg)
         return;
     }
     if (!call->object) {
-        reason = take_up(call, stream, &up);
+        reason = chanserv__session_take_up(call, stream, &up);
         if (reason != WIRE_NO_REASON) {
             nonsense(stream, call, reason, NULL);
             return;
@@ -362,7 +60,7 @@ static void good_bye(mux_stream *stream, struct chanserv__call *call)
 
     call->object = NULL;
     mux_stream_finish(stream, CS_DONE, NULL);
-    session_end(session, CS_EPEER, CHANSERV__LEFT);
+    chanserv__session_end(session, CS_EPEER, CHANSERV__LEFT);
 }
 
 static void readable(mux_stream *stream, void *state)
@@ -446,7 +144,7 @@ static void end(mux_stream *stream, cs_err why, void *state)
     call->server->calls--;
     chanserv__call_clear(call);
     if (session && session->stream == stream)
-        begin_to_linger(session);
+        chanserv__session_linger(session);
 }
 
 /* Its client takes it up again on a new connection; its channels stay where they are.  In a drain

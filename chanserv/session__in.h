@@ -60,6 +60,8 @@ struct chanserv__channel {
 
 void chanserv__session_accept(mux_stream *stream, void *user);
 
+/* ---- session_life.c -------------------------------------------------------------------------- */
+
 /* The session that a request names: WIRE_NO_REASON, or why not. */
 enum wire_reason chanserv__session_find(chanserv_server *server, mux_stream *stream,
                                         const struct wire_channel *asked,
@@ -67,6 +69,14 @@ enum wire_reason chanserv__session_find(chanserv_server *server, mux_stream *str
 void chanserv__session_judge(struct chanserv__session *session); /* at the end of the turn */
 void chanserv__session_shut(struct chanserv__session *session);  /* it ends `draining` */
 void chanserv__sessions_end(chanserv_server *server);            /* all, at once */
+
+/* The client of `call` asks for one, new or again: it is its object; or why not. */
+enum wire_reason chanserv__session_take_up(struct chanserv__call *call, mux_stream *stream,
+                                           const struct wire_session_up *up);
+void chanserv__session_linger(struct chanserv__session *session); /* its stream is gone */
+/* Its channels end with this, as far as they have not ended, and it goes. */
+void chanserv__session_end(struct chanserv__session *session, cs_err why,
+                           enum chanserv__reason reason);
 
 /* ---- owner.c --------------------------------------------------------------------------------- */
 
