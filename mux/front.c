@@ -9,6 +9,7 @@
  * nothing is given to it that cannot go.  The main connection is the object that the user holds,
  * the others are its siblings, dialed one at a time when all that stand are full or going away.  A
  * sibling that is lost goes; the main one waits to be dialed again. */
+#include "mux/lasting.h"
 #include "mux/mux__in.h"
 
 #include <stdio.h>
@@ -350,6 +351,11 @@ void mux__front_settings(mux_conn *conn)
     if (conn->open > front->limit)
         recall(conn, conn->open - front->limit);
     place_soon(front);
+}
+
+bool mux_conn_was_met(const mux_conn *conn)
+{
+    return conn->front && conn->front->met;
 }
 
 void mux__front_goaway(mux_conn *conn, bool tired_of_pings)

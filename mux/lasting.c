@@ -5,17 +5,9 @@
  * deadline, its last word. */
 #include "mux/lasting.h"
 
+#include "mux/count__in.h"
 #include "mux/mux__in.h"
 #include "proto/wire.h"
-
-/* How far the counting of what arrives has come.  A message is looked at where it lies; of one that lies in
- * several pieces, and may be short, the beginning is put together. */
-struct mux__counting {
-    uint64_t received;
-    uint8_t *head; /* WIRE_PREFIX + MUX_LASTING_HEAD bytes, `have` of them; or NULL */
-    uint32_t left; /* bytes to come of a long message */
-    uint32_t have;
-};
 
 static struct mux__counting *counting_of(const struct mux__lasting *lasting)
 {
@@ -400,13 +392,6 @@ static void forget_answer(mux_stream *stream)
     stream->story = NULL;
 }
 
-static void count_anew(struct mux__counting *counting)
-{
-    cs_free(counting->head);
-    counting->head = NULL;
-    counting->have = counting->left = 0;
-}
-
 cs_err mux_stream_reopen(mux_stream *stream, mux_conn *conn, cs_bytes message)
 {
     struct mux__lasting *lasting = mux__lasting_of(stream);
@@ -423,7 +408,7 @@ cs_err mux_stream_reopen(mux_stream *stream, mux_conn *conn, cs_bytes message)
     wire_set(stream, &fresh);
     forget_answer(stream);
     if (lasting->counts)
-        count_anew(counting_of(lasting));
+        mux__count_anew(counting_of(lasting));
     stream->cut = lasting->tell = false;
     stream->resends = lasting->keeps;
     if (lasting->keeps && mux_keep_next(keep_of(lasting)) == 0) { /* nothing has been said so far */
@@ -460,114 +445,12 @@ bool mux_stream_was_answered(const mux_stream *stream)
     return stream->has_status || (stream->http_status > 0 && stream->http_status != 200);
 }
 
-bool mux_conn_was_met(const mux_conn *conn)
-{
-    return conn->front && conn->front->met;
-}
-
-/* ---- Counting ------------------------------------------------------------------------------- */
-
-static bool is_long(const uint8_t *prefix)
-{
-    return prefix[0] != 0 || wire_prefix_len(prefix) > MUX_LASTING_HEAD; /* a packed one was long */
-}
-
-static uint64_t weight(const struct mux_lasting_ops *ops, const uint8_t *message, size_t len)
-{
-    return is_long(message) ? 1 : ops->weigh(cs_bytes_of(message + WIRE_PREFIX, len));
-}
-
-/* Messages that lie there whole; answers how many bytes they are. */
-static size_t count_whole(const struct mux_lasting_ops *ops, struct mux__counting *counting,
-                          const uint8_t *bytes, size_t len)
-{
-    size_t at = 0, n;
-
-    while (len - at >= WIRE_PREFIX && (n = wire_prefix_len(bytes + at)) <= len - at - WIRE_PREFIX) {
-        counting->received += weight(ops, bytes + at, n);
-        at += WIRE_PREFIX + n;
-    }
-    return at;
-}
-
-/* Half a message.  False: no memory. */
-static bool count_begin(struct mux__counting *counting, const uint8_t *bytes, size_t len)
-{
-    if (len >= WIRE_PREFIX && is_long(bytes)) {
-        counting->left = wire_prefix_len(bytes) - (uint32_t)(len - WIRE_PREFIX);
-        return true;
-    }
-    if (len == 0)
-        return true;
-    if (!(counting->head = cs_alloc(WIRE_PREFIX + MUX_LASTING_HEAD)))
-        return false;
-    memcpy(counting->head, bytes, len);
-    counting->have = (uint32_t)len;
-    return true;
-}
-
-static size_t gather(struct mux__counting *counting, const uint8_t *bytes, size_t len, size_t until)
-{
-    size_t n = until - counting->have < len ? until - counting->have : len;
-
-    memcpy(counting->head + counting->have, bytes, n);
-    counting->have += (uint32_t)n;
-    return n;
-}
-
-/* The rest of a message that began before; answers how many bytes that is. */
-static size_t count_rest(const struct mux_lasting_ops *ops, struct mux__counting *counting,
-                         const uint8_t *bytes, size_t len)
-{
-    size_t n = 0;
-
-    if (counting->head && counting->have < WIRE_PREFIX)
-        n = gather(counting, bytes, len, WIRE_PREFIX);
-    if (counting->head && counting->have < WIRE_PREFIX)
-        return n;
-    if (counting->head && !is_long(counting->head)) {
-        size_t whole = WIRE_PREFIX + (size_t)wire_prefix_len(counting->head);
-
-        n += gather(counting, bytes + n, len - n, whole);
-        if (counting->have < whole)
-            return n;
-        counting->received += weight(ops, counting->head, whole - WIRE_PREFIX);
-        count_anew(counting);
-        return n;
-    }
-    if (counting->head) {
-        uint32_t left = wire_prefix_len(counting->head);
-
-        count_anew(counting);
-        counting->left = left;
-    }
-    len -= n;
-    if (len < counting->left) {
-        counting->left -= (uint32_t)len;
-        return n + len;
-    }
-    n += counting->left;
-    counting->left = 0;
-    counting->received++;
-    return n;
-}
-
 bool mux__lasting_count(mux_stream *stream, const uint8_t *bytes, size_t len)
 {
     struct mux__lasting *lasting = mux__lasting_of(stream);
-    struct mux__counting *counting;
-    size_t n = 0;
 
     lasting->limbo->arrived += len;
-    if (!lasting->counts || !lasting->ops->weigh)
-        return true;
-    counting = counting_of(lasting);
-    if (counting->head || counting->left > 0)
-        n = count_rest(lasting->ops, counting, bytes, len);
-    if (counting->head || counting->left > 0)
-        return true;
-    n += count_whole(lasting->ops, counting, bytes + n, len - n);
-    return count_begin(counting, bytes + n, len - n);
+    return !lasting->counts || mux__count(lasting->ops, counting_of(lasting), bytes, len);
 }
 
 /* ---- What is known -------------------------------------------------------------------------- */

@@ -7,6 +7,8 @@ libmux_la_SOURCES = \
 	mux/call.c \
 	mux/conn.c \
 	mux/conn_io.c \
+	mux/count.c \
+	mux/count__in.h \
 	mux/dial.c \
 	mux/front.c \
 	mux/gzip.c \

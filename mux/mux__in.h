@@ -11,7 +11,8 @@
  *   stream.c   life of a stream, and its calls        message.c  its messages, both ways
  *   call.c     gRPC's spelling of a request and of its answer
  *   meta.c     metadata      handlers.c  methods that are served      gzip.c  all that is zlib's
- *   lasting.c  calls that outlive their HTTP/2 streams; keep.c what such a call has sent
+ *   lasting.c  calls that outlive their HTTP/2 streams; keep.c what such a call has sent; count.c what
+ *              has arrived
  *
  * Nobody but h2.c calls nghttp2, and nghttp2 calls nobody but h2.c.  Inside its callbacks only
  * mux__stream_on_..., mux__stream_fill and mux__stream_emit run, and of the user's code only
