@@ -198,6 +198,17 @@ static int on_frame_not_send(nghttp2_session *h2, const nghttp2_frame *frame, in
 
 /* ---- What nghttp2 asks ---------------------------------------------------------------------- */
 
+/* Whoever has something to say later has said something before, mostly.  The others are very many at times,
+ * and need not hold what nghttp2 has ready for a frame: it sends none that is empty and ends nothing. */
+static ssize_t wait_for_data(mux_stream *stream, uint32_t *data_flags)
+{
+    if (!stream->is_server || stream->sent_any)
+        return NGHTTP2_ERR_DEFERRED;
+    stream->mute = true;
+    *data_flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+    return 0;
+}
+
 static ssize_t read_data(nghttp2_session *h2, int32_t id, uint8_t *buf, size_t len,
                          uint32_t *data_flags, nghttp2_data_source *source, void *user)
 {
@@ -218,7 +229,7 @@ static ssize_t read_data(nghttp2_session *h2, int32_t id, uint8_t *buf, size_t l
     if (end)
         *data_flags |= NGHTTP2_DATA_FLAG_EOF;
     else if (n == 0)
-        return NGHTTP2_ERR_DEFERRED;
+        return wait_for_data(stream, data_flags);
     *data_flags |= NGHTTP2_DATA_FLAG_NO_COPY;
     stream->reserved = (uint32_t)n;
     return (ssize_t)n;
@@ -479,7 +490,17 @@ uint32_t mux__h2_last(mux_conn *conn)
 
 void mux__h2_resume(mux_stream *stream)
 {
-    must(stream->conn, nghttp2_session_resume_data(stream->conn->h2, stream->id));
+    nghttp2_data_provider provider = {{.ptr = stream}, read_data};
+
+    if (!stream->mute) {
+        must(stream->conn, nghttp2_session_resume_data(stream->conn->h2, stream->id));
+        return;
+    }
+    if (stream->trailers_out)
+        return;
+    stream->mute = false;
+    must(stream->conn,
+         nghttp2_submit_data(stream->conn->h2, NGHTTP2_FLAG_END_STREAM, stream->id, &provider));
 }
 
 bool mux__h2_said_all(const mux_stream *stream)

@@ -103,7 +103,7 @@ struct wire {
     int32_t id;
     uint32_t reserved, window, credit_due, credited, window_at_ms, born_ms, header_bytes;
     uint16_t http_status;
-    bool submitted, trailers_out, sent_any, remote_headers, remote_done, has_status, dry;
+    bool submitted, trailers_out, sent_any, remote_headers, remote_done, has_status, dry, mute;
     bool gzip_in, gzip_out;
 };
 
@@ -127,6 +127,7 @@ static struct wire wire_of(const mux_stream *s)
                          .remote_done = s->remote_done,
                          .has_status = s->has_status,
                          .dry = s->dry,
+                         .mute = s->mute,
                          .gzip_in = s->gzip_in,
                          .gzip_out = s->gzip_out};
 }
@@ -162,6 +163,7 @@ static void wire_set(mux_stream *s, const struct wire *w)
     s->remote_done = w->remote_done;
     s->has_status = w->has_status;
     s->dry = w->dry;
+    s->mute = w->mute;
     s->gzip_in = w->gzip_in;
     s->gzip_out = w->gzip_out;
     if (s->id > 0)

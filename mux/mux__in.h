@@ -306,6 +306,7 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     bool lasts : 1;       /* lasting.c; and of such a stream: */
     bool cut : 1;         /* nothing carries it now */
     bool resends : 1;  /* client: what it kept is to be sent first, when the peer said from where */
+    bool mute : 1;     /* server: has said nothing, and nghttp2 will not ask again: h2.c */
     bool wake_due : 1; /* woken within a pull that had nothing: asked again in the next turn */
 };
 
