@@ -277,8 +277,9 @@ static void step(cs_task *task)
         struct chanserv__tie *tie = CS_CONTAINER(link, struct chanserv__tie, link);
 
         next = cs_list_next(&bond->ties, link);
-        if (tie->not_before_ms > now && (wait_ms < 0 || tie->not_before_ms - now < wait_ms))
-            wait_ms = tie->not_before_ms - now;
+        if (tie->broken && tie->broken->not_before_ms > now &&
+            (wait_ms < 0 || tie->broken->not_before_ms - now < wait_ms))
+            wait_ms = tie->broken->not_before_ms - now;
         chanserv__tie_go(tie);
     }
     if (wait_ms >= 0 && !bond->rests)

@@ -40,10 +40,8 @@ static void hear(struct chanserv__bond *bond, const struct wire_session_down *do
     while (wire_ack_next(&acks, &ack)) {
         struct chanserv__tie *tie = cs_map_get(&bond->talks, ack.number);
 
-        if (!tie || !tie->line || !mux_stream_kept(tie->line->stream))
-            continue;
-        chanserv__tie_heard(tie, ack.next);
-        (void)mux_keep_acked(mux_stream_kept(tie->line->stream), ack.next);
+        if (tie && tie->line)
+            chanserv__tie_heard(tie, ack.next);
     }
 }
 

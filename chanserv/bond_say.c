@@ -26,7 +26,7 @@ static size_t fill_dues(struct chanserv__bond *bond, uint8_t *to)
 
         if (!tie->line || !tie->line->stream)
             continue;
-        tie->acked = tie->first + mux_stream_received(tie->line->stream);
+        tie->acked = chanserv__tie_first(tie) + mux_stream_received(tie->line->stream);
         n += wire_ack_put(to + n, tie->number, tie->acked, false, cs_bytes_of(NULL, 0));
     }
     return n;
@@ -152,7 +152,9 @@ void chanserv__bond_say_again(struct chanserv__bond *bond)
     for (link = cs_list_first(&bond->ties); link; link = cs_list_next(&bond->ties, link)) {
         struct chanserv__tie *tie = CS_CONTAINER(link, struct chanserv__tie, link);
 
-        tie->acked = tie->first;
+        if (!tie->line)
+            continue;
+        tie->acked = chanserv__tie_first(tie);
         chanserv__bond_due(bond, tie);
     }
 }

@@ -27,11 +27,12 @@ cs_err chanserv__channel_new(struct chanserv__session *session, uint32_t number,
     channel->session = session;
     channel->number = number;
     channel->stream = stream;
-    channel->post = post;
-    channel->outlet = outlet;
     channel->is_post = post != NULL;
-    channel->linger_ms = post ? server->options.linger_ms : outlet->post->linger_ms;
-    cs_link_init(&channel->ack);
+    if (post)
+        channel->of.post = post;
+    else
+        channel->of.outlet = outlet;
+    chanserv__channel_linger(channel, post ? server->options.linger_ms : outlet->post->linger_ms);
     err = cs_map_put(&session->channels, number, channel);
     if (err == CS_OK) {
         err = mux_stream_last(stream, server->limbo, (size_t)server->options.keep_bytes, first,
@@ -40,7 +41,6 @@ cs_err chanserv__channel_new(struct chanserv__session *session, uint32_t number,
             cs_map_remove(&session->channels, number);
     }
     if (err == CS_OK) {
-        mux_keep_summed(mux_stream_kept(stream), &session->kept);
         server->counters.channels++;
         *ret = channel;
     } else {
@@ -54,12 +54,12 @@ cs_err chanserv__channel_new(struct chanserv__session *session, uint32_t number,
 static void on_detached(mux_stream *stream, cs_err why, void *user)
 {
     struct chanserv__channel *channel = user;
-    chanserv_outlet *o = channel->outlet;
+    chanserv_outlet *o = chanserv__channel_outlet(channel);
 
     (void)stream, (void)why;
     CS_TRACE("server > channel %u detached", (unsigned)channel->number);
     channel->since_ms = cs_loop_now_ms(channel->session->server->loop);
-    if (channel->linger_ms < channel->session->server->options.linger_ms)
+    if ((int)channel->linger_ms < channel->session->server->options.linger_ms)
         chanserv__session_judge(channel->session); /* which may linger already */
     if (o && o->ops->detached)
         o->ops->detached(o, chanserv__outlet_state(o));
@@ -73,14 +73,19 @@ static void on_gone(mux_stream *stream, void *user)
     channel->stream = NULL;
 }
 
-static const struct mux_lasting_ops lasting_ops = {.detached = on_detached, .gone = on_gone};
+static struct mux_keep_sum *sum(void *user)
+{
+    return &((struct chanserv__channel *)user)->session->kept;
+}
+
+static const struct mux_lasting_ops lasting_ops = {
+    .detached = on_detached, .gone = on_gone, .sum = sum};
 
 static void refuse_from(mux_stream *stream, const struct chanserv__channel *channel, uint64_t from)
 {
     char words[96], oldest[24];
 
-    snprintf(oldest, sizeof oldest, "%llu",
-             (unsigned long long)mux_keep_oldest(mux_stream_kept(channel->stream)));
+    snprintf(oldest, sizeof oldest, "%llu", (unsigned long long)mux_stream_oldest(channel->stream));
     snprintf(words, sizeof words, "message %llu is not kept; the oldest one is %s",
              (unsigned long long)from, oldest);
     (void)mux_stream_set_trailer(stream, "chanserv-oldest", cs_str(oldest));
@@ -90,7 +95,7 @@ static void refuse_from(mux_stream *stream, const struct chanserv__channel *chan
 /* What the reader is to go on with, as long as the source listens. */
 static cs_err say_next(const struct chanserv__channel *channel)
 {
-    const chanserv_outlet *o = channel->outlet;
+    const chanserv_outlet *o = chanserv__channel_outlet(channel);
     char text[24];
 
     if (!o || !o->u.open.up) {
@@ -104,7 +109,7 @@ static cs_err say_next(const struct chanserv__channel *channel)
 void chanserv__channel_attach(struct chanserv__channel *channel, mux_stream *stream, bool is_post,
                               uint64_t from)
 {
-    chanserv_outlet *o = channel->outlet;
+    chanserv_outlet *o = chanserv__channel_outlet(channel);
     cs_err err = CS_EINVAL;
 
     if (!channel->stream) {
@@ -126,8 +131,8 @@ void chanserv__channel_attach(struct chanserv__channel *channel, mux_stream *str
             return;
         }
         mux_stream_send_headers(channel->stream);
-        if (channel->post)
-            channel->post->connection = mux_conn_number(mux_stream_conn(channel->stream));
+        if (chanserv__channel_post(channel))
+            channel->of.post->connection = mux_conn_number(mux_stream_conn(channel->stream));
         if (o && o->ops->attached)
             o->ops->attached(o, chanserv__outlet_state(o));
     }
@@ -136,38 +141,38 @@ void chanserv__channel_attach(struct chanserv__channel *channel, mux_stream *str
 /* ---- What its client says -------------------------------------------------------------------- */
 
 /* Who never skips pays nothing for it: they are put there by the first that is. */
-static void lay_out(struct chanserv__channel *channel)
+static void lay_out(chanserv_post *post)
 {
-    struct cs_list *list = &channel->post->waiting;
+    struct cs_list *list = &post->waiting;
 
-    if (!(channel->waiting = cs_zalloc(sizeof *channel->waiting)))
+    if (!(post->skippable = cs_zalloc(sizeof *post->skippable)))
         return;
     for (struct cs_link *at = cs_list_first(list); at; at = cs_list_next(list, at))
         chanserv__channel_waits(CS_CONTAINER(at, chanserv_outlet, link), true);
 }
 
 /* Looked up, because a message has room for very many. */
-static void skip(struct chanserv__channel *channel, uint64_t seq)
+static void skip(chanserv_post *post, uint64_t seq)
 {
     chanserv_outlet *o;
 
-    if (!channel->waiting)
-        lay_out(channel);
-    o = channel->waiting ? cs_map_get(channel->waiting, seq) : NULL;
+    if (!post->skippable)
+        lay_out(post);
+    o = post->skippable ? cs_map_get(post->skippable, seq) : NULL;
     if (o)
         chanserv__outlet_over(o, CS_ECANCELED, CHANSERV__SKIPPED);
 }
 
 void chanserv__channel_waits(chanserv_outlet *o, bool waits)
 {
-    struct chanserv__channel *channel = o->post->channel;
+    struct cs_map *skippable = o->post->skippable;
 
-    if (!channel || !channel->waiting)
+    if (!skippable)
         return;
     if (waits) /* without memory for it, it stays until its post is done with */
-        (void)cs_map_put(channel->waiting, o->seq, o);
+        (void)cs_map_put(skippable, o->seq, o);
     else
-        (void)cs_map_remove(channel->waiting, o->seq);
+        (void)cs_map_remove(skippable, o->seq);
 }
 
 cs_err chanserv__channel_acked(struct chanserv__channel *channel, const struct wire_ack *ack)
@@ -176,22 +181,22 @@ cs_err chanserv__channel_acked(struct chanserv__channel *channel, const struct w
     cs_err err = CS_OK;
     uint64_t seq;
 
-    while (channel->post && wire_skip_next(&skips, &seq))
-        skip(channel, seq);
+    while (chanserv__channel_post(channel) && wire_skip_next(&skips, &seq))
+        skip(channel->of.post, seq);
     if (channel->stream && ack->next > 0)
-        err = mux_keep_acked(mux_stream_kept(channel->stream), ack->next);
+        err = mux_stream_acked(channel->stream, ack->next);
     if (err == CS_OK && ack->done)
         chanserv__channel_end(channel, CS_ECANCELED, CHANSERV__CANCELLED, ack->reason);
     return err;
 }
 
-void chanserv__channel_took(struct chanserv__channel *channel)
+void chanserv__channel_took(chanserv_outlet *o)
 {
-    struct chanserv__session *session = channel->session;
+    struct chanserv__session *session = o->u.open.channel->session;
 
-    if (cs_linked(&channel->ack))
+    if (cs_linked(&o->u.open.up->ack))
         return;
-    cs_list_push(&session->acks, &channel->ack);
+    cs_list_push(&session->acks, &o->u.open.up->ack);
     if (session->stream)
         mux_stream_wake(session->stream);
 }
@@ -216,6 +221,8 @@ static void post_end(chanserv_post *post, cs_err why, enum chanserv__reason reas
 static void outlet_end(chanserv_outlet *o, cs_err why, enum chanserv__reason reason, cs_bytes words)
 {
     o->u.open.channel = NULL;
+    if (o->u.open.up)
+        cs_unlink(&o->u.open.up->ack);
     if (o->flags & (CHANSERV__CUT | CHANSERV__SAID))
         return;
     o->flags |= CHANSERV__CUT;
@@ -229,19 +236,16 @@ void chanserv__channel_end(struct chanserv__channel *channel, cs_err why,
                            enum chanserv__reason reason, cs_bytes words)
 {
     CS_TRACE("server > channel %u done", (unsigned)channel->number);
-    if (channel->post)
-        post_end(channel->post, why, reason);
-    if (channel->outlet)
-        outlet_end(channel->outlet, why, reason, words);
+    if (chanserv__channel_post(channel))
+        post_end(channel->of.post, why, reason);
+    if (chanserv__channel_outlet(channel))
+        outlet_end(channel->of.outlet, why, reason, words);
     if (channel->stream) {
-        mux_keep_summed(mux_stream_kept(channel->stream), NULL);
+        if (mux_stream_kept(channel->stream))
+            mux_keep_summed(mux_stream_kept(channel->stream), NULL);
         mux_stream_forget(channel->stream, why);
     }
     cs_map_remove(&channel->session->channels, channel->number);
-    if (channel->waiting)
-        cs_map_fini(channel->waiting);
-    cs_free(channel->waiting);
-    cs_unlink(&channel->ack);
     channel->session->server->counters.channels--;
     cs_free(channel);
 }

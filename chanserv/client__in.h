@@ -366,34 +366,38 @@ void chanserv__bond_say_again(struct chanserv__bond *bond); /* what was said to 
 
 /* ---- tie.c: all entered ---------------------------------------------------------------------- */
 
-struct chanserv__tie {
+struct chanserv__tie { /* of each source that is open: small */
     struct chanserv__bond *bond;
-    struct chanserv__line *line; /* NULL: its stream has ended */
-    struct cs_link link, due;    /* of the bond's lists */
-    size_t refs;                 /* the line's, and of each source whose Open was not answered */
-    uint64_t first;              /* number of the first message that was asked for */
-    uint64_t acked;              /* received, as the server was told */
-    uint64_t heard;              /* of what it said, by the server, as far as that is known */
-    uint64_t progress;           /* received and heard, when it was opened last */
-    int64_t not_before_ms;       /* it is opened again */
+    struct chanserv__line *line;     /* NULL: its stream has ended */
+    struct cs_link link, due;        /* of the bond's lists */
+    uint64_t acked;                  /* received, as the server was told */
+    struct chanserv__broken *broken; /* it broke once; or NULL */
     uint32_t number;
-    cs_err why;       /* it was detached last */
-    uint32_t session; /* in which of the bond's it went out last */
-    uint32_t attempt; /* of the session, when it broke last */
-    int breaks;       /* in a row, without progress, while the session stood */
-    bool plain;       /* the server has no sessions, */
-    bool out;         /* to the server, once at least */
-    bool alone;       /* and it went out so: it does not outlive its stream */
-    bool unsaid;      /* the server's last word was about the session: it is asked again */
+    uint32_t refs : 28; /* the line's, and of each source whose Open was not answered */
+    bool plain : 1;     /* the server has no sessions, */
+    bool out : 1;       /* to the server, once at least */
+    bool alone : 1;     /* and it went out so: it does not outlive its stream */
+    bool unsaid : 1;    /* the server's last word was about the session: it is asked again */
+};
+
+struct chanserv__broken {
+    uint64_t progress;     /* received and heard, when it was opened last */
+    int64_t not_before_ms; /* it is opened again */
+    cs_err why;            /* it was detached last */
+    uint32_t session;      /* in which of the bond's it went out last */
+    uint32_t attempt;      /* of the session, when it broke last */
+    int breaks;            /* in a row, without progress, while the session stood */
 };
 
 /* As mux_stream_open(), for a line that outlives its connection: it goes out as soon as it can. */
 cs_err chanserv__tie_open(struct chanserv__line *line, struct chanserv__bond *bond,
                           const char *method, const struct mux_call_options *call,
                           const struct mux_stream_ops *ops, void *state);
-void chanserv__tie_go(struct chanserv__tie *tie);        /* if it is detached and may go */
+void chanserv__tie_go(struct chanserv__tie *tie); /* if it is detached and may go */
+/* Number of the first message that its line, which is there, asked for. */
+uint64_t chanserv__tie_first(const struct chanserv__tie *tie);
 void chanserv__tie_arrived(struct chanserv__line *line); /* something did; NULL tie is fine */
-/* Every message of it below `next` has arrived at the server. */
+/* Every message of it below `next` has arrived at the server.  Its line is there. */
 void chanserv__tie_heard(struct chanserv__tie *tie, uint64_t next);
 /* The stream of the line has ended with this. */
 void chanserv__tie_ended(struct chanserv__line *line, cs_err why);

@@ -24,8 +24,10 @@ enum { LOOK_MS = 20, LAST_WORDS_MS = 500, SAME_MS = 100 };
 /* One of which all has arrived waits to be forgotten, and for nothing else. */
 static bool channel_runs(const struct chanserv__channel *channel)
 {
-    return channel->post || channel->outlet ||
-           (channel->stream && mux_keep_bytes(mux_stream_kept(channel->stream)) > 0);
+    const mux_keep *keep = channel->stream ? mux_stream_kept(channel->stream) : NULL;
+
+    return chanserv__channel_post(channel) || chanserv__channel_outlet(channel) ||
+           (keep && mux_keep_bytes(keep) > 0);
 }
 
 static bool session_runs(const struct chanserv__session *session)

@@ -71,7 +71,7 @@ static void call_end(struct chanserv__line *line)
 
 static void call_detached(struct chanserv__line *line)
 {
-    const cs_err why = line->tie ? line->tie->why : CS_EPEER;
+    const cs_err why = line->tie && line->tie->broken ? line->tie->broken->why : CS_EPEER;
 
     line->heard_so = true;
     if (line->is_feed && feed_of(line)->ops->detached)

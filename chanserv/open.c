@@ -122,6 +122,10 @@ static void claim(chanserv_outlet *o, mux_stream *stream, uint64_t from,
     cs_unlink(&o->u.accept.link);
     chanserv__channel_waits(o, false);
     o->u.open.up = up; /* in the same place */
+    if (up) {
+        up->outlet = o;
+        cs_link_init(&up->ack);
+    }
     o->u.open.channel = channel;
     cs_unlink(&o->link);
     cs_list_push(&post->open, &o->link);

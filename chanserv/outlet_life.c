@@ -107,7 +107,7 @@ void chanserv__outlet_over(chanserv_outlet *o, cs_err why, enum chanserv__reason
     if (was == CHANSERV__OPEN) {
         chanserv__uplink_free(o);
         if (o->u.open.channel)
-            o->u.open.channel->outlet = NULL;
+            o->u.open.channel->of.outlet = NULL;
     }
     cs_unlink(&o->link);
     o->life = CHANSERV__OVER;

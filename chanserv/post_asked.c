@@ -78,5 +78,5 @@ void chanserv_post_linger(chanserv_post *post, int linger_ms)
                       : linger_ms == 0 || linger_ms > most ? most
                                                            : linger_ms;
     if (post->channel)
-        post->channel->linger_ms = post->linger_ms;
+        chanserv__channel_linger(post->channel, post->linger_ms);
 }

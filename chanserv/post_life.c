@@ -116,7 +116,10 @@ void chanserv__post_free(chanserv_post *post)
     timers_free(post);
     cs_unlink(&post->link);
     if (post->channel)
-        post->channel->post = NULL;
+        post->channel->of.post = NULL;
+    if (post->skippable)
+        cs_map_fini(post->skippable);
+    cs_free(post->skippable);
     cs_free(post->state_block);
     cs_free(post->message);
     chanserv__post_body_free(post);

@@ -139,6 +139,8 @@ void chanserv__times_after_pull(chanserv_outlet *outlet);
 /* ---- Uplinks: what the reader says; uplink.c ------------------------------------------------- */
 
 struct chanserv__uplink {
+    chanserv_outlet *outlet;
+    struct cs_link ack; /* of its session's acks */
     struct chanserv__whole *whole;
     uint64_t number;   /* of the next message */
     uint64_t seq, gap; /* of the frame last received */
@@ -161,11 +163,12 @@ struct chanserv_post {
     void *state, *state_block; /* state_block: ours to free */
     struct cs_link link;       /* of server->posts */
     struct cs_list queue, waiting, open;
-    size_t outlets;     /* whose memory is still there */
-    size_t unopened;    /* in queue and waiting */
-    size_t queue_bytes; /* of the announcements in queue */
-    uint64_t seq;       /* of the next announcement */
-    cs_task task;       /* next(); when over: end(), then its memory */
+    struct cs_map *skippable; /* those in waiting, by seq; or NULL: none was skipped so far */
+    size_t outlets;           /* whose memory is still there */
+    size_t unopened;          /* in queue and waiting */
+    size_t queue_bytes;       /* of the announcements in queue */
+    uint64_t seq;             /* of the next announcement */
+    cs_task task;             /* next(); when over: end(), then its memory */
     cs_timer *serving, *sourcing;
     cs_err status, why;         /* what it ended with; what closed() and end() are told */
     cs_err lost;                /* an announcement that failed: nothing is lost in silence */

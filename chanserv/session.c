@@ -95,12 +95,10 @@ static size_t fill(struct chanserv__session *session, uint8_t *to)
                                   (uint32_t)server->options.linger_ms);
     session->greets = false;
     while (n + WIRE_ACK_MAX <= DOWN_MAX && (link = cs_list_pop(&session->acks)) != NULL) {
-        const struct chanserv__channel *channel = CS_CONTAINER(link, struct chanserv__channel, ack);
-        const chanserv_outlet *o = channel->outlet;
+        const struct chanserv__uplink *up = CS_CONTAINER(link, struct chanserv__uplink, ack);
 
-        if (o && o->u.open.up)
-            n += wire_ack_put(to + n, channel->number, o->u.open.up->number, false,
-                              cs_bytes_of(NULL, 0));
+        n += wire_ack_put(to + n, up->outlet->u.open.channel->number, up->number, false,
+                          cs_bytes_of(NULL, 0));
     }
     return n;
 }

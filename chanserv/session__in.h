@@ -21,7 +21,7 @@ struct chanserv__session {
     struct cs_link link;      /* of server->attached or server->lingering, the oldest first */
     mux_stream *stream;       /* NULL: it lingers */
     struct cs_map channels;   /* by number */
-    struct cs_list acks;      /* channels of which the client is to be told what has arrived */
+    struct cs_list acks;      /* uplinks of which the client is to be told what has arrived */
     cs_timer *timer;          /* while it lingers */
     cs_task judge;            /* REAP: channels that do not linger */
     int64_t since_ms;         /* it lingers */
@@ -43,18 +43,31 @@ struct chanserv__owner {
     char words[]; /* subject, then token */
 };
 
-struct chanserv__channel {
+struct chanserv__channel { /* of each source that is open */
     struct chanserv__session *session;
-    mux_stream *stream;  /* lasting; NULL: gone */
-    chanserv_post *post; /* whose channel it is, while that lives; or */
-    chanserv_outlet *outlet;
-    struct cs_link ack;     /* of session->acks */
-    struct cs_map *waiting; /* of a post, once one was: its outlets that can be skipped, by seq */
-    int64_t since_ms;       /* it was detached last */
+    mux_stream *stream; /* lasting; NULL: gone */
+    union {             /* whose channel it is, while that lives; or NULL */
+        chanserv_post *post;
+        chanserv_outlet *outlet;
+    } of;
+    int64_t since_ms; /* it was detached last */
     uint32_t number;
-    int linger_ms;
-    bool is_post;
+    uint32_t linger_ms : 31;
+    bool is_post : 1;
 };
+static inline void chanserv__channel_linger(struct chanserv__channel *channel,
+                                            int ms) /* or CS_OFF */
+{
+    channel->linger_ms = ms > 0 ? (uint32_t)ms & INT32_MAX : 0;
+}
+static inline chanserv_post *chanserv__channel_post(const struct chanserv__channel *channel)
+{
+    return channel->is_post ? channel->of.post : NULL;
+}
+static inline chanserv_outlet *chanserv__channel_outlet(const struct chanserv__channel *channel)
+{
+    return channel->is_post ? NULL : channel->of.outlet;
+}
 
 /* ---- session.c ------------------------------------------------------------------------------- */
 
@@ -109,6 +122,6 @@ void chanserv__channel_end(struct chanserv__channel *channel, cs_err why,
 void chanserv__channel_waits(chanserv_outlet *outlet, bool waits);
 
 /* The producer has taken frames of the reader's. */
-void chanserv__channel_took(struct chanserv__channel *channel);
+void chanserv__channel_took(chanserv_outlet *outlet);
 
 #endif

@@ -135,7 +135,7 @@ static int64_t end_channels(struct chanserv__session *session)
         int64_t left;
 
         since = channel->since_ms > session->since_ms ? channel->since_ms : session->since_ms;
-        left = since + (channel->linger_ms < 0 ? 0 : channel->linger_ms) - now;
+        left = since + (int)channel->linger_ms - now;
         if (channel->stream && !mux_stream_is_detached(channel->stream))
             continue;
         if (left <= 0)
@@ -250,10 +250,10 @@ static void say_again(struct chanserv__session *session)
     void *value;
 
     while (cs_map_each(&session->channels, &at, &value)) {
-        struct chanserv__channel *channel = value;
+        chanserv_outlet *o = chanserv__channel_outlet(value);
 
-        if (channel->outlet && channel->outlet->u.open.up)
-            chanserv__channel_took(channel);
+        if (o && o->u.open.up)
+            chanserv__channel_took(o);
     }
 }
 

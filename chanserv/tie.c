@@ -15,11 +15,16 @@ static const struct mux_lasting_ops feed_lasting, source_lasting;
 
 /* ---- Asking --------------------------------------------------------------------------------- */
 
+uint64_t chanserv__tie_first(const struct chanserv__tie *tie)
+{
+    return tie->line->is_feed ? 0 : CS_CONTAINER(tie->line, chanserv_source, line)->from;
+}
+
 static cs_err ask_bytes(const struct chanserv__tie *tie, uint8_t **ret, size_t *ret_len)
 {
     const struct chanserv__bond *bond = tie->bond;
     struct chanserv__line *line = tie->line;
-    uint64_t from = tie->first + mux_stream_received(line->stream);
+    uint64_t from = chanserv__tie_first(tie) + mux_stream_received(line->stream);
     struct wire_channel channel = {.present = !tie->plain,
                                    .session = cs_bytes_of(bond->id, sizeof bond->id),
                                    .attempt = bond->attempt,
@@ -33,7 +38,7 @@ static cs_err ask_bytes(const struct chanserv__tie *tie, uint8_t **ret, size_t *
 
 static uint64_t progress_of(const struct chanserv__tie *tie)
 {
-    return mux_stream_received(tie->line->stream) + tie->heard;
+    return mux_stream_received(tie->line->stream) + mux_stream_oldest(tie->line->stream);
 }
 
 void chanserv__tie_go(struct chanserv__tie *tie)
@@ -44,7 +49,7 @@ void chanserv__tie_go(struct chanserv__tie *tie)
     cs_err err;
 
     if (!line || line->over || !mux_stream_is_detached(line->stream) || !tie->bond->node->conn ||
-        cs_loop_now_ms(line->client->loop) < tie->not_before_ms)
+        (tie->broken && cs_loop_now_ms(line->client->loop) < tie->broken->not_before_ms))
         return;
     if (tie->bond->elsewhere && !tie->plain) {
         if (!mux_stream_never_ran(line->stream)) {
@@ -58,10 +63,12 @@ void chanserv__tie_go(struct chanserv__tie *tie)
         return;
     err = ask_bytes(tie, &bytes, &len);
     if (err == CS_OK) {
-        tie->progress = progress_of(tie);
+        if (tie->broken) {
+            tie->broken->progress = progress_of(tie);
+            tie->broken->session = tie->bond->session;
+        }
         tie->alone = tie->plain;
         tie->out = true;
-        tie->session = tie->bond->session;
         err = mux_stream_reopen(line->stream, tie->bond->node->conn, cs_bytes_of(bytes, len));
         cs_free(bytes);
     }
@@ -83,8 +90,7 @@ cs_err chanserv__tie_open(struct chanserv__line *line, struct chanserv__bond *bo
     tie->line = line;
     tie->refs = 1;
     tie->number = ++bond->number;
-    tie->first = source ? source->from : 0;
-    tie->acked = tie->first;
+    tie->acked = chanserv__tie_first(tie);
     cs_link_init(&tie->due);
     if (source && source->uplink && (err = cs_map_put(&bond->talks, tie->number, tie)) != CS_OK) {
         cs_free(tie);
@@ -129,14 +135,16 @@ static bool goes_elsewhere(const struct chanserv__tie *tie, mux_stream *stream, 
 
 /* A stream that breaks alone, again and again, and brings nothing.  If the session broke as well since
  * it did so last, then it was not alone: of what breaks together, the session may be told last. */
-static bool is_hopeless(struct chanserv__tie *tie, int64_t now)
+static bool is_hopeless(const struct chanserv__tie *tie, int64_t now)
 {
-    if (progress_of(tie) > tie->progress || now - tie->not_before_ms > BREAKS_MS ||
-        tie->attempt != tie->bond->attempt)
-        tie->breaks = 0;
-    tie->attempt = tie->bond->attempt;
-    tie->not_before_ms = now + (tie->breaks > 0 ? (int64_t)PAUSE_MS << tie->breaks : 0);
-    return ++tie->breaks > BREAKS_MAX;
+    struct chanserv__broken *b = tie->broken;
+
+    if (progress_of(tie) > b->progress || now - b->not_before_ms > BREAKS_MS ||
+        b->attempt != tie->bond->attempt)
+        b->breaks = 0;
+    b->attempt = tie->bond->attempt;
+    b->not_before_ms = now + (b->breaks > 0 ? (int64_t)PAUSE_MS << b->breaks : 0);
+    return ++b->breaks > BREAKS_MAX;
 }
 
 static void on_detached(mux_stream *stream, cs_err why, void *user)
@@ -154,15 +162,19 @@ static void on_detached(mux_stream *stream, cs_err why, void *user)
         mux_stream_give_up(stream);
         return;
     }
+    if (!tie->broken && !(tie->broken = cs_zalloc(sizeof *tie->broken))) {
+        chanserv__line_fail(line, CS_ENOMEM, NULL);
+        return;
+    }
     if (tie->bond->standing != CHANSERV__BOND_BROKEN && is_hopeless(tie, now)) {
         mux_stream_give_up(stream);
         return;
     }
-    if (progress_of(tie) > tie->progress && cs_linked(&tie->link)) {
+    if (progress_of(tie) > tie->broken->progress && cs_linked(&tie->link)) {
         cs_unlink(&tie->link); /* the others go first next time: connections may be short */
         cs_list_push(&tie->bond->ties, &tie->link);
     }
-    tie->why = why;
+    tie->broken->why = why;
     if (!unsaid && !mux_stream_never_ran(stream))
         chanserv__line_detached(line, true);
     chanserv__bond_changed(tie->bond);
@@ -174,6 +186,7 @@ static void on_detached(mux_stream *stream, cs_err why, void *user)
 static bool is_of_session(mux_stream *stream, cs_err why, void *user)
 {
     struct chanserv__tie *tie = user;
+    const struct chanserv__broken *b = tie->broken;
     cs_bytes token;
 
     if ((why != CS_EPRECOND && why != CS_EABORTED) || tie->alone ||
@@ -185,7 +198,7 @@ static bool is_of_session(mux_stream *stream, cs_err why, void *user)
         return false;
     tie->unsaid = true;
     if (!tie->plain && tie->bond->standing == CHANSERV__BOND_ASKED && tie->bond->attempt == 1 &&
-        tie->session == tie->bond->session && tie->breaks > 0 && tie->attempt == 1)
+        b && b->session == tie->bond->session && b->breaks > 0 && b->attempt == 1)
         chanserv__bond_off(tie->bond);
     return true;
 }
@@ -226,10 +239,11 @@ static const struct mux_lasting_ops source_lasting = {
 
 void chanserv__tie_heard(struct chanserv__tie *tie, uint64_t next)
 {
-    if (next <= tie->heard)
-        return;
-    tie->heard = next;
-    tie->bond->moved = true;
+    mux_stream *stream = tie->line->stream;
+    const uint64_t before = mux_stream_oldest(stream);
+
+    if (mux_stream_acked(stream, next) == CS_OK && mux_stream_oldest(stream) > before)
+        tie->bond->moved = true;
 }
 
 static void resend(chanserv_source *source)
@@ -264,7 +278,7 @@ void chanserv__tie_arrived(struct chanserv__line *line)
     }
     if (!line->is_feed)
         resend(CS_CONTAINER(line, chanserv_source, line));
-    if (tie->first + mux_stream_received(line->stream) > tie->acked)
+    if (chanserv__tie_first(tie) + mux_stream_received(line->stream) > tie->acked)
         chanserv__bond_due(tie->bond, tie);
     chanserv__bond_arrived(tie->bond);
 }
@@ -296,6 +310,7 @@ void chanserv__tie_release(struct chanserv__tie *tie)
     if (!tie || --tie->refs > 0)
         return;
     tie_end(tie, "", false);
+    cs_free(tie->broken);
     cs_free(tie);
 }
 

@@ -33,6 +33,7 @@ void chanserv__uplink_free(chanserv_outlet *o)
     if (!o->u.open.up)
         return;
     whole_drop(o);
+    cs_unlink(&o->u.open.up->ack);
     cs_free(o->u.open.up);
     o->u.open.up = NULL;
 }
@@ -141,7 +142,7 @@ static cs_err take(chanserv_outlet *o, struct got *ret)
             return broke(o, err);
         err = said.kind == WIRE_UP_FRAME ? take_frame(o, &said.frame, ret) : CS_AGAIN;
         if (o->u.open.channel && !cs_failed(err))
-            chanserv__channel_took(o->u.open.channel);
+            chanserv__channel_took(o);
     } while (err == CS_AGAIN);
     return err == CS_OK ? CS_OK : broke(o, err);
 }

@@ -3,11 +3,18 @@
 #include "base/mem.h"
 #include "proto/wire.h"
 
+/* A message is looked at where it lies; of a short one the beginning is put together, of a long one it is
+ * enough to know how much is to come. */
+struct mux__half {
+    uint32_t left; /* of a long one, or 0 */
+    uint32_t have;
+    uint8_t head[WIRE_PREFIX + MUX_LASTING_HEAD];
+};
+
 void mux__count_anew(struct mux__counting *counting)
 {
-    cs_free(counting->head);
-    counting->head = NULL;
-    counting->have = counting->left = 0;
+    cs_free(counting->half);
+    counting->half = NULL;
 }
 
 static bool is_long(const uint8_t *prefix)
@@ -36,25 +43,26 @@ static size_t count_whole(const struct mux_lasting_ops *ops, struct mux__countin
 /* Half a message.  False: no memory. */
 static bool count_begin(struct mux__counting *counting, const uint8_t *bytes, size_t len)
 {
-    if (len >= WIRE_PREFIX && is_long(bytes)) {
-        counting->left = wire_prefix_len(bytes) - (uint32_t)(len - WIRE_PREFIX);
-        return true;
-    }
+    struct mux__half *half;
+
     if (len == 0)
         return true;
-    if (!(counting->head = cs_alloc(WIRE_PREFIX + MUX_LASTING_HEAD)))
+    if (!(half = counting->half = cs_alloc(sizeof *half)))
         return false;
-    memcpy(counting->head, bytes, len);
-    counting->have = (uint32_t)len;
+    half->left = half->have = 0;
+    if (len >= WIRE_PREFIX && is_long(bytes))
+        half->left = wire_prefix_len(bytes) - (uint32_t)(len - WIRE_PREFIX);
+    else
+        memcpy(half->head, bytes, half->have = (uint32_t)len);
     return true;
 }
 
-static size_t gather(struct mux__counting *counting, const uint8_t *bytes, size_t len, size_t until)
+static size_t gather(struct mux__half *half, const uint8_t *bytes, size_t len, size_t until)
 {
-    size_t n = until - counting->have < len ? until - counting->have : len;
+    size_t n = until - half->have < len ? until - half->have : len;
 
-    memcpy(counting->head + counting->have, bytes, n);
-    counting->have += (uint32_t)n;
+    memcpy(half->head + half->have, bytes, n);
+    half->have += (uint32_t)n;
     return n;
 }
 
@@ -62,36 +70,34 @@ static size_t gather(struct mux__counting *counting, const uint8_t *bytes, size_
 static size_t count_rest(const struct mux_lasting_ops *ops, struct mux__counting *counting,
                          const uint8_t *bytes, size_t len)
 {
+    struct mux__half *half = counting->half;
     size_t n = 0;
 
-    if (counting->head && counting->have < WIRE_PREFIX)
-        n = gather(counting, bytes, len, WIRE_PREFIX);
-    if (counting->head && counting->have < WIRE_PREFIX)
-        return n;
-    if (counting->head && !is_long(counting->head)) {
-        size_t whole = WIRE_PREFIX + (size_t)wire_prefix_len(counting->head);
-
-        n += gather(counting, bytes + n, len - n, whole);
-        if (counting->have < whole)
+    if (half->left == 0 && half->have < WIRE_PREFIX) {
+        n = gather(half, bytes, len, WIRE_PREFIX);
+        if (half->have < WIRE_PREFIX)
             return n;
-        counting->received += weight(ops, counting->head, whole - WIRE_PREFIX);
+    }
+    if (half->left == 0 && !is_long(half->head)) {
+        size_t whole = WIRE_PREFIX + (size_t)wire_prefix_len(half->head);
+
+        n += gather(half, bytes + n, len - n, whole);
+        if (half->have < whole)
+            return n;
+        counting->received += weight(ops, half->head, whole - WIRE_PREFIX);
         mux__count_anew(counting);
         return n;
     }
-    if (counting->head) {
-        uint32_t left = wire_prefix_len(counting->head);
-
-        mux__count_anew(counting);
-        counting->left = left;
-    }
+    if (half->left == 0)
+        half->left = wire_prefix_len(half->head);
     len -= n;
-    if (len < counting->left) {
-        counting->left -= (uint32_t)len;
+    if (len < half->left) {
+        half->left -= (uint32_t)len;
         return n + len;
     }
-    n += counting->left;
-    counting->left = 0;
+    n += half->left;
     counting->received++;
+    mux__count_anew(counting);
     return n;
 }
 
@@ -100,9 +106,9 @@ bool mux__count(const struct mux_lasting_ops *ops, struct mux__counting *countin
 {
     size_t n = 0;
 
-    if (counting->head || counting->left > 0)
+    if (counting->half)
         n = count_rest(ops, counting, bytes, len);
-    if (counting->head || counting->left > 0)
+    if (counting->half)
         return true;
     n += count_whole(ops, counting, bytes + n, len - n);
     return count_begin(counting, bytes + n, len - n);

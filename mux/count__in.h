@@ -1,18 +1,12 @@
-/* count -- how many messages have arrived whole, told from their bytes alone.
- *
- * A message is looked at where it lies; of one that lies in several pieces, and may be short, the
- * beginning is put together.
- */
+/* count -- how many messages have arrived whole, told from their bytes alone. */
 #ifndef MUX_COUNT_IN_H
 #define MUX_COUNT_IN_H
 
 #include "mux/lasting.h"
 
-struct mux__counting {
+struct mux__counting { /* of each source that is open: small */
     uint64_t received;
-    uint8_t *head; /* WIRE_PREFIX + MUX_LASTING_HEAD bytes, `have` of them; or NULL */
-    uint32_t left; /* bytes to come of a long message */
-    uint32_t have;
+    struct mux__half *half; /* of the message that has come in part; or NULL */
 };
 
 /* The next bytes of the stream, in any pieces.  False: no memory. */

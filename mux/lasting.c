@@ -9,17 +9,50 @@
 #include "mux/mux__in.h"
 #include "proto/wire.h"
 
+/* Most of those that are very many never send anything: what keeps it is made for the first message. */
+struct mux__keeping {
+    union {
+        uint64_t first; /* number of that message; or, once it */
+        mux_keep *keep; /* is `made` */
+    } of;
+    uint32_t max;
+    bool made;
+};
+
 static struct mux__counting *counting_of(const struct mux__lasting *lasting)
 {
     return (struct mux__counting *)(uintptr_t)(lasting + 1);
 }
 
-static mux_keep *keep_of(const struct mux__lasting *lasting)
+static struct mux__keeping *keeping_of(const struct mux__lasting *lasting)
 {
     uintptr_t at = (uintptr_t)(lasting + 1);
 
-    return lasting->keeps ? (mux_keep *)(at + (lasting->counts ? sizeof(struct mux__counting) : 0))
-                          : NULL;
+    return (struct mux__keeping *)(at + (lasting->counts ? sizeof(struct mux__counting) : 0));
+}
+
+/* NULL: not made yet. */
+static mux_keep *keep_of(const struct mux__lasting *lasting)
+{
+    return lasting->keeps && keeping_of(lasting)->made ? keeping_of(lasting)->of.keep : NULL;
+}
+
+/* As with a keep that has nothing. */
+static cs_err may_attach(const struct mux__lasting *lasting, uint64_t from)
+{
+    uint64_t first;
+
+    if (keep_of(lasting))
+        return mux__keep_may_attach(keep_of(lasting), from);
+    first = keeping_of(lasting)->of.first;
+    return from == first ? CS_OK : from < first ? CS_ERANGE : CS_EINVAL;
+}
+
+static cs_err attach(struct mux__lasting *lasting, mux_stream *stream, uint64_t from)
+{
+    mux_keep *keep = keep_of(lasting);
+
+    return keep ? mux_keep_attach(keep, stream, from) : may_attach(lasting, from);
 }
 
 static struct mux__lasting *lasting_new(mux_conn *limbo, const struct mux_lasting_ops *ops,
@@ -27,7 +60,7 @@ static struct mux__lasting *lasting_new(mux_conn *limbo, const struct mux_lastin
 {
     size_t counting = ops->weigh ? sizeof(struct mux__counting) : 0;
     struct mux__lasting *lasting =
-        cs_zalloc(sizeof *lasting + counting + (keep_max > 0 ? sizeof(struct mux_keep) : 0));
+        cs_zalloc(sizeof *lasting + counting + (keep_max > 0 ? sizeof(struct mux__keeping) : 0));
 
     if (!lasting)
         return NULL;
@@ -36,9 +69,31 @@ static struct mux__lasting *lasting_new(mux_conn *limbo, const struct mux_lastin
     lasting->user = user;
     lasting->counts = counting > 0;
     lasting->keeps = keep_max > 0;
-    if (lasting->keeps)
-        mux__keep_init(keep_of(lasting), keep_max, first);
+    if (lasting->keeps) {
+        keeping_of(lasting)->of.first = first;
+        keeping_of(lasting)->max = keep_max < UINT32_MAX ? (uint32_t)keep_max : UINT32_MAX;
+    }
     return lasting;
+}
+
+cs_err mux__lasting_keeps(mux_stream *stream)
+{
+    struct mux__lasting *lasting = mux__lasting_of(stream);
+    struct mux__keeping *keeping = keeping_of(lasting);
+    mux_keep *keep;
+    uint64_t first;
+
+    if (!lasting->keeps || keeping->made)
+        return CS_OK;
+    if (!(keep = cs_alloc(sizeof *keep)))
+        return CS_ENOMEM;
+    first = keeping->of.first;
+    mux__keep_init(keep, keeping->max, first);
+    if (lasting->ops->sum)
+        mux_keep_summed(keep, lasting->ops->sum(lasting->user));
+    keeping->of.keep = keep;
+    keeping->made = true;
+    return mux_keep_attach(keep, stream, first);
 }
 
 static void last(mux_stream *stream, struct mux__lasting *lasting)
@@ -64,19 +119,13 @@ cs_err mux_stream_last(mux_stream *stream, mux_conn *limbo, size_t keep_max, uin
                        const struct mux_lasting_ops *ops, void *user)
 {
     struct mux__lasting *lasting;
-    cs_err err = CS_OK;
 
     if (stream->lasts || stream->over || stream->finished || stream->sent_any)
         return CS_EMISUSE;
     if (!(lasting = lasting_new(limbo, ops, user, keep_max, first)))
         return CS_ENOMEM;
-    if (lasting->keeps)
-        err = mux_keep_attach(keep_of(lasting), stream, first);
-    if (err == CS_OK)
-        last(stream, lasting);
-    else
-        cs_free(lasting);
-    return err;
+    last(stream, lasting);
+    return CS_OK;
 }
 
 /* Last of all: the extra is not there any more. */
@@ -86,10 +135,12 @@ void mux__lasting_free(mux_stream *stream)
 
     if (!lasting)
         return;
-    if (lasting->keeps)
+    if (keep_of(lasting)) {
         mux__keep_fini(keep_of(lasting));
+        cs_free(keep_of(lasting));
+    }
     if (lasting->counts)
-        cs_free(counting_of(lasting)->head);
+        mux__count_anew(counting_of(lasting));
     cs_free(lasting);
     stream->lasts = false;
     stream->more.extra = NULL;
@@ -301,7 +352,7 @@ cs_err mux_stream_graft(mux_stream *stream, mux_stream *fresh, uint64_t from)
     if (!lasting || !lasting->keeps || stream->over || stream->in_pull || !fresh->is_server ||
         fresh->submitted || fresh->finished || fresh->over || fresh->lasts)
         return CS_EMISUSE;
-    err = stream->aborted ? CS_OK : mux__keep_may_attach(keep_of(lasting), from);
+    err = stream->aborted ? CS_OK : may_attach(lasting, from);
     if (err != CS_OK)
         return err;
     mine = wire_of(stream);
@@ -319,7 +370,7 @@ cs_err mux_stream_graft(mux_stream *stream, mux_stream *fresh, uint64_t from)
     stream->dry = false;
     stream->awake = true;
     mux__stream_post(stream);
-    return stream->aborted ? CS_OK : mux_keep_attach(keep_of(lasting), stream, from);
+    return stream->aborted ? CS_OK : attach(lasting, stream, from);
 }
 
 void mux_stream_unset_header(mux_stream *stream, const char *name)
@@ -412,12 +463,11 @@ cs_err mux_stream_reopen(mux_stream *stream, mux_conn *conn, cs_bytes message)
     if (lasting->counts)
         mux__count_anew(counting_of(lasting));
     stream->cut = lasting->tell = false;
-    stream->resends = lasting->keeps;
-    if (lasting->keeps && mux_keep_next(keep_of(lasting)) == 0) { /* nothing has been said so far */
-        stream->resends = false;
-        if ((err = mux_keep_attach(keep_of(lasting), stream, 0)) != CS_OK)
-            return err;
-    }
+    /* Or nothing has been said so far. */
+    stream->resends = keep_of(lasting) && mux_keep_next(keep_of(lasting)) > 0;
+    if (keep_of(lasting) && !stream->resends &&
+        (err = mux_keep_attach(keep_of(lasting), stream, 0)) != CS_OK)
+        return err;
     err = mux__front_open(stream);
     if (stream->writable_due)
         mux__stream_post(stream);
@@ -475,6 +525,26 @@ void *mux_stream_lasting_user(const mux_stream *stream)
 mux_keep *mux_stream_kept(const mux_stream *stream)
 {
     return stream->lasts ? keep_of(mux__lasting_of(stream)) : NULL;
+}
+
+cs_err mux_stream_acked(mux_stream *stream, uint64_t next)
+{
+    const struct mux__lasting *lasting = mux__lasting_of(stream);
+
+    if (!lasting || !lasting->keeps)
+        return CS_EMISUSE;
+    if (keep_of(lasting))
+        return mux_keep_acked(keep_of(lasting), next);
+    return next > keeping_of(lasting)->of.first ? CS_EINVAL : CS_OK;
+}
+
+uint64_t mux_stream_oldest(const mux_stream *stream)
+{
+    const struct mux__lasting *lasting = mux__lasting_of(stream);
+
+    if (!lasting || !lasting->keeps)
+        return 0;
+    return keep_of(lasting) ? mux_keep_oldest(keep_of(lasting)) : keeping_of(lasting)->of.first;
 }
 
 uint64_t mux_stream_received(const mux_stream *stream)

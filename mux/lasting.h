@@ -38,6 +38,9 @@ struct mux_lasting_ops {
     /* How many numbers a message takes that has arrived.  One that is longer than MUX_LASTING_HEAD
      * bytes, or compressed, takes one.  NULL: nobody counts. */
     uint64_t (*weigh)(cs_bytes message);
+
+    /* What it keeps is counted there, from the first message on; as mux_keep_summed().  NULL: nowhere. */
+    struct mux_keep_sum *(*sum)(void *user);
 };
 enum { MUX_LASTING_HEAD = 40 };
 
@@ -51,7 +54,14 @@ cs_err mux_stream_last(mux_stream *stream, mux_conn *limbo, size_t keep_max, uin
 void *mux_stream_lasting_user(const mux_stream *stream); /* NULL: not lasting */
 bool mux_stream_is_lasting(const mux_stream *stream);
 bool mux_stream_is_detached(const mux_stream *stream);
-mux_keep *mux_stream_kept(const mux_stream *stream); /* NULL: none */
+
+/* What it keeps.  NULL: nothing, and nothing was sent so far. */
+mux_keep *mux_stream_kept(const mux_stream *stream);
+
+/* Of a call that keeps, as mux_keep_acked() and mux_keep_oldest(), whether something was sent or not.
+ * CS_EMISUSE, and 0, of another one. */
+cs_err mux_stream_acked(mux_stream *stream, uint64_t next);
+uint64_t mux_stream_oldest(const mux_stream *stream);
 
 /* Numbers of the messages that have arrived whole, on all its streams together; 0: nobody counts. */
 uint64_t mux_stream_received(const mux_stream *stream);

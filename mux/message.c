@@ -42,7 +42,7 @@ static cs_err may_send(mux_stream *stream)
         stream->writable_due = true;
         return CS_AGAIN;
     }
-    return CS_OK;
+    return stream->lasts && !stream->out.keep ? mux__lasting_keeps(stream) : CS_OK;
 }
 
 void mux__stream_sent(mux_stream *stream)

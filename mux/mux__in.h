@@ -226,7 +226,7 @@ struct mux__extra {
 };
 
 /* It outlives its HTTP/2 stream.  Behind it lies, if it counts what arrives, a struct mux__counting, and, if
- * it keeps what it sends, a mux_keep: all in one block, because there may be very many. */
+ * it keeps what it sends, a struct mux__keeping: all in one block, because there may be very many. */
 struct mux__lasting {
     const struct mux_lasting_ops *ops;
     mux_conn *limbo;
@@ -355,6 +355,7 @@ void mux__lasting_tell(mux_stream *stream); /* detached(); or end(), when all is
 void mux__lasting_gone(mux_stream *stream);
 /* They arrived; false: no memory. */
 bool mux__lasting_count(mux_stream *stream, const uint8_t *bytes, size_t len);
+cs_err mux__lasting_keeps(mux_stream *stream);           /* it is about to send; CS_ENOMEM */
 bool mux__lasting_again(mux_stream *stream, cs_err why); /* the last word was none of the call's */
 bool mux__lasting_ran(const mux_stream *stream);         /* perhaps, on an earlier stream */
 
