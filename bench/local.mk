@@ -1,10 +1,42 @@
-# bench: one program a question.
-# programs: bench/*.c
+# bench: measures, and checks what it receives.
+# programs: bench/*.c !bench/kit_*.c !bench/peer_*.c
 noinst_PROGRAMS += \
+	bench/block \
+	bench/grows \
 	bench/peer
-# files: bench/*.h
-noinst_HEADERS = \
-	bench/bench.h
-# files: bench/**/* !bench/*.c !bench/*.h !bench/local.mk
+bench_block_LDADD = libbench.a $(LDADD)
+bench_grows_LDADD = libbench.a $(LDADD)
+bench_peer_LDADD = libbench.a $(LDADD)
+
+# What the programs share, and the parts of bench/peer.
+noinst_LIBRARIES += libbench.a
+# files: bench/kit_*.c bench/peer_*.c bench/*.h
+libbench_a_SOURCES = \
+	bench/bench.h \
+	bench/kit.h \
+	bench/kit_client.c \
+	bench/kit_frames.c \
+	bench/kit_live.c \
+	bench/kit_serve.c \
+	bench/kit_work.c \
+	bench/peer.h \
+	bench/peer_beside.c \
+	bench/peer_flows.c \
+	bench/peer_idle.c \
+	bench/peer_talk.c
+# files: bench/run bench/*.sh bench/*.py bench/peers/* bench/peers/go/*
 EXTRA_DIST += \
-	bench/stalled.sh
+	bench/grows.sh \
+	bench/others.py \
+	bench/peers/Makefile \
+	bench/peers/nng.c \
+	bench/peers/raw.c \
+	bench/peers/spot.h \
+	bench/peers/tags.h \
+	bench/peers/zmq.c \
+	bench/plan.py \
+	bench/plots.py \
+	bench/processes.py \
+	bench/rounds.py \
+	bench/run \
+	bench/tables.py

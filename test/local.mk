@@ -274,7 +274,7 @@ libproxy_a_SOURCES = \
 # ---- Scripts ----------------------------------------------------------------------------------
 
 test_scripts = test/lists.sh test/rooms.sh test/format.sh test/headers.sh test/install.sh \
-	test/threads.sh test/replay.sh test/examples.sh test/tools/cli.sh test/tools/serve.sh test/tools/kinds.sh \
+	test/threads.sh test/replay.sh test/examples.sh test/bench.sh test/tools/cli.sh test/tools/serve.sh test/tools/kinds.sh \
 	test/tools/completion.sh test/tools/connect.sh test/tools/follow.sh test/docs/readme.sh test/docs/curl.sh
 TESTS += $(test_scripts)
 
