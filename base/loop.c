@@ -18,21 +18,29 @@
 
 /* ---- A turn, please ----------------------------------------------------------------------- */
 
-/* Within a turn the next one goes by way of a timeout of zero: an event made active there and
- * then would run again before libevent looks at any descriptor, and busy tasks would starve
- * the network. */
+/* Within a turn whoever runs it looks at `due` when it is over. */
 void cs__loop_kick(cs_loop *loop)
 {
-    static const struct timeval at_once = {0, 0};
-
     if (loop->due)
         return;
     loop->due = true;
-    if (loop->is_virtual)
+    if (loop->is_virtual || loop->phase != CS__NO_TURN)
         return;
     if (loop->is_shared && !cs_loop_is_mine(loop))
         loop->to_ring = true;
-    else if (loop->phase == CS__NO_TURN || event_add(loop->event[CS__EVENT_TURN], &at_once) != 0)
+    else
+        event_active(loop->event[CS__EVENT_TURN], EV_TIMEOUT, 0);
+}
+
+/* By way of a timeout of zero: an event made active there and then would run again before libevent looks
+ * at any descriptor, and busy tasks would starve the network. */
+void cs__loop_kick_later(cs_loop *loop)
+{
+    static const struct timeval at_once = {0, 0};
+
+    if (!loop->due || loop->is_virtual)
+        return;
+    if (event_add(loop->event[CS__EVENT_TURN], &at_once) != 0)
         event_active(loop->event[CS__EVENT_TURN], EV_TIMEOUT, 0);
 }
 
@@ -91,7 +99,7 @@ static void on_turn(evutil_socket_t fd, short what, void *user)
     (void)fd;
     (void)what;
     cs__callback_begin(user);
-    cs__turn(user);
+    cs__turn_row(user);
     cs__callback_end(user);
 }
 

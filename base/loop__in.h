@@ -98,6 +98,8 @@ struct cs_loop {
 
 /* ---- loop.c ---- */
 void cs__loop_kick(cs_loop *loop); /* a turn, soon */
+void cs__loop_kick_later(
+    cs_loop *loop);                /* if one is due: when the kernel has been asked for news */
 void cs__loop_ring(cs_loop *loop); /* the same from any thread */
 void cs__loop_arm(cs_loop *loop);  /* the libevent timer, for the earliest of ours */
 cs_err cs__loop_dispatch(cs_loop *loop, bool block); /* CS_ESYS: libevent refuses */
@@ -115,6 +117,7 @@ void cs__callback_end(cs_loop *loop);
 
 /* ---- turn.c ---- */
 void cs__turn(cs_loop *loop);
+void cs__turn_row(cs_loop *loop);          /* a few, while one leads to another */
 bool cs__turn_needed(const cs_loop *loop); /* something is posted or was called */
 size_t cs__turns(cs_loop *loop);           /* until it is not, or CS__TURNS_MAX */
 bool cs__turn_virtual_step(cs_loop *loop); /* one turn or one jump; false: nothing is left */

@@ -324,6 +324,46 @@ Test(loop, tasks_that_post_one_another_do_not_starve_the_descriptors)
     close_end(&a);
 }
 
+struct chain {
+    cs_task task;
+    enum cs_phase phase;
+    int turns, left;
+};
+
+static void follow(cs_task *task)
+{
+    struct chain *chain = CS_CONTAINER(task, struct chain, task);
+
+    chain->turns++;
+    if (--chain->left > 0)
+        cs_task_post(loop, chain->phase, task);
+}
+
+/* How many turns of such a chain go by before the kernel is asked for news. */
+static int turns_in_a_row(enum cs_phase phase, int len)
+{
+    struct chain chain = {.phase = phase, .left = len};
+    int turns;
+
+    cs_task_init(&chain.task, follow);
+    cs_task_post(loop, phase, &chain.task);
+    event_base_loop(cs_loop_base(loop), EVLOOP_ONCE);
+    turns = chain.turns;
+    while (chain.left > 0)
+        event_base_loop(cs_loop_base(loop), EVLOOP_ONCE);
+    cr_assert_eq(chain.turns, len);
+    return turns;
+}
+
+Test(loop, what_one_thing_leads_to_takes_one_look_at_the_kernel_and_who_only_writes_looks_each_time)
+{
+    cr_assert_eq(turns_in_a_row(CS_CALL, 3), 3);
+    cr_assert_eq(turns_in_a_row(CS_IO, 4), 4);
+    cr_assert_eq(turns_in_a_row(CS_REAP, 4), 4);
+    cr_assert_eq(turns_in_a_row(CS_CALL, 100), 6);
+    cr_assert_eq(turns_in_a_row(CS_FLUSH, 3), 1);
+}
+
 static void free_io(int can, void *user)
 {
     cs_io **io = user;
