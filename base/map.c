@@ -27,12 +27,15 @@ static bool is_live(const void *value)
 }
 
 /* Slots for `len` entries and one more: a power of two, at most half full when built, so that
- * a quarter of it is free for new entries before it must be built again. */
+ * a quarter of it is free for new entries before it must be built again; a small one, that may fill and
+ * empty very often, a quarter. */
 static size_t cap_for(size_t len)
 {
+    enum { SMALL = 4096 };
+    const size_t share = len < SMALL ? 4 : 2;
     size_t cap = 8;
 
-    while (cap / 2 < len + 1)
+    while (cap / share < len + 1)
         cap *= 2;
     return cap;
 }

@@ -242,11 +242,18 @@ cs_err cs_random(void *to, size_t len)
 
 bool cs_same_secret(const void *a, const void *b, size_t len)
 {
-    const volatile uint8_t *x = a, *y = b;
-    unsigned differs = 0;
+    const uint8_t *x = a, *y = b;
+    volatile uint64_t differs = 0; /* nobody may conclude anything before the end */
+    uint64_t p, q;
+    size_t i = 0;
 
-    for (size_t i = 0; i < len; i++)
-        differs |= (unsigned)(x[i] ^ y[i]);
+    for (; len - i >= sizeof p; i += sizeof p) {
+        memcpy(&p, x + i, sizeof p);
+        memcpy(&q, y + i, sizeof q);
+        differs = differs | (p ^ q);
+    }
+    for (; i < len; i++)
+        differs = differs | (uint64_t)(x[i] ^ y[i]);
     return differs == 0;
 }
 
