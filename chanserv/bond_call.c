@@ -19,10 +19,12 @@ static void follow(struct chanserv__bond *bond)
     bond->standing = CHANSERV__BOND_ASKED;
 }
 
-static void hear(struct chanserv__bond *bond, const struct wire_session_down *down)
+/* CS_OK, or CS_EPROTO: its acks are none. */
+static cs_err hear(struct chanserv__bond *bond, const struct wire_session_down *down)
 {
     cs_bytes acks = down->acks;
     struct wire_ack ack;
+    cs_err err;
 
     if (bond->standing == CHANSERV__BOND_ASKED) {
         CS_TRACE("client > session stands, attempt %u", (unsigned)bond->attempt);
@@ -37,12 +39,13 @@ static void hear(struct chanserv__bond *bond, const struct wire_session_down *do
             chanserv__bond_say_again(bond);
         chanserv__bond_changed(bond);
     }
-    while (wire_ack_next(&acks, &ack)) {
+    while ((err = wire_ack_next(&acks, &ack)) == CS_OK) {
         struct chanserv__tie *tie = cs_map_get(&bond->talks, ack.number);
 
         if (tie && tie->line)
             chanserv__tie_heard(tie, ack.next);
     }
+    return err == CS_DONE ? CS_OK : err;
 }
 
 static void on_readable(mux_stream *stream, void *state)
@@ -63,7 +66,8 @@ static void on_readable(mux_stream *stream, void *state)
             chanserv__bond_drop(&bond->stream);
             follow(bond);
         }
-        hear(bond, &down);
+        if (hear(bond, &down) != CS_OK)
+            mux_stream_cancel(stream, CS_EPROTO);
     }
 }
 

@@ -18,21 +18,22 @@ static void nonsense(mux_stream *stream, struct chanserv__call *call, enum wire_
         chanserv__session_end(session, CS_ELOST, CHANSERV__LOST);
 }
 
-/* False: the session is no more. */
-static bool acks(mux_stream *stream, struct chanserv__call *call, cs_bytes msg)
+static void acks(mux_stream *stream, struct chanserv__call *call, cs_bytes msg)
 {
     struct chanserv__session *session = call->object;
     struct wire_ack ack;
+    cs_err err;
 
-    while (wire_ack_next(&msg, &ack)) {
+    while ((err = wire_ack_next(&msg, &ack)) == CS_OK) {
         struct chanserv__channel *channel = cs_map_get(&session->channels, ack.number);
 
         if (channel && chanserv__channel_acked(channel, &ack) != CS_OK) {
             nonsense(stream, call, WIRE_R_BAD_REQUEST, "what was not sent cannot have arrived");
-            return false;
+            return;
         }
     }
-    return true;
+    if (err != CS_DONE)
+        nonsense(stream, call, WIRE_R_BAD_REQUEST, NULL);
 }
 
 static void hear(mux_stream *stream, struct chanserv__call *call, cs_bytes msg)
@@ -51,7 +52,7 @@ static void hear(mux_stream *stream, struct chanserv__call *call, cs_bytes msg)
             return;
         }
     }
-    (void)acks(stream, call, up.acks);
+    acks(stream, call, up.acks);
 }
 
 static void good_bye(mux_stream *stream, struct chanserv__call *call)

@@ -66,13 +66,6 @@ static cs_err ack_parse(cs_bytes msg, struct wire_ack *ret)
     return CS_OK;
 }
 
-static cs_err ack_check(const struct wire__field *field)
-{
-    struct wire_ack ack;
-
-    return field->type == WIRE__BYTES ? ack_parse(field->bytes, &ack) : CS_EPROTO;
-}
-
 static cs_err up_take(const struct wire__field *field, struct wire_session_up *up)
 {
     switch (field->number) {
@@ -83,8 +76,6 @@ static cs_err up_take(const struct wire__field *field, struct wire_session_up *u
         return CS_OK;
     case UP_ATTEMPT:
         return wire__take_u32(field, &up->attempt);
-    case ACKS:
-        return ack_check(field);
     default:
         return CS_OK;
     }
@@ -113,8 +104,6 @@ static cs_err down_take(const struct wire__field *field, struct wire_session_dow
         return wire__take_bytes(field, &down->instance);
     case DOWN_LINGER:
         return wire__take_u32(field, &down->linger_ms);
-    case ACKS:
-        return ack_check(field);
     default:
         return CS_OK;
     }
@@ -136,15 +125,16 @@ cs_err wire_session_down_parse(cs_bytes msg, struct wire_session_down *ret)
     return CS_OK;
 }
 
-bool wire_ack_next(cs_bytes *acks, struct wire_ack *ret)
+cs_err wire_ack_next(cs_bytes *acks, struct wire_ack *ret)
 {
     struct wire__field field;
+    cs_err err;
 
-    while (wire__field_next(acks, &field) == CS_OK) {
-        if (field.number == ACKS && ack_parse(field.bytes, ret) == CS_OK)
-            return true;
+    while ((err = wire__field_next(acks, &field)) == CS_OK) {
+        if (field.number == ACKS)
+            return field.type == WIRE__BYTES ? ack_parse(field.bytes, ret) : CS_EPROTO;
     }
-    return false;
+    return err;
 }
 
 bool wire_skip_next(struct wire_skips *skips, uint64_t *ret)

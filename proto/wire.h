@@ -125,12 +125,12 @@ struct wire_session_down {
     cs_bytes acks;
 };
 
-/* CS_OK, or CS_EPROTO: not such a message, the acks in it looked at too.  Views, as of a Frame. */
+/* CS_OK, or CS_EPROTO: not such a message, whatever its acks say.  Views, as of a Frame. */
 cs_err wire_session_up_parse(cs_bytes msg, struct wire_session_up *ret);
 cs_err wire_session_down_parse(cs_bytes msg, struct wire_session_down *ret);
 
-/* One a call, in order; false: that was all. */
-bool wire_ack_next(cs_bytes *acks, struct wire_ack *ret);
+/* One a call, in order: CS_OK; CS_DONE that was all; CS_EPROTO it is none, and nor was the message one. */
+cs_err wire_ack_next(cs_bytes *acks, struct wire_ack *ret);
 bool wire_skip_next(struct wire_skips *skips, uint64_t *ret);
 
 /* A message is its head, which later ones do without, and any number of acks behind each other.

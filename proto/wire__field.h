@@ -23,7 +23,9 @@ struct wire__field {
 /* How long the varint at `p` is; 0 when it does not end within `n` and `most` bytes. */
 static inline size_t wire__varint_len(const uint8_t *p, size_t n, size_t most)
 {
-    for (size_t i = 0; i < n && i < most; i++) {
+    if (n > 0 && p[0] < 0x80) /* as most are */
+        return 1;
+    for (size_t i = 1; i < n && i < most; i++) {
         if (p[i] < 0x80)
             return i + 1;
     }
@@ -34,8 +36,8 @@ static inline size_t wire__varint_len(const uint8_t *p, size_t n, size_t most)
 static inline uint64_t wire__varint(const void *bytes, size_t n)
 {
     const uint8_t *p = bytes;
-    uint64_t v = 0;
-    for (size_t i = 0; i < n; i++)
+    uint64_t v = n > 0 ? p[0] & 0x7f : 0;
+    for (size_t i = 1; i < n; i++)
         v |= (uint64_t)(p[i] & 0x7f) << (7 * i);
     return v;
 }

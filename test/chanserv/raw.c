@@ -106,7 +106,7 @@ static void hear_session(struct raw_call *call, cs_bytes msg)
     cr_assert_eq(wire_session_down_parse(msg, &down), CS_OK);
     if (down.instance.len > 0)
         append(&call->heard, "linger %u;", (unsigned)down.linger_ms);
-    while (wire_ack_next(&down.acks, &ack))
+    while (wire_ack_next(&down.acks, &ack) == CS_OK)
         append(&call->heard, "%u next %u;", (unsigned)ack.number, (unsigned)ack.next);
 }
 
