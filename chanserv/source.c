@@ -19,8 +19,10 @@ static void ended_at_birth(chanserv_source *source, const struct wire_status *en
 {
     cs_err why = wire_err_of(end->code, end->reason);
     cs_bytes words = end->message.len ? end->message : cs_str(cs_strerror(why));
-    char *text = cs_printf("%s: %.*s", wire_code_name(end->code), CS_FMT(words));
+    char *text = NULL;
 
+    if (cs_failed(why))
+        text = cs_printf("%s: %.*s", wire_code_name(end->code), CS_FMT(words));
     chanserv__source_over(source, why, text);
     cs_free(text);
 }
