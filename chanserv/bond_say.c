@@ -41,7 +41,7 @@ static size_t fill_dones(struct chanserv__bond *bond, uint8_t *to)
 
     if (len <= MESSAGE)
         n = len;
-    while (n + WIRE_ACK_MAX <= MESSAGE && n < len && wire_ack_next(&rest, &ack))
+    while (n + WIRE_ACK_MAX <= MESSAGE && n < len && wire_ack_next(&rest, &ack) == CS_OK)
         n = len - rest.len;
     if (n == 0)
         return 0;
@@ -96,6 +96,8 @@ void chanserv__bond_arrived(struct chanserv__bond *bond)
     uint64_t enough = FLUSH_BYTES + (uint64_t)bond->dues * FLUSH_EACH;
 
     bond->moved = bond->moved || arrived > bond->acked;
+    if (bond->dues == 0)
+        return; /* half a message is nothing to acknowledge */
     if (arrived - bond->acked >= (enough < FLUSH_BYTES_MAX ? enough : FLUSH_BYTES_MAX))
         chanserv__bond_flush(bond);
     else

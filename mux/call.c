@@ -276,8 +276,10 @@ cs_err mux__call_answer_header(mux_stream *stream, cs_bytes name, cs_bytes value
         stream->http_status = number(value, &status) && status < 1000 ? (uint16_t)status : 0;
     } else if (cs_same(name, GRPC_STATUS)) {
         stream->has_status = true;
-        if (!number(value, &stream->peer_status))
-            stream->peer_status = 2; /* UNKNOWN, as gRPC's clients do */
+        uint32_t status;
+        if (!number(value, &status) || status > UINT8_MAX)
+            status = 2; /* UNKNOWN, as gRPC's clients do */
+        stream->peer_status = (uint8_t)status;
     } else if (cs_same(name, GRPC_MESSAGE)) {
         char *text = cs_bytesdup(value);
         if (!text)

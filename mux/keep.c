@@ -90,7 +90,7 @@ void mux_keep_summed(mux_keep *keep, struct mux_keep_sum *sum)
 
 void mux__keep_waits(struct mux_keep *keep)
 {
-    if (keep->bytes >= keep->bytes_max || cs_linked(&keep->waits))
+    if (mux__keep_has_enough(keep) || cs_linked(&keep->waits))
         return; /* for an acknowledgement of its own, or already */
     keep->sum->total->waits++;
     cs_list_push(&keep->sum->total->waiting, &keep->waits);
@@ -316,7 +316,7 @@ cs_err mux_keep_attach(mux_keep *keep, mux_stream *stream, uint64_t from)
 cs_err mux_keep_acked(mux_keep *keep, uint64_t next)
 {
     const struct mux__sendq *q = keep->stream ? &keep->stream->out : NULL;
-    bool waited = keep->bytes >= keep->bytes_max || cs_linked(&keep->waits);
+    bool waited = mux__keep_has_enough(keep) || cs_linked(&keep->waits);
 
     if (next > keep->next)
         return CS_EINVAL;

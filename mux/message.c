@@ -12,7 +12,7 @@ size_t mux_stream_queued(const mux_stream *stream)
 }
 
 /* What was sent and is not acknowledged counts too, where it is kept. */
-static bool is_full(const mux_stream *stream)
+static bool look_whether_full(const mux_stream *stream)
 {
     struct mux_keep *keep = stream->out.keep;
 
@@ -25,7 +25,19 @@ static bool is_full(const mux_stream *stream)
     return true;
 }
 
-size_t mux_stream_room(const mux_stream *stream)
+/* Asked twice a frame: looked at once a pull. */
+static bool is_full(mux_stream *stream)
+{
+    if (stream->in_pull && stream->out.bytes < stream->clear)
+        return false;
+    if (look_whether_full(stream))
+        return true;
+    if (stream->in_pull)
+        stream->clear = stream->out.bytes + mux__sendq_least_room(&stream->out, stream->send_max);
+    return false;
+}
+
+size_t mux_stream_room(mux_stream *stream)
 {
     if (stream->over || stream->finished || is_full(stream))
         return 0;
@@ -184,6 +196,7 @@ static void pull(mux_stream *stream, size_t max)
         size_t before = stream->out.bytes;
         stream->awake = false; /* unless pull says otherwise */
         stream->in_pull = true;
+        stream->clear = 0;
         stream->ops->pull(stream, stream->state);
         stream->in_pull = false;
         if (stream->over)
@@ -239,9 +252,11 @@ static void grow(mux_stream *stream)
 
 void mux_stream_credit(mux_stream *stream, size_t bytes)
 {
+    if (stream->over || stream->cut || stream->id <= 0)
+        return; /* what it came on is gone; 0 would be the connection's own window */
     stream->credit_due += (uint32_t)bytes;
     stream->credited += (uint32_t)bytes;
-    if (stream->credit_due < stream->window / 4 || stream->over || stream->cut)
+    if (stream->credit_due < stream->window / 4)
         return; /* a sender that waits has used the whole window: then there is this much */
     mux__h2_credit(stream, stream->credit_due);
     stream->credit_due = 0;

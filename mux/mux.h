@@ -156,7 +156,7 @@ CS_API bool mux_metadata_ok(cs_bytes name, cs_bytes value);
  * before send() answers CS_AGAIN.  While room is not 0 the next message is taken whatever its
  * size (but for CS_ENOMEM). */
 CS_API size_t mux_stream_queued(const mux_stream *stream);
-CS_API size_t mux_stream_room(const mux_stream *stream);
+CS_API size_t mux_stream_room(mux_stream *stream);
 
 /* Queue one message: CS_OK it will be sent after all before it; CS_AGAIN not taken, the queue is
  * full; CS_ENOMEM not taken; CS_EPEER or another failure: the stream is over or finished.

@@ -268,8 +268,9 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     uint32_t window_at_ms;
     uint32_t born_ms; /* times modulo 2^32: only differences are looked at */
     uint32_t header_bytes;
-    uint32_t peer_status; /* the trailers': grpc-status */
+    uint32_t clear; /* in a pull: so far the queue grows and nobody need look whether it is full */
     uint16_t http_status; /* the answer's, when it is not 200 */
+    uint8_t peer_status;  /* the trailers': grpc-status */
     bool is_server : 1;
     bool accepted : 1;
     bool acceptable : 1; /* on_headers: wants to be accepted */

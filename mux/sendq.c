@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 
-enum { CAP_MIN = 192, CAP_MAX = 16 * 1024 }; /* a request and its head; a DATA frame */
+enum { CAP_MIN = 192, CAP_MAX = MUX__CHUNK }; /* a request and its head; a DATA frame */
 
 static mux__chunk *chunk_new(size_t cap)
 {

@@ -14,6 +14,8 @@
 #include "mux/keep.h"
 #include "mux/out__in.h"
 
+enum { MUX__CHUNK = 16 * 1024 }; /* the largest that small messages share */
+
 struct mux__sendq {
     mux__chunk *first, *last;
     struct mux_keep *keep; /* what was sent stays there until it is acknowledged; or NULL */
@@ -61,18 +63,47 @@ static inline void mux__keep_count(struct mux_keep *keep, mux__chunk *chunk, siz
     mux__keep_add(keep, len);
 }
 
+/* Without the newest message, if it is a large one: else messages as large as the bound would go one a
+ * round trip. */
+static inline bool mux__keep_has_enough(const struct mux_keep *keep)
+{
+    const uint32_t newest = keep->last && keep->last->len > MUX__CHUNK ? keep->last->len : 0;
+
+    return keep->bytes >= keep->bytes_max && keep->bytes - newest >= keep->bytes_max;
+}
+
 /* As much is kept as may be: of its own, or, unless it is all acknowledged, of all together. */
 static inline bool mux__keep_is_full(const struct mux_keep *keep)
 {
     const struct mux_keep_total *total = keep->sum ? keep->sum->total : NULL;
 
-    return keep->bytes >= keep->bytes_max ||
+    return mux__keep_has_enough(keep) ||
            (total && total->bytes >= total->bytes_max && keep->acked < keep->next);
+}
+/* How much it may certainly be given before it is full, of which it is not: at least one message. */
+static inline uint32_t mux__keep_room(const struct mux_keep *keep)
+{
+    const struct mux_keep_total *total = keep->sum ? keep->sum->total : NULL;
+    uint64_t room = keep->bytes < keep->bytes_max ? keep->bytes_max - keep->bytes : 1;
+
+    if (total && total->bytes >= total->bytes_max)
+        return 1;
+    if (total && total->bytes_max - total->bytes < room)
+        room = total->bytes_max - total->bytes;
+    return (uint32_t)room;
 }
 void mux__keep_waits(struct mux_keep *keep); /* it is full, and its stream has more to send */
 
 /* Of what is to be unpacked, about `max` bytes come into the queue.  CS_OK, CS_ENOMEM. */
 cs_err mux__keep_unpack(struct mux_keep *keep, struct mux__sendq *q, size_t max);
+
+/* The same of a queue that is not full, and has `most` at most. */
+static inline uint32_t mux__sendq_least_room(const struct mux__sendq *q, uint32_t most)
+{
+    const uint32_t room = q->keep ? mux__keep_room(q->keep) : UINT32_MAX;
+
+    return room < most - q->bytes ? room : most - q->bytes;
+}
 
 static inline bool mux__sendq_has_rest(const struct mux__sendq *q)
 {

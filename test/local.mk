@@ -116,6 +116,7 @@ test_chanserv_SOURCES = \
 	test/chanserv/moment_test.c \
 	test/chanserv/open_test.c \
 	test/chanserv/outlet_test.c \
+	test/chanserv/pace_test.c \
 	test/chanserv/post_test.c \
 	test/chanserv/pour_test.c \
 	test/chanserv/range_test.c \

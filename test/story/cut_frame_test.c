@@ -9,7 +9,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
-enum { FRAME = 64 << 20, CUTS = 10, EVERY = 8 };
+enum { FRAME = 64 << 20, CUTS = 10, EVERY = 6 };
 
 static struct {
     cs_loop *loop;
