@@ -93,6 +93,7 @@ cs_err mux__lasting_keeps(mux_stream *stream)
         mux_keep_summed(keep, lasting->ops->sum(lasting->user));
     keeping->of.keep = keep;
     keeping->made = true;
+    stream->clear = 0; /* from now on it limits, too */
     return mux_keep_attach(keep, stream, first);
 }
 
