@@ -120,6 +120,15 @@ cs_err chanserv__call_read(mux_stream *stream, struct chanserv__call *call)
     }
 }
 
+void chanserv__call_unopened(mux_stream *stream, cs_err why, void *state)
+{
+    struct chanserv__call *call = state;
+
+    (void)stream, (void)why;
+    call->server->calls--;
+    chanserv__call_clear(call);
+}
+
 void chanserv__call_clear(struct chanserv__call *call)
 {
     cs_free(call->request);

@@ -151,13 +151,13 @@ static void claim(chanserv_outlet *o, mux_stream *stream, uint64_t from,
     mux_stream_wake(stream);
 }
 
-chanserv_outlet *chanserv__open_claim(mux_stream *stream, struct chanserv__call *call,
+chanserv_outlet *chanserv__open_claim(mux_stream *stream, chanserv_server *server,
                                       const struct wire_open *asked, bool talks)
 {
     struct chanserv__session *session = NULL;
     struct chanserv__channel *channel = NULL;
     struct chanserv__uplink *up = NULL;
-    chanserv_outlet *o = check(call->server, stream, asked, talks, &session);
+    chanserv_outlet *o = check(server, stream, asked, talks, &session);
     cs_err err = CS_OK;
 
     if (!o)
@@ -177,11 +177,13 @@ chanserv_outlet *chanserv__open_claim(mux_stream *stream, struct chanserv__call 
     }
     if (up)
         up->armed = true;
-    call->server->counters.talks += talks;
-    call->object = o;
+    server->counters.talks += talks;
     claim(o, stream, asked->from, up, channel);
     return o;
 }
+
+static const struct mux_stream_ops opened_ops = {.pull = chanserv__outlet_pull,
+                                                 .end = chanserv__outlet_stream_end};
 
 static void readable(mux_stream *stream, void *state)
 {
@@ -192,22 +194,22 @@ static void readable(mux_stream *stream, void *state)
     if (chanserv__call_read(stream, call) != CS_OK)
         return;
     if (wire_open_parse(cs_bytes_of(call->request, call->request_len), &asked) == CS_OK) {
-        o = chanserv__open_claim(stream, call, &asked, false);
+        o = chanserv__open_claim(stream, call->server, &asked, false);
     } else {
         call->server->counters.posts_refused_bad++;
         chanserv__refuse(stream, WIRE_R_BAD_REQUEST, NULL);
     }
     chanserv__call_clear(call);
-    if (o && o->ops->uplink) /* it hears that this reader will say nothing */
+    if (!o)
+        return;
+    mux_stream_hand_over(stream, &opened_ops, o);
+    if (o->ops->uplink) /* it hears that this reader will say nothing */
         chanserv__uplink_readable(o);
 }
 
-static const struct mux_stream_ops open_ops = {
-    .state_bytes = sizeof(struct chanserv__call),
-    .readable = readable,
-    .pull = chanserv__outlet_pull,
-    .end = chanserv__outlet_stream_end,
-};
+static const struct mux_stream_ops open_ops = {.state_bytes = sizeof(struct chanserv__call),
+                                               .readable = readable,
+                                               .end = chanserv__call_unopened};
 
 void chanserv__open_accept(mux_stream *stream, void *user)
 {

@@ -230,10 +230,10 @@ static void pump(chanserv_outlet *o)
 
 void chanserv__outlet_pull(mux_stream *stream, void *state)
 {
-    chanserv_outlet *o = ((struct chanserv__call *)state)->object;
+    chanserv_outlet *o = state;
 
     (void)stream;
-    if (!o || o->flags & (CHANSERV__SAID | CHANSERV__CUT))
+    if (o->flags & (CHANSERV__SAID | CHANSERV__CUT))
         return;
     if (o->times)
         chanserv__times_before_pull(o);

@@ -148,16 +148,11 @@ void chanserv__outlet_cut(chanserv_outlet *o, enum wire_reason framework, cs_err
 
 void chanserv__outlet_stream_end(mux_stream *stream, cs_err why, void *state)
 {
-    struct chanserv__call *call = state;
-    chanserv_outlet *o = call->object;
+    chanserv_outlet *o = state;
     enum chanserv__reason reason;
 
     (void)stream;
-    call->server->calls--;
-    chanserv__call_clear(call);
-    call->object = NULL;
-    if (!o)
-        return;
+    o->post->server->calls--;
     /* Our own word counts when it was said, and when it was the one that overtook the rest. */
     if (o->flags & CHANSERV__CUT || (o->flags & CHANSERV__SAID && why == CS_DONE)) {
         why = o->status;

@@ -128,8 +128,9 @@ void chanserv__outlet_cut(chanserv_outlet *outlet, enum wire_reason framework, c
 /* It is over: out of all lists, its ticket dead; end() comes in the CALL phase. */
 void chanserv__outlet_over(chanserv_outlet *outlet, cs_err why, enum chanserv__reason reason);
 
-void chanserv__outlet_pull(mux_stream *stream, void *state);
-void chanserv__outlet_stream_end(mux_stream *stream, cs_err why, void *state);
+/* Of a stream that was handed over to it. */
+void chanserv__outlet_pull(mux_stream *stream, void *outlet);
+void chanserv__outlet_stream_end(mux_stream *stream, cs_err why, void *outlet);
 
 cs_err chanserv__times_new(chanserv_outlet *outlet); /* starts serving_timeout_ms */
 void chanserv__times_free(chanserv_outlet *outlet);
@@ -210,21 +211,23 @@ cs_err chanserv__announce_lost(chanserv_post *post, cs_err err); /* remembers, a
 
 struct chanserv__call { /* the state of a mux stream */
     chanserv_server *server;
-    void *object;  /* the post or outlet that it is the stream of */
+    void *object;  /* the post or session that it is the stream of */
     char *request; /* the one message, until it is used */
     size_t request_len;
     bool heard; /* the request is complete, or refused */
 };
 
-/* The checks of an Open or Talk, and the claim; NULL: refused.  The stream's `call` gets the outlet
- * before anything of the producer's runs. */
-chanserv_outlet *chanserv__open_claim(mux_stream *stream, struct chanserv__call *call,
+/* The checks of an Open or Talk, and the claim; NULL: refused.  The stream is the outlet's from then on:
+ * it is to be handed over to it. */
+chanserv_outlet *chanserv__open_claim(mux_stream *stream, chanserv_server *server,
                                       const struct wire_open *asked, bool talks);
 
 /* Reads the one message and the half-close behind it: CS_OK exactly once, when both are there;
  * anything else: nothing to do now.  What is not such a request has then been refused. */
 cs_err chanserv__call_read(mux_stream *stream, struct chanserv__call *call);
 void chanserv__call_clear(struct chanserv__call *call);
+void chanserv__call_unopened(mux_stream *stream, cs_err why,
+                             void *call); /* end() of one that claimed none */
 
 /* A status of the framework's: with the trailer that says so.  `message` NULL: the usual words. */
 void chanserv__refuse(mux_stream *stream, enum wire_reason reason, const char *message);

@@ -11,21 +11,23 @@ static void refuse(mux_stream *stream, struct chanserv__call *call, enum wire_re
     chanserv__refuse(stream, reason, words);
 }
 
-static void open_by(mux_stream *stream, struct chanserv__call *call, const struct wire_up *up)
+/* NULL: refused. */
+static chanserv_outlet *open_by(mux_stream *stream, struct chanserv__call *call,
+                                const struct wire_up *up)
 {
     struct wire_open asked;
 
-    if (up->kind != WIRE_UP_OPEN) {
+    if (up->kind != WIRE_UP_OPEN)
         refuse(stream, call, WIRE_R_BAD_REQUEST, "the first message of Talk is `open`");
-        return;
-    }
-    if (wire_open_parse(up->open, &asked) == CS_OK)
-        chanserv__open_claim(stream, call, &asked, true);
+    else if (wire_open_parse(up->open, &asked) == CS_OK)
+        return chanserv__open_claim(stream, call->server, &asked, true);
     else
         refuse(stream, call, WIRE_R_BAD_REQUEST, NULL);
+    return NULL;
 }
 
-static void read_first(mux_stream *stream, struct chanserv__call *call)
+/* NULL: it is not there yet, or was refused. */
+static chanserv_outlet *read_first(mux_stream *stream, struct chanserv__call *call)
 {
     struct wire_up up;
     cs_bytes msg;
@@ -34,37 +36,46 @@ static void read_first(mux_stream *stream, struct chanserv__call *call)
     do {
         err = mux_stream_recv(stream, &msg);
         if (err == CS_AGAIN)
-            return;
+            return NULL;
         if (err == CS_OK && wire_up_parse(msg, &up) != CS_OK)
             err = CS_EPROTO;
     } while (err == CS_OK && up.kind == WIRE_UP_NOTHING);
     call->heard = true;
     if (err == CS_OK)
-        open_by(stream, call, &up);
-    else if (err == CS_DONE)
+        return open_by(stream, call, &up);
+    if (err == CS_DONE)
         refuse(stream, call, WIRE_R_BAD_REQUEST, "the first message of Talk is `open`");
     else if (err == CS_ETOOBIG)
         refuse(stream, call, WIRE_R_TOO_LARGE, "the request is over the size limit");
     else
         refuse(stream, call, err == CS_ENOMEM ? WIRE_R_LIMIT : WIRE_R_BAD_REQUEST, NULL);
+    return NULL;
 }
+
+static void talking_readable(mux_stream *stream, void *state)
+{
+    (void)stream;
+    chanserv__uplink_readable(state);
+}
+
+static const struct mux_stream_ops talking_ops = {.readable = talking_readable,
+                                                  .pull = chanserv__outlet_pull,
+                                                  .end = chanserv__outlet_stream_end};
 
 static void readable(mux_stream *stream, void *state)
 {
     struct chanserv__call *call = state;
+    chanserv_outlet *o = call->heard ? NULL : read_first(stream, call);
 
-    if (!call->heard)
-        read_first(stream, call);
-    if (call->object)
-        chanserv__uplink_readable(call->object);
+    if (!o)
+        return;
+    mux_stream_hand_over(stream, &talking_ops, o);
+    chanserv__uplink_readable(o);
 }
 
-static const struct mux_stream_ops talk_ops = {
-    .state_bytes = sizeof(struct chanserv__call),
-    .readable = readable,
-    .pull = chanserv__outlet_pull,
-    .end = chanserv__outlet_stream_end,
-};
+static const struct mux_stream_ops talk_ops = {.state_bytes = sizeof(struct chanserv__call),
+                                               .readable = readable,
+                                               .end = chanserv__call_unopened};
 
 void chanserv__talk_accept(mux_stream *stream, void *user)
 {

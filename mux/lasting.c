@@ -287,9 +287,7 @@ static void end(mux_stream *stream)
     mux__lasting_of(stream)->ended = true;
     stream->ops = NULL;
     ops->end(stream, stream->aborted ? stream->status : CS_DONE, stream->state);
-    if (ops->state_bytes > 0)
-        cs_free(stream->state);
-    stream->state = NULL;
+    mux_stream_hand_over(stream, NULL, NULL);
 }
 
 void mux_stream_detach(mux_stream *stream)

@@ -270,6 +270,9 @@ CS_API const mux_stream *mux_call_stream(const mux_call *call);
  * nobody handles get UNIMPLEMENTED. */
 typedef void mux_accept_fn(mux_stream *stream, void *user);
 CS_API cs_err mux_stream_accept(mux_stream *stream, const struct mux_stream_ops *ops, void *state);
+/* From now on the stream has these callbacks and this state, which is never copied: ops->state_bytes
+ * does not count.  A copy that was its state before is freed, there and then.  Not in pull() or end(). */
+CS_API void mux_stream_hand_over(mux_stream *stream, const struct mux_stream_ops *ops, void *state);
 
 /* One message there, one back, the server's side.  With
  *

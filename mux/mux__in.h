@@ -273,6 +273,7 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     uint8_t peer_status;  /* the trailers': grpc-status */
     bool is_server : 1;
     bool accepted : 1;
+    bool owns_state : 1; /* it is a copy */
     bool acceptable : 1; /* on_headers: wants to be accepted */
     bool told : 1;       /* call: readable */
     bool dry : 1;        /* recv() said CS_AGAIN and nothing came since */

@@ -42,11 +42,26 @@ cs_err mux_stream_accept(mux_stream *stream, const struct mux_stream_ops *ops, v
         if (state)
             memcpy(copy, state, ops->state_bytes);
         state = copy;
+        stream->owns_state = true;
     }
     stream->ops = ops;
     stream->state = state;
     stream->accepted = true;
     return CS_OK;
+}
+
+static void state_free(mux_stream *stream)
+{
+    if (stream->owns_state)
+        cs_free(stream->state);
+    stream->owns_state = false;
+}
+
+void mux_stream_hand_over(mux_stream *stream, const struct mux_stream_ops *ops, void *state)
+{
+    state_free(stream);
+    stream->ops = ops;
+    stream->state = state;
 }
 
 struct mux__extra *mux__stream_extra(mux_stream *stream)
@@ -89,8 +104,7 @@ void mux__stream_free(mux_stream *stream)
     extra_free(mux__extra_of(stream));
     mux__lasting_free(stream);
     cs_free(stream->story);
-    if (stream->ops && stream->ops->state_bytes > 0)
-        cs_free(stream->state);
+    state_free(stream);
     cs_free(stream);
     conn->stats->streams--;
     mux__conn_stream_gone(conn);
@@ -127,12 +141,12 @@ static void call(cs_task *task)
     }
     if (stream->lasts)
         mux__lasting_tell(stream);
-    const struct mux_stream_ops *ops = stream->ops;
-    if (ops && stream->told) {
+    if (stream->ops && stream->told) {
         stream->told = false;
-        if (ops->readable && !stream->drop_rx && !(stream->over && all_taken(stream)))
-            ops->readable(stream, stream->state);
+        if (stream->ops->readable && !stream->drop_rx && !(stream->over && all_taken(stream)))
+            stream->ops->readable(stream, stream->state);
     }
+    const struct mux_stream_ops *ops = stream->ops; /* perhaps it was handed over */
     if (stream->wake_due) {
         stream->wake_due = false;
         mux_stream_wake(stream);

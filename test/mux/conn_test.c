@@ -263,6 +263,49 @@ Test(conn, a_stream_that_waits_costs_little)
     talk_end(&t);
 }
 
+static void heir_end(mux_stream *stream, cs_err why, void *state)
+{
+    (void)stream;
+    cr_assert_eq(why, CS_ECANCELED);
+    ++*(int *)state;
+}
+static const struct mux_stream_ops heir_ops = {.state_bytes = 1, .end = heir_end};
+
+static void hand_over(mux_stream *stream, void *state)
+{
+    mux_stream_hand_over(stream, &heir_ops, *(int **)state);
+}
+static void never_end(mux_stream *stream, cs_err why, void *state)
+{
+    (void)stream, (void)why, (void)state;
+    cr_assert_fail("it was handed over");
+}
+static const struct mux_stream_ops first_ops = {
+    .state_bytes = sizeof(int *), .readable = hand_over, .end = never_end};
+
+static void first_accept(mux_stream *stream, void *user)
+{
+    int *ends = user;
+    cr_assert_eq(mux_stream_accept(stream, &first_ops, &ends), CS_OK);
+}
+
+Test(conn, a_stream_that_is_handed_over_has_one_owner)
+{
+    int ends = 0;
+    mux_stream *stream;
+    talk_begin(&t, NULL, NULL);
+    cr_assert_eq(mux_handle(t.handlers, "/test.Talk/First", first_accept, &ends), CS_OK);
+    cr_assert_eq(mux_stream_open(t.conn, "/test.Talk/First", NULL, &many_ops, NULL, &stream),
+                 CS_OK);
+    mux_stream_finish(stream, CS_OK, NULL);
+    talk_settle(&t);
+    cr_assert_eq(ends, 0);
+    mux_stream_cancel(stream, CS_ECANCELED);
+    talk_settle(&t);
+    cr_assert_eq(ends, 1, "the copy of the first one's state went with it");
+    talk_end(&t);
+}
+
 Test(conn, freeing_twice_and_nothing_is_harmless)
 {
     talk_begin(&t, NULL, NULL);
