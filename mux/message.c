@@ -44,7 +44,7 @@ size_t mux_stream_room(mux_stream *stream)
     return stream->send_max - stream->out.bytes;
 }
 
-static cs_err may_send(mux_stream *stream)
+static inline cs_err may_send(mux_stream *stream)
 {
     if (stream->over)
         return stream->why == CS_DONE ? CS_ECANCELED : stream->why;
