@@ -114,7 +114,9 @@ static void end_all(chanserv_client *client)
         if (line->started && !line->told) {
             /* Its end() comes now: what was left unread shall not wait for a loop.  The gap before
              * its last frame was told with that. */
-            CS_CONTAINER(line, chanserv_source, line)->gap = 0;
+            chanserv_source *source = CS_CONTAINER(line, chanserv_source, line);
+            if (source->intake)
+                source->intake->gap = 0;
             chanserv__line_told(line);
         }
     }

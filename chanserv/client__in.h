@@ -176,7 +176,16 @@ struct chanserv__inlined {
     struct wire_frame frames[];
 };
 enum { CHANSERV__TICKET_MAX = 64 };
-struct chanserv_source {
+/* What a source has as soon as something comes; the consumer's. */
+struct chanserv__intake {
+    struct mux_rx rx;
+    struct chanserv__inlined *inlined;
+    struct chanserv__whole *whole; /* a frame being put together, or handed out */
+    uint64_t seq;                  /* of the frame last handed out */
+    uint64_t gap;                  /* told with it */
+    uint64_t gap_run;              /* to be told with the next */
+};
+struct chanserv_source { /* 100,000 of them may be open and idle */
     struct chanserv__line line;
     const struct chanserv_source_ops *ops;
     chanserv_feed *feed; /* NULL: kept */
@@ -184,27 +193,22 @@ struct chanserv_source {
     struct chanserv__pairs *metadata; /* its feed's */
     struct chanserv__tie *master;     /* its feed's: held until an Open was answered; or NULL */
     struct mux_rx *arrived;           /* the rest of the stream, when all of it has come; or NULL */
-    char *texts;                      /* header, then ticket */
+    struct chanserv__say *say;        /* what few sends need; or NULL */
     uint32_t header_len;
     uint8_t ticket_len;
-    uint8_t sends;             /* how often it was opened */
-    bool anywhere;             /* by a ticket of which nobody knows the node */
-    bool uplink;               /* its producer listens: opened by Talk */
-    bool spoke;                /* frames were sent: it cannot be opened a second time */
-    bool finished;             /* our last word to it was said */
-    bool stuck;                /* a send was told CS_AGAIN */
-    struct chanserv__say *say; /* what few sends need; or NULL */
+    uint8_t sends;     /* how often it was opened */
+    bool anywhere : 1; /* by a ticket of which nobody knows the node */
+    bool uplink : 1;   /* its producer listens: opened by Talk */
+    bool spoke : 1;    /* frames were sent: it cannot be opened a second time */
+    bool finished : 1; /* our last word to it was said */
+    bool stuck : 1;    /* a send was told CS_AGAIN */
     uint64_t index;
     int64_t deadline_ms;
     uint64_t from; /* the first number that was asked for, once it is opened */
     /* The consumer's: */
-    struct mux_rx rx;
-    struct chanserv__inlined *inlined;
-    struct chanserv__whole *whole; /* a frame being put together, or handed out */
-    uint64_t number;               /* of the next message */
-    uint64_t seq;                  /* of the frame last handed out */
-    uint64_t gap;                  /* told with it */
-    uint64_t gap_run;              /* to be told with the next */
+    uint64_t number;                 /* of the next message */
+    struct chanserv__intake *intake; /* NULL: nothing came yet */
+    char texts[];                    /* header, then ticket */
 };
 
 /* ---- client.c ------------------------------------------------------------------------------ */
@@ -479,7 +483,8 @@ struct chanserv__got {
 cs_err chanserv__source_new(chanserv_feed *feed, const struct wire_announcement *a,
                             chanserv_source **ret);
 chanserv_source *chanserv__source_make(chanserv_client *client, struct chanserv__node *node,
-                                       struct chanserv__pairs *metadata); /* NULL: no memory */
+                                       struct chanserv__pairs *metadata, cs_bytes header,
+                                       cs_bytes ticket); /* NULL: no memory */
 extern const struct mux_stream_ops chanserv__source_stream_ops;
 /* The consumer has just found nothing more (`why` CS_AGAIN) or a failure in its rx.  CS_OK: there
  * is more now; CS_AGAIN; else the end, which is told herewith. */
@@ -510,13 +515,16 @@ cs_err chanserv__frame_next(chanserv_source *source, struct chanserv__got *ret);
 bool chanserv__frame_is_partial(const chanserv_source *source);
 /* Copies the frames of an announcement. */
 cs_err chanserv__frame_inline(chanserv_source *source, const struct wire_announcement *a);
+cs_err chanserv__frame_expect(chanserv_source *source); /* something comes: CS_OK, CS_ENOMEM */
 /* Leaves out what is numbered below `from`, before anything was received. */
 void chanserv__frame_skip(chanserv_source *source, uint64_t from);
 /* The number of the first message after the inline frames. */
 uint64_t chanserv__frame_after(const chanserv_source *source);
 static inline bool chanserv__frame_is_inline(const chanserv_source *source)
 {
-    return source->inlined && source->inlined->at < source->inlined->len;
+    const struct chanserv__inlined *in = source->intake ? source->intake->inlined : NULL;
+
+    return in && in->at < in->len;
 }
 /* Moves a frame put together out of the source. */
 cs_err chanserv__frame_move(chanserv_source *source, cs_ref *ret);

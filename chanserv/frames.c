@@ -22,32 +22,42 @@ static void whole_drop(chanserv_source *source)
 {
     const struct chanserv__assembly of = assembly_of(source);
 
-    chanserv__whole_drop(&source->whole, &of);
+    chanserv__whole_drop(&source->intake->whole, &of);
+}
+
+cs_err chanserv__frame_expect(chanserv_source *source)
+{
+    if (source->intake)
+        return CS_OK;
+    if (!(source->intake = cs_zalloc(sizeof *source->intake)))
+        return CS_ENOMEM;
+    mux_rx_init(&source->intake->rx, source->line.client->message_max);
+    return CS_OK;
 }
 
 cs_err chanserv__frame_move(chanserv_source *source, cs_ref *ret)
 {
     const struct chanserv__assembly of = assembly_of(source);
 
-    return chanserv__whole_move(&source->whole, &of, ret);
+    return chanserv__whole_move(&source->intake->whole, &of, ret);
 }
 
 /* ---- Numbers ------------------------------------------------------------------------------- */
 
 static cs_err gap_add(chanserv_source *source, uint64_t count)
 {
-    if (source->whole || count > UINT64_MAX - source->number)
+    if (source->intake->whole || count > UINT64_MAX - source->number)
         return CS_EPROTO;
     source->number += count;
-    source->gap_run += count;
+    source->intake->gap_run += count;
     return CS_OK;
 }
 
 static void hand_out(chanserv_source *source)
 {
-    source->seq = source->number++;
-    source->gap = source->gap_run;
-    source->gap_run = 0;
+    source->intake->seq = source->number++;
+    source->intake->gap = source->intake->gap_run;
+    source->intake->gap_run = 0;
 }
 
 /* All that is not one payload in one message.  CS_AGAIN: that was no (whole) frame. */
@@ -63,15 +73,15 @@ static cs_err take_odd(chanserv_source *source, const struct wire_frame *f,
         return (err = gap_add(source, f->gap_count)) == CS_OK ? CS_AGAIN : err;
     if (source->number == UINT64_MAX)
         return CS_EPROTO;
-    if ((err = chanserv__whole_add(&source->whole, &of, f->payload)) != CS_OK)
+    if ((err = chanserv__whole_add(&source->intake->whole, &of, f->payload)) != CS_OK)
         return err;
     if (f->more) {
         source->number++;
         return CS_AGAIN;
     }
-    source->whole->complete = true;
+    source->intake->whole->complete = true;
     hand_out(source);
-    ret->payload = cs_bytes_of(source->whole->base, source->whole->len);
+    ret->payload = cs_bytes_of(source->intake->whole->base, source->intake->whole->len);
     ret->message = cs_bytes_of(NULL, 0);
     return CS_OK;
 }
@@ -99,6 +109,8 @@ cs_err chanserv__frame_inline(chanserv_source *source, const struct wire_announc
     }
     if (a->frames_len == 0)
         return CS_OK;
+    if (chanserv__frame_expect(source) != CS_OK)
+        return CS_ENOMEM;
     in = cs_alloc(sizeof *in + a->frames_len * sizeof *in->frames + bytes);
     if (!in)
         return CS_ENOMEM;
@@ -115,23 +127,23 @@ cs_err chanserv__frame_inline(chanserv_source *source, const struct wire_announc
         f->payload.base = to;
         to += f->payload.len;
     }
-    source->inlined = in;
+    source->intake->inlined = in;
     return CS_OK;
 }
 
 uint64_t chanserv__frame_after(const chanserv_source *source)
 {
+    const struct chanserv__inlined *in = source->intake ? source->intake->inlined : NULL;
     uint64_t number = source->number;
 
-    for (size_t i = source->inlined ? source->inlined->at : 0;
-         source->inlined && i < source->inlined->len; i++)
-        number += numbers_of(&source->inlined->frames[i]);
+    for (size_t i = in ? in->at : 0; in && i < in->len; i++)
+        number += numbers_of(&in->frames[i]);
     return number;
 }
 
 void chanserv__frame_skip(chanserv_source *source, uint64_t from)
 {
-    struct chanserv__inlined *in = source->inlined;
+    struct chanserv__inlined *in = source->intake ? source->intake->inlined : NULL;
 
     while (in && in->at < in->len && source->number < from) {
         struct wire_frame *f = &in->frames[in->at];
@@ -150,7 +162,7 @@ void chanserv__frame_skip(chanserv_source *source, uint64_t from)
 
 static cs_err inline_next(chanserv_source *source, struct chanserv__got *ret)
 {
-    struct chanserv__inlined *in = source->inlined;
+    struct chanserv__inlined *in = source->intake->inlined;
 
     while (in->at < in->len) {
         const struct wire_frame *f = &in->frames[in->at++];
@@ -164,7 +176,7 @@ static cs_err inline_next(chanserv_source *source, struct chanserv__got *ret)
             return CS_EPROTO;
     }
     cs_free(in);
-    source->inlined = NULL;
+    source->intake->inlined = NULL;
     return CS_AGAIN;
 }
 
@@ -177,16 +189,18 @@ cs_err chanserv__frame_next(chanserv_source *source, struct chanserv__got *ret)
     cs_bytes msg;
     cs_err err;
 
-    if (source->whole && source->whole->complete)
+    if (!source->intake)
+        return CS_AGAIN;
+    if (source->intake->whole && source->intake->whole->complete)
         whole_drop(source);
-    if (source->inlined && (err = inline_next(source, ret)) != CS_AGAIN)
+    if (source->intake->inlined && (err = inline_next(source, ret)) != CS_AGAIN)
         return err;
     do {
-        if ((err = mux_rx_next(&source->rx, &msg)) != CS_OK ||
+        if ((err = mux_rx_next(&source->intake->rx, &msg)) != CS_OK ||
             (err = wire_frame_parse(msg, &f)) != CS_OK)
             return err;
-        if (f.kind == WIRE_PAYLOAD && !f.more && !source->whole && source->number < UINT64_MAX &&
-            (int64_t)f.payload.len <= most) {
+        if (f.kind == WIRE_PAYLOAD && !f.more && !source->intake->whole &&
+            source->number < UINT64_MAX && (int64_t)f.payload.len <= most) {
             hand_out(source);
             ret->payload = f.payload;
             ret->message = msg;
@@ -199,21 +213,27 @@ cs_err chanserv__frame_next(chanserv_source *source, struct chanserv__got *ret)
 
 bool chanserv__frame_is_partial(const chanserv_source *source)
 {
-    return mux_rx_partial(&source->rx) || (source->whole && !source->whole->complete);
+    const struct chanserv__intake *intake = source->intake;
+
+    return intake && (mux_rx_partial(&intake->rx) || (intake->whole && !intake->whole->complete));
 }
 
 /* Nobody will ever get it, and others wait for its share of the budget. */
 void chanserv__frame_give_up(chanserv_source *source)
 {
-    if (source->whole && !source->whole->complete)
+    if (source->intake && source->intake->whole && !source->intake->whole->complete)
         whole_drop(source);
 }
 
 void chanserv__frame_drop(chanserv_source *source)
 {
+    if (!source->intake)
+        return;
     whole_drop(source);
-    cs_free(source->inlined);
-    source->inlined = NULL;
+    cs_free(source->intake->inlined);
+    mux_rx_fini(&source->intake->rx);
+    cs_free(source->intake);
+    source->intake = NULL;
 }
 
 const char *chanserv__frame_words(cs_err err)

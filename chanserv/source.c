@@ -27,32 +27,19 @@ static void ended_at_birth(chanserv_source *source, const struct wire_status *en
     cs_free(text);
 }
 
-static cs_err fill(chanserv_source *source, const struct wire_announcement *a)
-{
-    if (a->header.len > UINT32_MAX || a->ticket.len > CHANSERV__TICKET_MAX ||
-        (a->ticket.len == 0 && !a->end.present))
-        return CS_EPROTO;
-    source->header_len = (uint32_t)a->header.len;
-    source->ticket_len = (uint8_t)a->ticket.len;
-    source->uplink = a->uplink;
-    if (!(source->texts = cs_alloc(a->header.len + a->ticket.len)))
-        return CS_ENOMEM;
-    if (a->header.len)
-        memcpy(source->texts, a->header.base, a->header.len);
-    if (a->ticket.len)
-        memcpy(source->texts + a->header.len, a->ticket.base, a->ticket.len);
-    return chanserv__frame_inline(source, a);
-}
-
 chanserv_source *chanserv__source_make(chanserv_client *client, struct chanserv__node *node,
-                                       struct chanserv__pairs *metadata)
+                                       struct chanserv__pairs *metadata, cs_bytes header,
+                                       cs_bytes ticket)
 {
-    chanserv_source *source = cs_zalloc(sizeof *source);
+    chanserv_source *source = cs_zalloc(sizeof *source + header.len + ticket.len);
+    char *at;
 
     if (!source)
         return NULL;
+    at = source->texts;
+    source->header_len = (uint32_t)cs_bytes_put(&at, header).len;
+    source->ticket_len = (uint8_t)cs_bytes_put(&at, ticket).len;
     chanserv__line_init(&source->line, client, false);
-    mux_rx_init(&source->rx, client->message_max);
     source->node = chanserv__node_hold(node);
     source->metadata = chanserv__pairs_hold(metadata);
     source->deadline_ms = CS_FOREVER;
@@ -62,15 +49,21 @@ chanserv_source *chanserv__source_make(chanserv_client *client, struct chanserv_
 cs_err chanserv__source_new(chanserv_feed *feed, const struct wire_announcement *a,
                             chanserv_source **ret)
 {
-    chanserv_source *source = chanserv__source_make(feed->line.client, feed->node, feed->metadata);
+    chanserv_source *source;
     cs_err err;
 
+    if (a->header.len > UINT32_MAX || a->ticket.len > CHANSERV__TICKET_MAX ||
+        (a->ticket.len == 0 && !a->end.present))
+        return CS_EPROTO;
+    source =
+        chanserv__source_make(feed->line.client, feed->node, feed->metadata, a->header, a->ticket);
     if (!source)
         return CS_ENOMEM;
     source->feed = feed;
     source->index = a->seq;
+    source->uplink = a->uplink;
     source->deadline_ms = feed->deadline_ms;
-    err = fill(source, a);
+    err = chanserv__frame_inline(source, a);
     if (err != CS_OK) {
         chanserv__line_close(&source->line);
         return err;
@@ -114,7 +107,8 @@ void chanserv__source_over(chanserv_source *source, cs_err why, const char *text
 
 bool chanserv__source_is_empty(const chanserv_source *source)
 {
-    return !chanserv__frame_is_inline(source) && source->rx.bytes == 0 && !source->arrived;
+    return !chanserv__frame_is_inline(source) && !source->arrived &&
+           (!source->intake || source->intake->rx.bytes == 0);
 }
 
 static cs_err finish(chanserv_source *source)
@@ -126,8 +120,10 @@ static cs_err finish(chanserv_source *source)
     if (line->status == CS_DONE && chanserv__frame_is_partial(source))
         chanserv__source_over(source, CS_EPROTO, "cut off in the middle of a frame");
     chanserv__frame_give_up(source);
-    source->gap = source->gap_run;
-    source->gap_run = 0;
+    if (source->intake) {
+        source->intake->gap = source->intake->gap_run;
+        source->intake->gap_run = 0;
+    }
     chanserv__line_told(line);
     return line->status;
 }
@@ -141,13 +137,16 @@ static void take_rest(chanserv_source *source, mux_stream *stream)
 {
     struct mux_rx *rest;
 
+    if (mux_stream_waiting(stream) == 0)
+        return;
     if (!client_of(source)->shared) {
-        mux_stream_take(stream, &source->rx);
+        if (chanserv__frame_expect(source) == CS_OK)
+            mux_stream_take(stream, &source->intake->rx);
         return;
     }
     if (source->arrived || !(rest = cs_alloc(sizeof *rest)))
         return; /* it will be taken when it is asked for */
-    mux_rx_init(rest, source->rx.message_max);
+    mux_rx_init(rest, client_of(source)->message_max);
     mux_stream_take(stream, rest);
     source->arrived = rest;
 }
@@ -211,7 +210,7 @@ const struct mux_stream_ops chanserv__source_stream_ops = {
 
 static void credit(chanserv_source *source)
 {
-    size_t bytes = mux_rx_credit(&source->rx);
+    size_t bytes = source->intake ? mux_rx_credit(&source->intake->rx) : 0;
 
     if (bytes && source->line.stream && !source->line.over)
         mux_stream_credit(source->line.stream, bytes);
@@ -222,21 +221,28 @@ static bool is_dropped(const chanserv_source *source)
     return atomic_load_explicit(&source->line.dropped, memory_order_relaxed);
 }
 
-/* What mux has for us; false: nothing. */
-static bool take_more(chanserv_source *source)
+/* What mux has for us.  CS_AGAIN: nothing; CS_ENOMEM. */
+static cs_err take_more(chanserv_source *source)
 {
+    mux_stream *stream = source->line.stream;
     struct mux_rx *rest = source->arrived;
 
     credit(source);
-    if (source->line.stream && mux_stream_take(source->line.stream, &source->rx) > 0)
-        return true;
-    if (!rest)
-        return false;
-    mux_rx_append(&source->rx, rest);
+    if (stream && mux_stream_waiting(stream) == 0)
+        stream = NULL;
+    if (!stream && !rest)
+        return CS_AGAIN;
+    if (chanserv__frame_expect(source) != CS_OK)
+        return CS_ENOMEM;
+    if (stream) {
+        mux_stream_take(stream, &source->intake->rx);
+        return CS_OK;
+    }
+    mux_rx_append(&source->intake->rx, rest);
     mux_rx_fini(rest);
     cs_free(rest);
     source->arrived = NULL;
-    return true;
+    return CS_OK;
 }
 
 cs_err chanserv__source_refill(chanserv_source *source, cs_err why)
@@ -246,11 +252,13 @@ cs_err chanserv__source_refill(chanserv_source *source, cs_err why)
     if (line->told)
         return line->status;
     chanserv__source_ask(source);
-    if (why != CS_AGAIN && !is_dropped(source))
+    if (why == CS_AGAIN && !is_dropped(source))
+        why = chanserv__frame_is_inline(source) ? CS_OK : take_more(source);
+    if (cs_failed(why) && !is_dropped(source))
         chanserv__line_fail(line, why, chanserv__frame_words(why));
     if (is_dropped(source))
         return finish(source);
-    if (chanserv__frame_is_inline(source) || take_more(source)) {
+    if (why == CS_OK) {
         chanserv__line_heard(line);
         return CS_OK;
     }
@@ -273,7 +281,7 @@ cs_err chanserv__source_next(chanserv_source *source, bool entered, struct chans
         if (source->line.opened && !source->line.told && !is_dropped(source))
             err = chanserv__frame_next(source, ret);
         got = err == CS_OK;
-        if (got && source->rx.taken < client->credit_bytes)
+        if (got && source->intake->rx.taken < client->credit_bytes)
             return CS_OK;
         if (!entered)
             chanserv__enter(client);
@@ -304,8 +312,9 @@ static cs_err keep_frame(chanserv_source *source, const struct chanserv__got *go
     cs_err err;
 
     if (!got->message.base)
-        return source->whole ? chanserv__frame_move(source, ret) : cs_ref_copy(got->payload, ret);
-    if ((err = mux_rx_keep(&source->rx, got->message, &message)) != CS_OK)
+        return source->intake->whole ? chanserv__frame_move(source, ret)
+                                     : cs_ref_copy(got->payload, ret);
+    if ((err = mux_rx_keep(&source->intake->rx, got->message, &message)) != CS_OK)
         return err;
     *ret = cs_ref_slice(message,
                         (size_t)((const char *)got->payload.base - (const char *)got->message.base),
@@ -412,11 +421,9 @@ void chanserv__source_free(chanserv_source *source)
         mux_rx_fini(source->arrived);
         cs_free(source->arrived);
     }
-    mux_rx_fini(&source->rx);
     chanserv__say_free(source);
     chanserv__frame_drop(source);
     chanserv__node_release(source->node);
     chanserv__pairs_drop(source->metadata);
-    cs_free(source->texts);
     cs_free(source);
 }

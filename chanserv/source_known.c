@@ -13,12 +13,12 @@ cs_bytes chanserv_source_ticket(const chanserv_source *source)
 
 uint64_t chanserv_source_seq(const chanserv_source *source)
 {
-    return source->seq;
+    return source->intake ? source->intake->seq : 0;
 }
 
 uint64_t chanserv_source_gap(const chanserv_source *source)
 {
-    return source->gap;
+    return source->intake ? source->intake->gap : 0;
 }
 
 uint64_t chanserv_source_index(const chanserv_source *source)

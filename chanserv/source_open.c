@@ -200,17 +200,11 @@ static cs_err open_at(chanserv_client *client, struct chanserv__node *node, cs_b
     chanserv_source *source;
 
     (void)chanserv__pairs_of_call(client, NULL, 0, &metadata); /* counts, and needs no memory */
-    source = chanserv__source_make(client, node, metadata);
+    source = chanserv__source_make(client, node, metadata, cs_bytes_of(NULL, 0), ticket);
     chanserv__pairs_drop(metadata);
     if (!source)
         return CS_ENOMEM;
     cs_list_push(&client->kept, &source->line.link);
-    if (!(source->texts = cs_alloc(ticket.len))) {
-        chanserv__line_close(&source->line);
-        return CS_ENOMEM;
-    }
-    memcpy(source->texts, ticket.base, ticket.len);
-    source->ticket_len = (uint8_t)ticket.len;
     chanserv__frame_skip(source, from);
     *ret = source;
     return CS_OK;

@@ -334,10 +334,15 @@ void mux_stream_resume(mux_stream *stream)
     mux__stream_post(stream);
 }
 
+size_t mux_stream_waiting(const mux_stream *stream)
+{
+    return stream->rx ? stream->rx->bytes : 0;
+}
+
 size_t mux_stream_take(mux_stream *stream, struct mux_rx *rx)
 {
     mux_conn *conn = stream->conn;
-    size_t n = stream->rx ? stream->rx->bytes : 0;
+    size_t n = mux_stream_waiting(stream);
     if (n == 0)
         return 0;
     mux_rx_append(rx, stream->rx);

@@ -76,6 +76,7 @@ void mux_rx_settle(struct mux_rx *rx);
  * be used on that stream.  The bytes still count against the stream's window until
  * mux_stream_credit() gives them back. */
 size_t mux_stream_take(mux_stream *stream, struct mux_rx *rx);
+size_t mux_stream_waiting(const mux_stream *stream); /* that many */
 void mux_stream_credit(mux_stream *stream, size_t bytes);
 
 /* Of this stream's messages only, instead of message_max_bytes; best effort: without memory that stays. */
