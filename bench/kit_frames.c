@@ -2,34 +2,18 @@
  * and a process that sends small ones touches little of it. */
 #include "bench/kit.h"
 
-enum { PATTERNS = 8, STEP = 64 };
+uint8_t kit_noise[KIT_NOISE];
+size_t kit_noise_len;
 
-static uint8_t area[KIT_LARGEST + PATTERNS * STEP];
-static size_t filled;
-
-static void fill(size_t until)
+void kit_make_noise(size_t until)
 {
     static uint32_t x = 2463534242u;
-    for (; filled < until; filled++) {
+    for (; kit_noise_len < until; kit_noise_len++) {
         x ^= x << 13;
         x ^= x >> 17;
         x ^= x << 5;
-        area[filled] = (uint8_t)x;
+        kit_noise[kit_noise_len] = (uint8_t)x;
     }
-}
-
-cs_bytes kit_frame(uint64_t number, size_t size)
-{
-    size_t at = number % PATTERNS * STEP;
-    if (at + size > filled)
-        fill(PATTERNS * STEP + size);
-    return cs_bytes_of(area + at, size);
-}
-
-bool kit_is_frame(cs_bytes frame, uint64_t number, size_t size)
-{
-    return frame.len == size &&
-           (size == 0 || memcmp(frame.base, kit_frame(number, size).base, size) == 0);
 }
 
 cs_bytes kit_spoiled(cs_bytes frame)

@@ -29,8 +29,16 @@ EXTRA_DIST += \
 	bench/grows.sh \
 	bench/others.py \
 	bench/peers/Makefile \
+	bench/peers/dds.c \
+	bench/peers/frame.idl \
+	bench/peers/go/main.go \
+	bench/peers/grpc.cc \
+	bench/peers/grpc.h \
+	bench/peers/grpc_server.cc \
+	bench/peers/nats.c \
 	bench/peers/nng.c \
 	bench/peers/raw.c \
+	bench/peers/redis.c \
 	bench/peers/spot.h \
 	bench/peers/tags.h \
 	bench/peers/zmq.c \

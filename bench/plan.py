@@ -98,7 +98,7 @@ def peers(bin_dir, tls, others):
         "w4": {"raw-tcp-connect": peer("raw", workload="w4conn"),
                **some("raw-tcp zmq grpc-cq nats yamux smux grpc-go nghttpd")},
         "w5": some("raw-tcp zmq grpc-cq nats yamux smux grpc-go"),
-        "w6": some("grpc-cq nats yamux smux grpc-go"),
+        "w6": {**some("grpc-cq yamux smux grpc-go"), "nats": peer("nats", broker=nats_broker, corrupts=False)},
         "w7": some("raw-tcp zmq nng grpc-cq grpc-sync grpc-cb nats redis yamux smux grpc-go cyclonedds"),
     }
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 from plan import key_of
 from processes import Failed, free_port, pin, stop, wait_for
@@ -73,6 +74,7 @@ def rounds(plan, count, secs, free, out):
     """All of the plan, in turn: each round in an order of its own, so that noise falls on everybody.
     Each line goes to `out` when it is there."""
     rows = []
+    began = int(time.time())  # so that the rounds of several calls stay apart
     for n in range(count):
         for workload, arg, place, programs in plan:
             if (workload == "w6" and n >= 3) or (free and place == "same"):  # memory does not vary
@@ -85,7 +87,7 @@ def rounds(plan, count, secs, free, out):
                 except Failed as e:
                     print(f"failed: {name} {key_of(workload, arg)}: {e}", file=sys.stderr)
                     continue
-                row.update(peer=name, place="free" if free else place, round=n)
+                row.update(peer=name, place="free" if free else place, round=f"{began}.{n}")
                 out.write(json.dumps(row) + "\n")
                 out.flush()
                 rows.append(row)
