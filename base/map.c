@@ -27,7 +27,7 @@ static bool is_live(const void *value)
 }
 
 /* Slots for `len` entries and one more: a power of two, at most half full when built, so that
- * a quarter of it is free for new entries before it must be built again; a small one, that may fill and
+ * a quarter of it at least is free for new entries before it must be built again; a small one, that may fill and
  * empty very often, a quarter. */
 static size_t cap_for(size_t len)
 {
@@ -40,10 +40,13 @@ static size_t cap_for(size_t len)
     return cap;
 }
 
-/* One slot in four stays free: a search ends there. */
+/* One slot in four stays free: a search ends there.  Of a large table one in eight: its searches are longer
+ * for it by a line of the cache or two, and its slots are what most of it costs. */
 static bool is_full(size_t used, size_t cap)
 {
-    return used + 1 > cap - cap / 4;
+    enum { LARGE = 16384 };
+
+    return used + 1 > cap - cap / (cap < LARGE ? 4 : 8);
 }
 
 /* The seed is what makes collisions unforeseeable.  Should the system have no random bytes,
