@@ -51,7 +51,7 @@ void chanserv__announce_queue(chanserv_outlet *o)
 
     o->life = CHANSERV__QUEUED;
     cs_list_push(&post->queue, &o->link);
-    post->queue_bytes += o->held.bytes.len + WEIGHT;
+    post->queue_bytes += o->u.header.bytes.len + WEIGHT;
     post->unopened++;
     post->refused = false;
     post->server->counters.sources_total++;
@@ -143,9 +143,8 @@ static cs_err inline_frame(chanserv_outlet *o, struct inlined *in, cs_ref *taken
         return err;
     }
     if (weight > in->room || taken->bytes.len > (uint64_t)server->options.part_bytes) {
-        o->held = *taken;
-        o->flags |= CHANSERV__HELD;
-        return CS_DONE;
+        err = chanserv__outlet_hold(o, taken);
+        return err == CS_OK ? CS_DONE : err;
     }
     err = inline_add(in, &frame);
     if (err == CS_OK) {
@@ -214,10 +213,8 @@ static void end_fill(const chanserv_outlet *o, struct wire_status *end)
     enum wire_reason framework = (enum wire_reason)o->framework;
     const char *message = NULL;
 
-    if (cs_failed(o->status))
-        message = o->message  ? o->message
-                  : framework ? wire_reason_words(framework)
-                              : cs_strerror(o->status);
+    if (cs_failed(o->status) && !(message = chanserv__outlet_message(o)))
+        message = framework ? wire_reason_words(framework) : cs_strerror(o->status);
     end->present = true;
     end->code = wire_code_of(o->status);
     end->message = cs_str(message ? message : "");
@@ -284,10 +281,10 @@ static void say(chanserv_post *post, chanserv_outlet *o)
     struct wire_announcement a = {
         .seq = post->seq, .eager = o->ops->eager, .uplink = o->ops->uplink};
     struct inlined in = {.room = (size_t)inline_max};
-    cs_ref header = o->held;
+    cs_ref header = o->u.header;
     cs_err err = CS_OK;
 
-    o->held = (cs_ref){{NULL, 0}, NULL};
+    o->u.header = (cs_ref){{NULL, 0}, NULL};
     o->seq = (uint32_t)post->seq;
     post->queue_bytes -= header.bytes.len + WEIGHT;
     a.header = header.bytes;

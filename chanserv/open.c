@@ -143,7 +143,7 @@ static void claim(chanserv_outlet *o, mux_stream *stream, uint64_t from,
     if (cs_failed(err)) { /* Trailers-Only: refused */
         chanserv__outlet_last(o, err);
         o->flags |= CHANSERV__SAID;
-        mux_stream_finish(stream, o->status, o->message);
+        mux_stream_finish(stream, o->status, chanserv__outlet_message(o));
         return;
     }
     mux_stream_drop_headers(stream); /* nobody asks a quiet source what came with its opening */

@@ -20,8 +20,8 @@ cs_err chanserv__outlet_ask(chanserv_outlet *o, cs_ref *frame)
     void *state = chanserv__outlet_state(o);
     cs_err err;
 
-    if (o->chan)
-        err = cs_chan_recv(o->chan, CS_NOW, frame);
+    if (o->more && o->more->chan)
+        err = cs_chan_recv(o->more->chan, CS_NOW, frame);
     else if (o->ops->next)
         err = o->ops->next(o, &frame->bytes, state);
     else if (o->ops->next_ref)
@@ -33,6 +33,19 @@ cs_err chanserv__outlet_ask(chanserv_outlet *o, cs_ref *frame)
     else
         *frame = (cs_ref){{NULL, 0}, NULL}; /* what came with a refusal is nobody's promise */
     return err;
+}
+
+cs_err chanserv__outlet_hold(chanserv_outlet *o, cs_ref *frame)
+{
+    struct chanserv__outlet_more *more = chanserv__outlet_more(o);
+
+    if (!more) {
+        cs_ref_drop(frame);
+        return CS_ENOMEM;
+    }
+    more->held = *frame;
+    o->flags |= CHANSERV__HELD;
+    return CS_OK;
 }
 
 bool chanserv__outlet_too_large(chanserv_outlet *o, const cs_ref *frame)
@@ -90,28 +103,29 @@ static inline void count_frame(chanserv_outlet *o, size_t len)
 static cs_err send_held(chanserv_outlet *o)
 {
     const size_t part = (size_t)o->post->server->options.part_bytes;
-    const size_t len = o->held.bytes.len;
+    cs_ref *held = &o->more->held;
+    const size_t len = held->bytes.len;
     cs_ref piece;
     cs_err err;
 
     if (len <= part) {
-        err = send_piece(o, &o->held, false);
+        err = send_piece(o, held, false);
         if (err == CS_OK) {
             count_frame(o, len);
-            cs_ref_drop(&o->held);
+            cs_ref_drop(held);
             o->flags &= (uint16_t)~CHANSERV__HELD;
         }
         return err;
     }
-    if (o->held.block)
-        piece = cs_ref_slice(o->held, 0, part);
+    if (held->block)
+        piece = cs_ref_slice(*held, 0, part);
     else
-        piece = (cs_ref){cs_bytes_of(o->held.bytes.base, part), NULL};
+        piece = (cs_ref){cs_bytes_of(held->bytes.base, part), NULL};
     err = send_piece(o, &piece, true);
     cs_ref_drop(&piece);
     if (err == CS_OK) {
-        o->held.bytes.base = (const char *)o->held.bytes.base + part;
-        o->held.bytes.len -= part;
+        held->bytes.base = (const char *)held->bytes.base + part;
+        held->bytes.len -= part;
         o->post->server->counters.frame_bytes_out += part;
     }
     return err;
@@ -134,11 +148,13 @@ static cs_err send_gap(chanserv_outlet *o)
 
 static void say_last(chanserv_outlet *o)
 {
+    const char *message = chanserv__outlet_message(o);
+
     o->flags |= CHANSERV__SAID;
     if (o->framework)
-        chanserv__refuse(o->stream, (enum wire_reason)o->framework, o->message);
+        chanserv__refuse(o->stream, (enum wire_reason)o->framework, message);
     else
-        mux_stream_finish(o->stream, o->status, cs_failed(o->status) ? o->message : NULL);
+        mux_stream_finish(o->stream, o->status, cs_failed(o->status) ? message : NULL);
 }
 
 /* Answers whether the loop of pull may go on. */
@@ -176,9 +192,10 @@ static bool take_frame(chanserv_outlet *o, cs_ref *frame)
             return false;
         }
     }
-    o->held = *frame;
-    o->flags |= CHANSERV__HELD;
-    return true;
+    err = chanserv__outlet_hold(o, frame);
+    if (err != CS_OK)
+        not_taken(o, err);
+    return err == CS_OK;
 }
 
 /* The hottest loop of the server: one branch for everything that is rare. */
@@ -235,10 +252,10 @@ void chanserv__outlet_pull(mux_stream *stream, void *state)
     (void)stream;
     if (o->flags & (CHANSERV__SAID | CHANSERV__CUT))
         return;
-    if (o->times)
+    if (o->more && o->more->times)
         chanserv__times_before_pull(o);
     pump(o);
-    if (o->times)
+    if (o->more && o->more->times)
         chanserv__times_after_pull(o);
 }
 
@@ -275,10 +292,11 @@ cs_err chanserv_outlet_number(chanserv_outlet *o, uint64_t seq)
 uint64_t chanserv_outlet_next_number(const chanserv_outlet *o)
 {
     const uint64_t part = (uint64_t)o->post->server->options.part_bytes;
+    const uint64_t held = o->flags & CHANSERV__HELD ? o->more->held.bytes.len : 0;
     uint64_t next = o->next;
 
     if (o->flags & CHANSERV__HELD)
-        next += o->held.bytes.len <= part ? 1 : (o->held.bytes.len + part - 1) / part;
+        next += held <= part ? 1 : (held + part - 1) / part;
     if (o->flags & CHANSERV__GAP)
         next += o->gap;
     return next;
@@ -302,15 +320,16 @@ void chanserv_outlet_skip(chanserv_outlet *o, uint64_t count, enum chanserv_gap 
 
 cs_err chanserv_outlet_fail(chanserv_outlet *o, cs_err err, const char *format, ...)
 {
+    struct chanserv__outlet_more *more = chanserv__outlet_more(o);
     char *message;
     va_list args;
 
     va_start(args, format);
-    message = cs_vprintf(format, args);
+    message = more ? cs_vprintf(format, args) : NULL;
     va_end(args);
     if (message) {
-        cs_free(o->message);
-        o->message = message;
+        cs_free(more->message);
+        more->message = message;
     }
     return err;
 }
@@ -341,7 +360,7 @@ void chanserv_outlet_cancel(chanserv_outlet *o, cs_err why)
         o->flags &= (uint16_t)~CHANSERV__GAP;
         return;
     }
-    mux_stream_abort(o->stream, why, o->message);
+    mux_stream_abort(o->stream, why, chanserv__outlet_message(o));
 }
 
 bool chanserv_outlet_is_open(const chanserv_outlet *o)

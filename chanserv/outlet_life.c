@@ -14,7 +14,7 @@ cs_err chanserv__outlet_new(chanserv_post *post, cs_bytes header,
 
     if (!o)
         return CS_ENOMEM;
-    if (header.len && cs_ref_copy(header, &o->held) != CS_OK) {
+    if (header.len && cs_ref_copy(header, &o->u.header) != CS_OK) {
         cs_free(o);
         return CS_ENOMEM;
     }
@@ -31,28 +31,46 @@ cs_err chanserv__outlet_new(chanserv_post *post, cs_bytes header,
     return CS_OK;
 }
 
-/* Everything but the memory itself. */
+struct chanserv__outlet_more *chanserv__outlet_more(chanserv_outlet *o)
+{
+    if (!o->more)
+        o->more = cs_zalloc(sizeof *o->more);
+    return o->more;
+}
+
+/* Everything but the memory itself, and the words. */
 static void let_go(chanserv_outlet *o)
 {
-    cs_chan *chan = o->chan;
+    cs_chan *chan = o->more ? o->more->chan : NULL;
 
-    o->chan = NULL;
+    if (!o->more)
+        return;
+    o->more->chan = NULL;
     if (chan) {
         (void)cs_chan_watch_recv(chan, o->post->server->loop, NULL, NULL);
         cs_chan_cancel(chan);
         cs_chan_free(chan);
     }
-    cs_ref_drop(&o->held); /* the producer's own bytes have no block: nothing happens to them */
+    cs_ref_drop(
+        &o->more->held); /* the producer's own bytes have no block: nothing happens to them */
     chanserv__times_free(o);
+}
+
+static void outlet_free(chanserv_outlet *o)
+{
+    if (o->more)
+        cs_free(o->more->message);
+    cs_free(o->more);
+    cs_free(o);
 }
 
 void chanserv__outlet_discard(chanserv_outlet *o)
 {
     chanserv_post *post = o->post;
 
+    cs_ref_drop(&o->u.header);
     let_go(o);
-    cs_free(o->message);
-    cs_free(o);
+    outlet_free(o);
     post->server->outlets--;
     chanserv__post_outlet_gone(post);
 }
@@ -62,8 +80,7 @@ static void reap(cs_task *task)
     chanserv_outlet *o = CS_CONTAINER(task, chanserv_outlet, u.task);
     chanserv_post *post = o->post;
 
-    cs_free(o->message);
-    cs_free(o);
+    outlet_free(o);
     chanserv__post_outlet_gone(post);
 }
 
@@ -100,6 +117,8 @@ void chanserv__outlet_over(chanserv_outlet *o, cs_err why, enum chanserv__reason
 
     if (was == CHANSERV__OVER)
         return;
+    if (was == CHANSERV__QUEUED)
+        cs_ref_drop(&o->u.header);
     if (was == CHANSERV__WAITING) {
         cs_unlink(&o->u.accept.link);
         chanserv__channel_waits(o, false);
@@ -165,7 +184,9 @@ void chanserv__outlet_stream_end(mux_stream *stream, cs_err why, void *state)
 
 const char *chanserv_outlet_words(const chanserv_outlet *o)
 {
-    return o->reason == CHANSERV__CANCELLED && o->message ? o->message : "";
+    const char *message = chanserv__outlet_message(o);
+
+    return o->reason == CHANSERV__CANCELLED && message ? message : "";
 }
 
 const char *chanserv_outlet_reason(const chanserv_outlet *o)

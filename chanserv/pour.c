@@ -9,14 +9,17 @@ static void ready(void *user)
 
 cs_err chanserv_outlet_pour(chanserv_outlet *o, cs_chan *chan)
 {
+    struct chanserv__outlet_more *more;
     cs_err err;
 
-    if (o->chan || o->life == CHANSERV__OVER)
+    if (o->life == CHANSERV__OVER || (o->more && o->more->chan))
         return CS_EMISUSE;
+    if (!(more = chanserv__outlet_more(o)))
+        return CS_ENOMEM;
     err = cs_chan_watch_recv(chan, o->post->server->loop, ready, o);
     if (err != CS_OK)
         return err;
-    o->chan = cs_chan_keep(chan);
+    more->chan = cs_chan_keep(chan);
     chanserv_outlet_wake(o);
     return CS_OK;
 }

@@ -71,6 +71,14 @@ enum {
 
 struct chanserv__outlet_times; /* outlet_times.c; only when an option asks for it */
 
+/* What few of them need. */
+struct chanserv__outlet_more {
+    cs_ref held;   /* see CHANSERV__HELD; block NULL: the producer's */
+    cs_chan *chan; /* poured: frames come from here */
+    char *message; /* chanserv_outlet_fail() */
+    struct chanserv__outlet_times *times;
+};
+
 /* There may be a million of these: what is not needed at the same time shares its place. */
 struct chanserv_outlet {
     const struct chanserv_outlet_ops *ops;
@@ -78,6 +86,7 @@ struct chanserv_outlet {
     mux_stream *stream;  /* OPEN only */
     struct cs_link link; /* of one of its post's lists, until OVER */
     union {
+        cs_ref header; /* QUEUED only */
         struct {
             struct cs_link link; /* of server->accept */
             int64_t since_ms;
@@ -88,16 +97,13 @@ struct chanserv_outlet {
         } open;                                /* OPEN only */
         cs_task task;                          /* OVER only: end(), then its memory */
     } u;
-    cs_ref held;    /* QUEUED: the header; later see CHANSERV__HELD; block NULL: the producer's */
     uint64_t index; /* the public part of its ticket; 0: none yet */
     uint8_t secret[16];
     uint64_t next; /* the number of the next message that is sent */
     uint64_t gap;
-    cs_chan *chan; /* poured: frames come from here */
-    char *message; /* chanserv_outlet_fail() */
-    struct chanserv__outlet_times *times;
-    cs_err status; /* the last word; OVER: what end() is told */
-    uint32_t seq;  /* its place in the post, for traces */
+    struct chanserv__outlet_more *more; /* or NULL */
+    cs_err status;                      /* the last word; OVER: what end() is told */
+    uint32_t seq;                       /* its place in the post, for traces */
     uint16_t flags;
     uint8_t life, gap_why, reason, framework; /* framework: enum wire_reason of `status` */
     /* The state of ops->state_bytes bytes follows, or the pointer to it. */
@@ -110,6 +116,13 @@ static inline void *chanserv__outlet_state(const chanserv_outlet *outlet)
     return outlet->ops->state_bytes ? extra : *(void **)extra;
 }
 
+static inline const char *chanserv__outlet_message(const chanserv_outlet *outlet) /* or NULL */
+{
+    return outlet->more ? outlet->more->message : NULL;
+}
+/* Makes it when it is not there; NULL: no memory. */
+struct chanserv__outlet_more *chanserv__outlet_more(chanserv_outlet *outlet);
+
 /* Makes it, QUEUED but in no list yet; `chanserv__outlet_discard` is for one that stays so. */
 cs_err chanserv__outlet_new(chanserv_post *post, cs_bytes header,
                             const struct chanserv_outlet_ops *ops, const void *state,
@@ -121,6 +134,8 @@ cs_err chanserv__outlet_ask(chanserv_outlet *outlet, cs_ref *frame);
 cs_err chanserv__outlet_call_open(chanserv_outlet *outlet, uint64_t from);
 bool chanserv__outlet_too_large(chanserv_outlet *outlet, const cs_ref *frame); /* then it failed */
 void chanserv__outlet_last(chanserv_outlet *outlet, cs_err status);
+/* The frame is the next to go, and is taken, also with CS_ENOMEM. */
+cs_err chanserv__outlet_hold(chanserv_outlet *outlet, cs_ref *frame);
 
 /* A status of the framework's: an open one overtakes its frames, any other ends here and now. */
 void chanserv__outlet_cut(chanserv_outlet *outlet, enum wire_reason framework, cs_err why,
