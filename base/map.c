@@ -181,18 +181,43 @@ void *cs_map_get(const struct cs_map *map, uint64_t key)
     return slot ? slot->value : NULL;
 }
 
+/* Where it may go, if the key is not there: a mark on the way, or where the search ended. */
+static struct cs_map_slot *map_seek(const struct cs_map *map, uint64_t key, bool *found)
+{
+    size_t mask = map->cap - 1;
+    struct cs_map_slot *mark = NULL;
+
+    for (size_t i = hash_number(key, map->seed) & mask;; i = (i + 1) & mask) {
+        struct cs_map_slot *slot = &map->slots[i];
+        *found = slot->key == key && is_live(slot->value);
+        if (*found || !slot->value)
+            return *found || !mark ? slot : mark;
+        if (!mark && slot->value == REMOVED)
+            mark = slot;
+    }
+}
+
 cs_err cs_map_put(struct cs_map *map, uint64_t key, void *value)
 {
+    struct cs_map_slot *slot = NULL;
+    bool found = false;
+
     if (!value)
         return CS_EMISUSE;
-    if (map_find(map, key))
+    if (map->cap > 0)
+        slot = map_seek(map, key, &found);
+    if (found)
         return CS_EEXIST;
     if (is_full(map->used, map->cap)) {
         cs_err err = map_build(map);
         if (err != CS_OK)
             return err;
+        map_place(map, key, value);
+        return CS_OK;
     }
-    map_place(map, key, value);
+    map->used += !slot->value;
+    *slot = (struct cs_map_slot){key, value};
+    map->len++;
     return CS_OK;
 }
 

@@ -7,7 +7,7 @@
  * in the process.
  *
  * A hundred streams ask at once for the same dozen small sizes, and let go of them at once, and the C
- * library's own quick list has seven of each.  At most 256 KiB wait in each thread (w4, 100 in flight:
+ * library's own quick list has seven of each.  At most 1 MiB waits in each thread (w4, 100 in flight:
  * a seventh more streams a second).
  *
  * Off with an allocator of the user's, who wants to see every call, and under a

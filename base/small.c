@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 /* Class n holds blocks with room for at least 16 n - 8 bytes: what the C library rounds to. */
-enum { GRAIN = 16, HEAD = 8, CLASSES = 65, EACH_MAX = 256, BYTES_MAX = 256 * 1024 };
+enum { GRAIN = 16, HEAD = 8, CLASSES = 65, EACH_MAX = 1024, BYTES_MAX = 1024 * 1024 };
 
 struct waiting {
     struct waiting *next;

@@ -268,10 +268,12 @@ void chanserv__services_shut(chanserv_server *server);
 enum { CHANSERV__TICKET = 32, CHANSERV__DEAD_MAX = 65536, CHANSERV__POOL = 512 };
 
 struct chanserv__tickets {
-    struct cs_map live; /* index -> outlet, claimed ones included */
-    uint64_t *dead;     /* by index: index << 8 | what an Open is told, a cs_err; 0: free */
+    struct chanserv__place *places; /* of those that live, claimed ones included */
+    size_t places_cap, live;
+    size_t free;    /* first place that is free, or places_cap */
+    uint64_t *dead; /* by index: index << 8 | what an Open is told, a cs_err; 0: free */
     size_t dead_cap;
-    uint64_t last; /* index given last */
+    uint64_t last; /* count given last */
     uint8_t pool[CHANSERV__POOL];
     size_t pool_left;
 };

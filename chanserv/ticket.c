@@ -2,12 +2,18 @@
  *
  *   | instance 8 | home loop 1 | index 7 | secret 16 |
  *
- * The index is public and finds the outlet; the secret is compared in constant time, so that a
- * map's timing tells nothing (PROTOCOL, B19).  A ticket lives as long as its outlet; after that
+ * The index is public and finds the outlet: half of it is the outlet's place in a table, half a count of
+ * all tickets.  The secret is compared in constant time, so that timing tells nothing (PROTOCOL, B19).  A ticket lives as long as its outlet; after that
  * up to 65,536 are remembered by index with what to answer (C11). */
 #include "chanserv/server__in.h"
 
 enum { HOME_AT = 8, INDEX_AT = 9, SECRET_AT = 16, SECRET = 16, TOLD_BITS = 8 };
+enum { COUNT_BITS = 28, PLACES_MIN = 64, PLACES_FEW = 4096, PLACES_MAX = 1 << 28 };
+
+struct chanserv__place {
+    chanserv_outlet *outlet; /* NULL: free, */
+    size_t next;             /* and then this one is */
+};
 
 /* Random bytes come from the system by the pool: a system call an announcement would show. */
 static cs_err secret_take(struct chanserv__tickets *t, uint8_t *to)
@@ -24,16 +30,61 @@ static cs_err secret_take(struct chanserv__tickets *t, uint8_t *to)
     return CS_OK;
 }
 
+/* ---- Places --------------------------------------------------------------------------------- */
+
+static cs_err places_grow(struct chanserv__tickets *t)
+{
+    const size_t cap = t->places_cap ? 2 * t->places_cap : PLACES_MIN;
+    struct chanserv__place *places;
+
+    if (cap > PLACES_MAX)
+        return CS_ELIMIT;
+    if (!(places = cs_realloc(t->places, cap * sizeof *places)))
+        return CS_ENOMEM;
+    for (size_t i = t->places_cap; i < cap; i++)
+        places[i] = (struct chanserv__place){NULL, i + 1};
+    t->places = places;
+    t->places_cap = cap;
+    return CS_OK;
+}
+
+static void place_leave(struct chanserv__tickets *t, size_t at)
+{
+    t->places[at] = (struct chanserv__place){NULL, t->free};
+    t->free = at;
+    if (--t->live > 0 || t->places_cap <= PLACES_FEW)
+        return;
+    cs_free(t->places); /* there have been very many */
+    t->places = NULL;
+    t->places_cap = t->free = 0;
+}
+
+static chanserv_outlet *place_find(const struct chanserv__tickets *t, uint64_t index)
+{
+    const uint64_t at = index >> COUNT_BITS;
+    chanserv_outlet *outlet = at < t->places_cap ? t->places[at].outlet : NULL;
+
+    return outlet && outlet->index == index ? outlet : NULL;
+}
+
+/* ---- Issued, found, dead -------------------------------------------------------------------- */
+
 cs_err chanserv__ticket_issue(chanserv_server *server, chanserv_outlet *outlet)
 {
     struct chanserv__tickets *t = &server->tickets;
+    const size_t at = t->free;
     cs_err err = secret_take(t, outlet->secret);
 
-    if (err == CS_OK)
-        err = cs_map_put(&t->live, t->last + 1, outlet);
-    if (err == CS_OK)
-        outlet->index = ++t->last;
-    return err;
+    if (err == CS_OK && at == t->places_cap)
+        err = places_grow(t);
+    if (err != CS_OK)
+        return err;
+    t->free = t->places[at].next;
+    t->places[at].outlet = outlet;
+    t->live++;
+    t->last = t->last % ((1 << COUNT_BITS) - 1) + 1; /* never 0 */
+    outlet->index = (uint64_t)at << COUNT_BITS | t->last;
+    return CS_OK;
 }
 
 void chanserv__ticket_put(const chanserv_outlet *outlet, uint8_t *to)
@@ -71,7 +122,7 @@ chanserv_outlet *chanserv__ticket_find(chanserv_server *server, cs_bytes ticket,
         return NULL;
     for (int i = 0; i < 7; i++)
         index = index << 8 | at[INDEX_AT + i];
-    outlet = cs_map_get(&server->tickets.live, index);
+    outlet = place_find(&server->tickets, index);
     if (outlet)
         return cs_same_secret(outlet->secret, at + SECRET_AT, SECRET) ? outlet : NULL;
 
@@ -92,7 +143,7 @@ chanserv_outlet *chanserv__ticket_find(chanserv_server *server, cs_bytes ticket,
     return NULL;
 }
 
-/* Indexes are given in order, so those that died lately hardly ever share a slot; when two do, the
+/* They are counted in order, so those that died lately hardly ever share a slot; when two do, the
  * table grows, or at its full size the later death counts.  One look there, and no order kept. */
 static bool dead_grow(struct chanserv__tickets *t)
 {
@@ -118,7 +169,7 @@ void chanserv__ticket_die(chanserv_server *server, chanserv_outlet *outlet, cs_e
     if (!index)
         return;
     outlet->index = 0;
-    (void)cs_map_remove(&t->live, index);
+    place_leave(t, (size_t)(index >> COUNT_BITS));
     while ((t->dead_cap == 0 || t->dead[index % t->dead_cap]) && dead_grow(t))
         ;
     if (t->dead_cap > 0) /* without memory it will be unknown, which is true as well */
@@ -127,7 +178,7 @@ void chanserv__ticket_die(chanserv_server *server, chanserv_outlet *outlet, cs_e
 
 void chanserv__tickets_fini(struct chanserv__tickets *t)
 {
-    cs_map_fini(&t->live);
+    cs_free(t->places);
     cs_free(t->dead);
     memset(t, 0, sizeof *t);
 }

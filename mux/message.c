@@ -102,6 +102,7 @@ cs_err mux__message_queue(mux_stream *stream, cs_bytes message)
 
 cs_err mux_stream_send(mux_stream *stream, cs_bytes head, cs_bytes tail)
 {
+    enum { FEW = 16 }; /* bytes: cheaper than a call */
     uint8_t prefix[WIRE_PREFIX];
     cs_err err = may_send(stream);
     if (err != CS_OK)
@@ -114,10 +115,14 @@ cs_err mux_stream_send(mux_stream *stream, cs_bytes head, cs_bytes tail)
     if (to) {
         wire_prefix_put(to, false, (uint32_t)(head.len + tail.len));
         to += WIRE_PREFIX;
-        for (size_t i = 0; i < head.len; i++) /* a few bytes: cheaper than a call */
-            *to++ = ((const uint8_t *)head.base)[i];
+        if (head.len <= FEW) {
+            for (size_t i = 0; i < head.len; i++)
+                to[i] = ((const uint8_t *)head.base)[i];
+        } else {
+            memcpy(to, head.base, head.len);
+        }
         if (tail.len > 0)
-            memcpy(to, tail.base, tail.len);
+            memcpy(to + head.len, tail.base, tail.len);
     } else {
         wire_prefix_put(prefix, false, (uint32_t)(head.len + tail.len));
         const cs_bytes parts[] = {cs_bytes_of(prefix, sizeof prefix), head, tail};

@@ -105,22 +105,22 @@ Test(small, a_block_that_was_freed_is_the_next_of_its_size)
     cs_free(second);
 }
 
-Test(small, a_quarter_of_a_mebibyte_waits_and_no_more)
+Test(small, a_mebibyte_waits_and_no_more)
 {
-    static void *all[2000];
+    static void *all[6000];
 
-    for (size_t i = 0; i < 2000; i++)
+    for (size_t i = 0; i < 6000; i++)
         all[i] = cs_alloc(64 + i % 900);
-    for (size_t i = 0; i < 2000; i++)
+    for (size_t i = 0; i < 6000; i++)
         cs_free(all[i]);
-    cr_assert_leq(cs__small_bytes(), 256 * KIB);
-    cr_assert_eq(cs__small_bytes() > 200 * KIB, IS_ON);
-    for (size_t i = 0; i < 2000; i++) {
+    cr_assert_leq(cs__small_bytes(), 1024 * KIB);
+    cr_assert_eq(cs__small_bytes() > 800 * KIB, IS_ON);
+    for (size_t i = 0; i < 6000; i++) {
         all[i] = cs_alloc(64 + i % 900);
         cr_assert_not_null(all[i]);
         memset(all[i], (int)i, 64 + i % 900);
     }
-    for (size_t i = 0; i < 2000; i++)
+    for (size_t i = 0; i < 6000; i++)
         cs_free(all[i]);
 }
 
@@ -134,16 +134,16 @@ Test(small, a_large_one_does_not_wait)
 
 Test(small, of_one_size_there_are_as_many_as_a_burst_needs)
 {
-    static void *all[1000];
+    static void *all[2000];
     size_t before;
 
     cs_free(cs_alloc(1));
     before = cs__small_bytes();
-    for (size_t i = 0; i < 1000; i++)
+    for (size_t i = 0; i < 2000; i++)
         all[i] = cs_alloc(40);
-    for (size_t i = 0; i < 1000; i++)
+    for (size_t i = 0; i < 2000; i++)
         cs_free(all[i]);
-    cr_assert_eq(cs__small_bytes() - before, IS_ON ? 256 * 48 : 0);
+    cr_assert_eq(cs__small_bytes() - before, IS_ON ? 1024 * 48 : 0);
 }
 
 static void *lets_go(void *user)

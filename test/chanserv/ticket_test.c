@@ -94,3 +94,36 @@ Test(ticket, an_outlet_is_small)
 {
     cr_assert_leq(sizeof(struct chanserv_outlet), 176);
 }
+
+/* Places are given again, tickets are not. */
+Test(ticket, of_ten_thousand_each_finds_its_own_and_what_they_took_is_given_back)
+{
+    enum { MANY = 10000 };
+    static struct made all[MANY];
+    static uint8_t tickets[MANY][32];
+    enum wire_reason why;
+    cs_err err;
+
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < MANY; i++) {
+            make(&all[i]);
+            chanserv__ticket_put(&all[i].outlet, tickets[i]);
+        }
+        for (int i = 0; i < MANY; i += 2)
+            chanserv__ticket_die(raw.server, &all[i].outlet, CS_ECLAIMED);
+        for (int i = 0; i < MANY; i += 4) {
+            cr_assert_eq(why_not(tickets[i]), WIRE_R_CLAIMED);
+            make(&all[i]);
+            cr_assert_eq(why_not(tickets[i]), WIRE_R_CLAIMED, "its place is another's");
+            chanserv__ticket_put(&all[i].outlet, tickets[i]);
+        }
+        for (int i = 0; i < MANY; i++) {
+            if (i % 4 == 2)
+                continue;
+            cr_assert_eq(chanserv__ticket_find(raw.server, cs_bytes_of(tickets[i], 32), &why, &err),
+                         &all[i].outlet);
+            chanserv__ticket_die(raw.server, &all[i].outlet, CS_ECLAIMED);
+        }
+        cr_assert_null(raw.server->tickets.places);
+    }
+}
