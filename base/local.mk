@@ -20,6 +20,8 @@ libbase_la_SOURCES = \
 	base/pool__in.h \
 	base/ref.c \
 	base/ref.h \
+	base/row.c \
+	base/row.h \
 	base/select.c \
 	base/small.c \
 	base/timer.c \

@@ -33,12 +33,12 @@ cs_err chanserv__channel_new(struct chanserv__session *session, uint32_t number,
     else
         channel->of.outlet = outlet;
     chanserv__channel_linger(channel, post ? server->options.linger_ms : outlet->post->linger_ms);
-    err = cs_map_put(&session->channels, number, channel);
+    err = cs_row_put(&session->channels, number, channel);
     if (err == CS_OK) {
         err = mux_stream_last(stream, server->limbo, (size_t)server->options.keep_bytes, first,
                               &lasting_ops, channel);
         if (err != CS_OK)
-            cs_map_remove(&session->channels, number);
+            cs_row_remove(&session->channels, number);
     }
     if (err == CS_OK) {
         server->counters.channels++;
@@ -245,7 +245,7 @@ void chanserv__channel_end(struct chanserv__channel *channel, cs_err why,
             mux_keep_summed(mux_stream_kept(channel->stream), NULL);
         mux_stream_forget(channel->stream, why);
     }
-    cs_map_remove(&channel->session->channels, channel->number);
+    cs_row_remove(&channel->session->channels, channel->number);
     channel->session->server->counters.channels--;
     cs_free(channel);
 }

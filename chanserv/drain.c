@@ -35,7 +35,7 @@ static bool session_runs(const struct chanserv__session *session)
     size_t at = 0;
     void *channel;
 
-    while (cs_map_each(&session->channels, &at, &channel))
+    while (cs_row_each(&session->channels, &at, &channel))
         if (channel_runs(channel))
             return true;
     return false;

@@ -61,7 +61,7 @@ static bool check_session(chanserv_server *server, mux_stream *stream,
     enum wire_reason refusal = chanserv__session_find(server, stream, &asked->channel, ret);
 
     if (refusal == WIRE_NO_REASON)
-        known = cs_map_get(&(*ret)->channels, asked->channel.number);
+        known = cs_row_get(&(*ret)->channels, asked->channel.number);
     if (known)
         chanserv__channel_attach(known, stream, false, asked->from);
     else if (refusal != WIRE_NO_REASON)

@@ -246,7 +246,7 @@ static enum wire_reason check_session(chanserv_server *server, mux_stream *strea
     refusal = chanserv__session_find(server, stream, &asked->channel, ret);
     if (refusal != WIRE_NO_REASON)
         return refusal;
-    *known = cs_map_get(&(*ret)->channels, asked->channel.number);
+    *known = cs_row_get(&(*ret)->channels, asked->channel.number);
     if (*known)
         chanserv__channel_attach(*known, stream, true, asked->from);
     else if (asked->from > 0)

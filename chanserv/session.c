@@ -25,7 +25,7 @@ static void acks(mux_stream *stream, struct chanserv__call *call, cs_bytes msg)
     cs_err err;
 
     while ((err = wire_ack_next(&msg, &ack)) == CS_OK) {
-        struct chanserv__channel *channel = cs_map_get(&session->channels, ack.number);
+        struct chanserv__channel *channel = cs_row_get(&session->channels, ack.number);
 
         if (channel && chanserv__channel_acked(channel, &ack) != CS_OK) {
             nonsense(stream, call, WIRE_R_BAD_REQUEST, "what was not sent cannot have arrived");

@@ -12,6 +12,7 @@
 #ifndef CHANSERV_SESSION_IN_H
 #define CHANSERV_SESSION_IN_H
 
+#include "base/row.h"
 #include "chanserv/server__in.h"
 
 enum { CHANSERV__SESSION_ID = 16 };
@@ -20,7 +21,7 @@ struct chanserv__session {
     chanserv_server *server;
     struct cs_link link;      /* of server->attached or server->lingering, the oldest first */
     mux_stream *stream;       /* NULL: it lingers */
-    struct cs_map channels;   /* by number */
+    struct cs_row channels;   /* by number */
     struct cs_list acks;      /* uplinks of which the client is to be told what has arrived */
     cs_timer *timer;          /* while it lingers */
     cs_task judge;            /* REAP: channels that do not linger */

@@ -81,9 +81,9 @@ void chanserv__session_end(struct chanserv__session *session, cs_err why,
     void *channel;
 
     lingers_no_more(session);
-    while (cs_map_each(&session->channels, &at, &channel))
+    while (cs_row_each(&session->channels, &at, &channel))
         chanserv__channel_end(channel, why, reason, cs_bytes_of(NULL, 0));
-    cs_map_fini(&session->channels);
+    cs_row_fini(&session->channels);
     (void)cs_map_remove(&server->sessions, key_of(cs_bytes_of(session->id, sizeof session->id)));
     cs_unlink(&session->link);
     cs_task_drop(&session->judge);
@@ -130,7 +130,7 @@ static int64_t end_channels(struct chanserv__session *session)
     size_t at = 0;
     void *value;
 
-    while (cs_map_each(&session->channels, &at, &value)) {
+    while (cs_row_each(&session->channels, &at, &value)) {
         struct chanserv__channel *channel = value;
         int64_t left;
 
@@ -249,7 +249,7 @@ static void say_again(struct chanserv__session *session)
     size_t at = 0;
     void *value;
 
-    while (cs_map_each(&session->channels, &at, &value)) {
+    while (cs_row_each(&session->channels, &at, &value)) {
         chanserv_outlet *o = chanserv__channel_outlet(value);
 
         if (o && o->u.open.up)

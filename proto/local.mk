@@ -8,6 +8,7 @@ libpb_la_CFLAGS = -std=c11 -fvisibility=hidden $(SANITIZERS) -w
 # files: proto/*.c proto/*.h
 libproto_la_SOURCES = \
 	proto/control.c \
+	proto/field.c \
 	proto/frame.c \
 	proto/grpc.c \
 	proto/names.c \

@@ -45,6 +45,7 @@ test_base_SOURCES = \
 	test/base/mem_test.c \
 	test/base/pool_test.c \
 	test/base/ref_test.c \
+	test/base/row_test.c \
 	test/base/timer_test.c \
 	test/base/trace_test.c \
 	test/base/turn_test.c \
