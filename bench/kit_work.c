@@ -69,7 +69,7 @@ void kit_emit(const char *peer, const struct kit_work *work, const meter *m, lat
         [KIT_SOURCES] = "sources/s", [KIT_POSTS] = "posts/s", [KIT_LATENCY] = "us"};
     char extra[128] = "";
     double figure = meter_rate(m);
-    if (l->n)
+    if (l->n && work->figure != KIT_SOURCES)
         lat_json(l, extra, sizeof extra);
     if (work->figure == KIT_MB)
         figure *= (double)work->size / 1e6;

@@ -11,7 +11,7 @@ enum { TAGS = 1 << 16 };
 struct tags {
     char kind; /* '3', '4', '5' */
     uint32_t count[TAGS], next;
-    uint64_t start[TAGS], frames, done;
+    uint64_t start[TAGS], now, frames, done; /* now: of the last message that ended a channel */
     meter m;
     lat latency;
 };
@@ -20,13 +20,14 @@ struct tags {
 static inline uint32_t tags_next(struct tags *t)
 {
     uint32_t tag = t->next;
-    t->start[tag % TAGS] = now_ns();
+    t->start[tag % TAGS] = t->now;
     t->next += t->kind == '5' ? W5_SOURCES : 1;
     return tag;
 }
 static inline int tags_begin(struct tags *t, char kind, const char *arg)
 { /* how many requests to begin with */
     t->kind = kind;
+    t->now = now_ns();
     meter_init(&t->m);
     if (kind == '3')
         meter_start(&t->m);
@@ -50,9 +51,10 @@ static inline enum tags_answer tags_take(struct tags *t, uint32_t tag, const voi
         return TAGS_GO_ON;
     t->count[tag % TAGS] = 0;
     t->done++;
-    if (t->kind == '4')
-        lat_add(&t->latency, now_ns() - t->start[tag % TAGS]);
-    else if (t->done % W5_SOURCES != 0)
+    if (t->kind == '4') {
+        t->now = now_ns();
+        lat_add(&t->latency, t->now - t->start[tag % TAGS]);
+    } else if (t->done % W5_SOURCES != 0)
         return TAGS_GO_ON;
     if ((t->kind == '5' || (t->done & 15) == 0) && meter_tick(&t->m, t->done))
         return TAGS_STOP;
