@@ -1,12 +1,13 @@
 """Plots as SVG, written by hand: bars of what is measured, and of latencies their percentiles."""
 
 import html
+import math
 
 from tables import columns, human, low_is_good, WHAT
 
-WIDTH, LEFT, RIGHT, LINE = 640, 150, 80, 18
+WIDTH, LEFT, RIGHT, LINE = 640, 150, 140, 18
 OURS, OTHERS = "#2a6f97", "#a9b4bd"
-SHADES = {"p50_us": ("#2a6f97", "p50"), "p99_us": ("#89b5cc", "p99"), "p999_us": ("#d5e4ec", "p99.9")}
+SHADES = {"p50_us": "#2a6f97", "p99_us": "#89b5cc", "p999_us": "#d5e4ec"}
 
 
 def text(x, y, words, anchor="start", weight="normal"):
@@ -49,14 +50,16 @@ def percentiles(column):
     has = [p for p, rows in column.rows.items() if "p50_us" in next(iter(rows.values()))]
     if not has:
         return None
-    most = max(of(p, "p999_us") for p in has) or 1
+    most = math.log10(max(2, *(of(p, "p999_us") for p in has)))
+
+    def width(us):
+        return (WIDTH - LEFT - RIGHT) * max(math.log10(max(us, 1)), 0) / most
 
     def line(peer):  # the longest first, the others over it
-        return lambda y: [label(y, peer)] + [
-            bar(y, (WIDTH - LEFT - RIGHT) * of(peer, q) / most, SHADES[q][0]) for q in ("p999_us", "p99_us", "p50_us")
-        ] + [text(LEFT + (WIDTH - LEFT - RIGHT) * of(peer, "p999_us") / most + 4, y + LINE - 5, human(of(peer, "p999_us")))]
-    names = ", ".join(name for _, name in SHADES.values())
-    return picture(f"{column.workload} {column.name}: latency, us: {names}", [line(p) for p in sorted(has, key=lambda p: of(p, "p999_us"))])
+        return lambda y: [label(y, peer)] + [bar(y, width(of(peer, q)), SHADES[q]) for q in reversed(SHADES)] + [
+            text(LEFT + width(of(peer, "p999_us")) + 4, y + LINE - 5, " / ".join(human(of(peer, q)) for q in SHADES))]
+    return picture(f"{column.workload} {column.name}: latency in us, logarithmic: p50 / p99 / p99.9",
+                   [line(p) for p in sorted(has, key=lambda p: of(p, "p50_us"))])
 
 
 def plots(rows, folder):
