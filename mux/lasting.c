@@ -153,7 +153,7 @@ struct wire {
     mux_conn *conn;
     struct mux_rx *rx;
     int32_t id;
-    uint32_t reserved, window, credit_due, credited, window_at_ms, born_ms, header_bytes;
+    uint32_t reserved, window, born_ms, header_bytes;
     uint16_t http_status;
     bool submitted, trailers_out, sent_any, remote_headers, remote_done, has_status, dry, mute;
     bool gzip_in, gzip_out;
@@ -166,9 +166,6 @@ static struct wire wire_of(const mux_stream *s)
                          .id = s->id,
                          .reserved = s->reserved,
                          .window = s->window,
-                         .credit_due = s->credit_due,
-                         .credited = s->credited,
-                         .window_at_ms = s->window_at_ms,
                          .born_ms = s->born_ms,
                          .header_bytes = s->header_bytes,
                          .http_status = s->http_status,
@@ -186,12 +183,9 @@ static struct wire wire_of(const mux_stream *s)
 
 static struct wire wire_none(mux_conn *limbo)
 {
-    uint32_t now = (uint32_t)cs_loop_now_ms(limbo->loop);
-
     return (struct wire){.conn = limbo,
                          .window = (uint32_t)limbo->opt.window_bytes,
-                         .window_at_ms = now,
-                         .born_ms = now};
+                         .born_ms = (uint32_t)cs_loop_now_ms(limbo->loop)};
 }
 
 static void wire_set(mux_stream *s, const struct wire *w)
@@ -202,9 +196,6 @@ static void wire_set(mux_stream *s, const struct wire *w)
     s->id = w->id;
     s->reserved = w->reserved;
     s->window = w->window;
-    s->credit_due = w->credit_due;
-    s->credited = w->credited;
-    s->window_at_ms = w->window_at_ms;
     s->born_ms = w->born_ms;
     s->header_bytes = w->header_bytes;
     s->http_status = w->http_status;
@@ -237,7 +228,7 @@ static void rx_drop(mux_stream *stream)
     if (!stream->rx)
         return;
     mux_rx_fini(stream->rx);
-    cs_free(stream->rx);
+    cs_free(mux__inflow_of(stream));
     stream->rx = NULL;
 }
 
@@ -458,6 +449,7 @@ cs_err mux_stream_reopen(mux_stream *stream, mux_conn *conn, cs_bytes message)
     fresh.rx = stream->rx;
     fresh.gzip_out = stream->gzip_out;
     wire_set(stream, &fresh);
+    mux__inflow_restart(stream);
     forget_answer(stream);
     if (lasting->counts)
         mux__count_anew(counting_of(lasting));

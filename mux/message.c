@@ -233,19 +233,29 @@ size_t mux__stream_fill(mux_stream *stream, size_t max, bool *end)
 
 /* ---- Credit --------------------------------------------------------------------------------- */
 
+void mux__inflow_restart(mux_stream *stream)
+{
+    struct mux__inflow *in = mux__inflow_of(stream);
+    if (!in)
+        return;
+    in->credit_due = in->credited = 0;
+    in->window_at_ms = (uint32_t)cs_loop_now_ms(stream->conn->loop);
+}
+
 /* The window grows while it pays: a whole one was taken within a second, so the reader keeps up and
  * the sender may have waited.  Out of a budget for the connection, given at grant time and never taken
  * back by holding credit (PROTOCOL B1). */
 static void grow(mux_stream *stream)
 {
     mux_conn *conn = stream->conn;
+    struct mux__inflow *in = mux__inflow_of(stream);
     uint32_t now = (uint32_t)cs_loop_now_ms(conn->loop);
     int64_t window = stream->window;
-    if (stream->credited < window || conn->opt.window_max_bytes == CS_OFF)
+    if (in->credited < window || conn->opt.window_max_bytes == CS_OFF)
         return;
-    bool pays = now - stream->window_at_ms < 1000;
-    stream->credited = 0;
-    stream->window_at_ms = now;
+    bool pays = now - in->window_at_ms < 1000;
+    in->credited = 0;
+    in->window_at_ms = now;
     if (!pays || 2 * window > conn->opt.window_max_bytes ||
         conn->grown + window > conn->opt.window_grow_bytes)
         return;
@@ -257,14 +267,15 @@ static void grow(mux_stream *stream)
 
 void mux_stream_credit(mux_stream *stream, size_t bytes)
 {
-    if (stream->over || stream->cut || stream->id <= 0)
+    struct mux__inflow *in = mux__inflow_of(stream);
+    if (!in || stream->over || stream->cut || stream->id <= 0)
         return; /* what it came on is gone; 0 would be the connection's own window */
-    stream->credit_due += (uint32_t)bytes;
-    stream->credited += (uint32_t)bytes;
-    if (stream->credit_due < stream->window / 4)
+    in->credit_due += (uint32_t)bytes;
+    in->credited += (uint32_t)bytes;
+    if (in->credit_due < stream->window / 4)
         return; /* a sender that waits has used the whole window: then there is this much */
-    mux__h2_credit(stream, stream->credit_due);
-    stream->credit_due = 0;
+    mux__h2_credit(stream, in->credit_due);
+    in->credit_due = 0;
     grow(stream);
     mux__conn_flush_soon(stream->conn);
 }

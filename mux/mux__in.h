@@ -240,13 +240,21 @@ struct mux__lasting {
     bool keeps : 1;
 };
 
+/* What it has as soon as something arrives on it. */
+struct mux__inflow {
+    struct mux_rx rx;
+    uint32_t credit_due; /* taken, and not told to nghttp2 yet */
+    uint32_t credited;   /* taken since the window was made so, at */
+    uint32_t window_at_ms;
+};
+
 struct mux_stream {         /* 100,000 of them may be open and idle: small things are small */
     struct cs_link link_in; /* of the connection's streams */
     mux_conn *conn;
     const struct mux_stream_ops *ops;
     void *state;
     cs_task call;      /* to say what happened */
-    struct mux_rx *rx; /* NULL before the first byte */
+    struct mux_rx *rx; /* of a struct mux__inflow; NULL before the first byte */
     struct mux__sendq out;
     union {
         struct mux__extra *extra;     /* or NULL; unless it */
@@ -258,19 +266,16 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
         struct mux__handler *handler; /* a server's */
     } what;
     int32_t id;
-    cs_err why;
-    cs_err status;     /* ours (server), once finished */
     uint32_t reserved; /* bytes nghttp2 was told of and has not asked for yet */
     uint32_t send_max;
-    uint32_t window;     /* towards us, what it has been made */
-    uint32_t credit_due; /* taken, and not told to nghttp2 yet */
-    uint32_t credited;   /* taken since the window was made so, at */
-    uint32_t window_at_ms;
+    uint32_t window;  /* towards us, what it has been made */
     uint32_t born_ms; /* times modulo 2^32: only differences are looked at */
     uint32_t header_bytes;
     uint32_t clear; /* in a pull: so far the queue grows and nobody need look whether it is full */
     uint16_t http_status; /* the answer's, when it is not 200 */
     uint8_t peer_status;  /* the trailers': grpc-status */
+    cs_err why : 8;
+    cs_err status : 8; /* ours (server), once finished */
     bool is_server : 1;
     bool accepted : 1;
     bool owns_state : 1; /* it is a copy */
@@ -334,6 +339,11 @@ static inline struct mux__extra *mux__extra_of(const mux_stream *stream) /* or N
     return stream->lasts ? stream->more.lasting->extra : stream->more.extra;
 }
 cs_err mux__stream_set_deadline(mux_stream *stream, int64_t ms);
+static inline struct mux__inflow *mux__inflow_of(const mux_stream *stream) /* or NULL */
+{
+    return stream->rx ? CS_CONTAINER(stream->rx, struct mux__inflow, rx) : NULL;
+}
+void mux__inflow_restart(mux_stream *stream);      /* what carries it is new */
 struct mux_rx *mux__stream_rx(mux_stream *stream); /* made when it is not there; NULL: no memory */
 
 /* What nghttp2 says. */

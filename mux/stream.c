@@ -20,7 +20,7 @@ mux_stream *mux__stream_new(mux_conn *conn, const struct mux_stream_ops *ops, vo
     cs_task_init(&stream->call, call);
     stream->send_max = MUX__SEND_MAX;
     stream->window = (uint32_t)conn->opt.window_bytes;
-    stream->born_ms = stream->window_at_ms = (uint32_t)cs_loop_now_ms(conn->loop);
+    stream->born_ms = (uint32_t)cs_loop_now_ms(conn->loop);
     if (ops && mux_stream_accept(stream, ops, state) != CS_OK) {
         cs_free(stream);
         return NULL;
@@ -89,7 +89,7 @@ static void rx_free(mux_stream *stream)
     if (!stream->rx)
         return;
     mux_rx_fini(stream->rx);
-    cs_free(stream->rx);
+    cs_free(mux__inflow_of(stream));
     stream->rx = NULL;
 }
 
@@ -290,7 +290,9 @@ void mux_stream_abort(mux_stream *stream, cs_err status, const char *message)
     if (stream->over || stream->aborted || stream->trailers_out)
         return;
     stream->finished = stream->aborted = true;
-    stream->status = cs_failed(status) ? status : CS_EUNKNOWN; /* an abortive end is never OK */
+    if (!cs_failed(status)) /* an abortive end is never OK */
+        status = CS_EUNKNOWN;
+    stream->status = status;
     cs_story(&stream->story, "%s", message ? message : cs_strerror(stream->status));
     mux__sendq_cut(&stream->out, stream->reserved);
     if (stream->lasts)
@@ -386,8 +388,12 @@ void mux__stream_on_headers(mux_stream *stream, bool last)
 
 struct mux_rx *mux__stream_rx(mux_stream *stream)
 {
-    if (!stream->rx && (stream->rx = cs_alloc(sizeof *stream->rx)))
-        mux_rx_init(stream->rx, stream->conn->opt.message_max_bytes);
+    struct mux__inflow *in;
+    if (!stream->rx && (in = cs_alloc(sizeof *in))) {
+        mux_rx_init(&in->rx, stream->conn->opt.message_max_bytes);
+        stream->rx = &in->rx;
+        mux__inflow_restart(stream);
+    }
     if (stream->rx)
         stream->rx->gzip = stream->rx->gzip || stream->gzip_in;
     return stream->rx;

@@ -255,7 +255,7 @@ Test(conn, a_stream_that_waits_costs_little)
     }
     talk_settle(&t);
     size_t each = (failing_live_bytes() - before) / MANY;
-    cr_assert_leq(each, 992, "%zu bytes, both sides together", each);
+    cr_assert_leq(each, 960, "%zu bytes, both sides together", each);
     mux_conn_free(t.conn);
     talk_settle(&t);
     cr_assert_eq(many_ends, 2 * MANY);
