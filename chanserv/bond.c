@@ -93,6 +93,7 @@ struct chanserv__bond *chanserv__bond_of(struct chanserv__node *node,
         chanserv__bond_free(bond);
         return NULL;
     }
+    chanserv__tie_sorts(bond);
     node->bond = bond;
     return bond;
 }

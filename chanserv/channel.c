@@ -6,8 +6,6 @@
 
 #include <stdio.h>
 
-static const struct mux_lasting_ops lasting_ops;
-
 /* ---- Made ----------------------------------------------------------------------------------- */
 
 cs_err chanserv__channel_new(struct chanserv__session *session, uint32_t number, mux_stream *stream,
@@ -35,8 +33,7 @@ cs_err chanserv__channel_new(struct chanserv__session *session, uint32_t number,
     chanserv__channel_linger(channel, post ? server->options.linger_ms : outlet->post->linger_ms);
     err = cs_row_put(&session->channels, number, channel);
     if (err == CS_OK) {
-        err = mux_stream_last(stream, server->limbo, (size_t)server->options.keep_bytes, first,
-                              &lasting_ops, channel);
+        err = mux_stream_last(stream, &server->lasting, first, channel);
         if (err != CS_OK)
             cs_row_remove(&session->channels, number);
     }
@@ -78,7 +75,7 @@ static struct mux_keep_sum *sum(void *user)
     return &((struct chanserv__channel *)user)->session->kept;
 }
 
-static const struct mux_lasting_ops lasting_ops = {
+const struct mux_lasting_ops chanserv__channel_lasting = {
     .detached = on_detached, .gone = on_gone, .sum = sum};
 
 static void refuse_from(mux_stream *stream, const struct chanserv__channel *channel, uint64_t from)

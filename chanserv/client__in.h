@@ -23,6 +23,7 @@
 #include "chanserv/client.h"
 #include "chanserv/server__in.h"
 #include "chanserv/whole__in.h"
+#include "mux/lasting.h"
 #include "mux/rx.h"
 #include "proto/status.h"
 #include "proto/wire.h"
@@ -311,6 +312,7 @@ enum { CHANSERV__DONES = 4096 };
 struct chanserv__bond {
     struct chanserv__node *node;
     mux_conn *limbo;
+    struct mux_lasting_sort posting, reading, talking;
     mux_stream *stream; /* the Session call; or NULL */
     mux_stream *next;   /* it moves: the call that takes its place once it is answered; or NULL */
     enum chanserv__bond_standing standing;
@@ -397,6 +399,7 @@ struct chanserv__broken {
 cs_err chanserv__tie_open(struct chanserv__line *line, struct chanserv__bond *bond,
                           const char *method, const struct mux_call_options *call,
                           const struct mux_stream_ops *ops, void *state);
+void chanserv__tie_sorts(struct chanserv__bond *bond);
 void chanserv__tie_go(struct chanserv__tie *tie); /* if it is detached and may go */
 /* Number of the first message that its line, which is there, asked for. */
 uint64_t chanserv__tie_first(const struct chanserv__tie *tie);

@@ -22,6 +22,7 @@
 #include "chanserv/server.h"
 #include "chanserv/whole__in.h"
 #include "mux/keep.h"
+#include "mux/lasting.h"
 #include "mux/stats.h"
 #include "proto/status.h"
 #include "proto/wire.h"
@@ -340,6 +341,7 @@ struct chanserv_server {
     struct cs_list attached, lingering;
     struct mux_keep_total kept_attached, kept_lingering;
     mux_conn *limbo; /* where calls of sessions live that have no connection; NULL: no sessions */
+    struct mux_lasting_sort lasting;
     struct chanserv__raw *raws;
     cs_timer *accept_timer;
     struct chanserv__tickets tickets;

@@ -102,6 +102,8 @@ bool chanserv__owner_is(const struct chanserv__owner *owner, const mux_stream *s
 
 /* ---- channel.c ------------------------------------------------------------------------------- */
 
+extern const struct mux_lasting_ops chanserv__channel_lasting; /* user: the channel */
+
 /* A new one, of `post` or of `outlet`, on a stream that has answered nothing yet; messages are numbered from
  * `first`.  CS_ENOMEM; CS_ELIMIT: channels_max. */
 cs_err chanserv__channel_new(struct chanserv__session *session, uint32_t number, mux_stream *stream,

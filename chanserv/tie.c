@@ -13,6 +13,13 @@ enum { BREAKS_MAX = 3, BREAKS_MS = 60000, PAUSE_MS = 100, UPLINK_MAX = 1 << 20 }
 
 static const struct mux_lasting_ops feed_lasting, source_lasting;
 
+void chanserv__tie_sorts(struct chanserv__bond *bond)
+{
+    bond->posting = (struct mux_lasting_sort){&feed_lasting, bond->limbo, 0};
+    bond->reading = (struct mux_lasting_sort){&source_lasting, bond->limbo, 0};
+    bond->talking = (struct mux_lasting_sort){&source_lasting, bond->limbo, UPLINK_MAX};
+}
+
 /* ---- Asking --------------------------------------------------------------------------------- */
 
 uint64_t chanserv__tie_first(const struct chanserv__tie *tie)
@@ -96,9 +103,10 @@ cs_err chanserv__tie_open(struct chanserv__line *line, struct chanserv__bond *bo
         cs_free(tie);
         return err;
     }
-    err = mux_stream_open_later(bond->limbo, method, call, ops, state,
-                                source && source->uplink ? UPLINK_MAX : 0,
-                                source ? &source_lasting : &feed_lasting, tie, &line->stream);
+    err = mux_stream_open_later(source && source->uplink ? &bond->talking
+                                : source                 ? &bond->reading
+                                                         : &bond->posting,
+                                method, call, ops, state, tie, &line->stream);
     if (err != CS_OK) {
         (void)cs_map_remove(&bond->talks, tie->number);
         cs_free(tie);

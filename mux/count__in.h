@@ -4,7 +4,7 @@
 
 #include "mux/lasting.h"
 
-struct mux__counting { /* of each source that is open: small */
+struct mux__counting {
     uint64_t received;
     struct mux__half *half; /* of the message that has come in part; or NULL */
 };

@@ -10,31 +10,9 @@
 #include "proto/wire.h"
 
 /* Most of those that are very many never send anything: what keeps it is made for the first message. */
-struct mux__keeping {
-    union {
-        uint64_t first; /* number of that message; or, once it */
-        mux_keep *keep; /* is `made` */
-    } of;
-    uint32_t max;
-    bool made;
-};
-
-static struct mux__counting *counting_of(const struct mux__lasting *lasting)
-{
-    return (struct mux__counting *)(uintptr_t)(lasting + 1);
-}
-
-static struct mux__keeping *keeping_of(const struct mux__lasting *lasting)
-{
-    uintptr_t at = (uintptr_t)(lasting + 1);
-
-    return (struct mux__keeping *)(at + (lasting->counts ? sizeof(struct mux__counting) : 0));
-}
-
-/* NULL: not made yet. */
 static mux_keep *keep_of(const struct mux__lasting *lasting)
 {
-    return lasting->keeps && keeping_of(lasting)->made ? keeping_of(lasting)->of.keep : NULL;
+    return lasting->made ? lasting->of.keep : NULL;
 }
 
 /* As with a keep that has nothing. */
@@ -44,7 +22,7 @@ static cs_err may_attach(const struct mux__lasting *lasting, uint64_t from)
 
     if (keep_of(lasting))
         return mux__keep_may_attach(keep_of(lasting), from);
-    first = keeping_of(lasting)->of.first;
+    first = lasting->of.first;
     return from == first ? CS_OK : from < first ? CS_ERANGE : CS_EINVAL;
 }
 
@@ -55,44 +33,37 @@ static cs_err attach(struct mux__lasting *lasting, mux_stream *stream, uint64_t 
     return keep ? mux_keep_attach(keep, stream, from) : may_attach(lasting, from);
 }
 
-static struct mux__lasting *lasting_new(mux_conn *limbo, const struct mux_lasting_ops *ops,
-                                        void *user, size_t keep_max, uint64_t first)
+static struct mux__lasting *lasting_new(const struct mux_lasting_sort *sort, uint64_t first,
+                                        void *user)
 {
-    size_t counting = ops->weigh ? sizeof(struct mux__counting) : 0;
-    struct mux__lasting *lasting =
-        cs_zalloc(sizeof *lasting + counting + (keep_max > 0 ? sizeof(struct mux__keeping) : 0));
+    struct mux__lasting *lasting = cs_zalloc(sizeof *lasting);
 
     if (!lasting)
         return NULL;
-    lasting->ops = ops;
-    lasting->limbo = limbo;
+    lasting->sort = sort;
     lasting->user = user;
-    lasting->counts = counting > 0;
-    lasting->keeps = keep_max > 0;
-    if (lasting->keeps) {
-        keeping_of(lasting)->of.first = first;
-        keeping_of(lasting)->max = keep_max < UINT32_MAX ? (uint32_t)keep_max : UINT32_MAX;
-    }
+    lasting->of.first = first;
+    lasting->keeps = sort->keep_max > 0;
+    lasting->tells = sort->ops->gone != NULL;
     return lasting;
 }
 
 cs_err mux__lasting_keeps(mux_stream *stream)
 {
     struct mux__lasting *lasting = mux__lasting_of(stream);
-    struct mux__keeping *keeping = keeping_of(lasting);
+    const struct mux_lasting_sort *sort = lasting->sort;
+    uint64_t first = lasting->of.first;
     mux_keep *keep;
-    uint64_t first;
 
-    if (!lasting->keeps || keeping->made)
+    if (!lasting->keeps || lasting->made)
         return CS_OK;
     if (!(keep = cs_alloc(sizeof *keep)))
         return CS_ENOMEM;
-    first = keeping->of.first;
-    mux__keep_init(keep, keeping->max, first);
-    if (lasting->ops->sum)
-        mux_keep_summed(keep, lasting->ops->sum(lasting->user));
-    keeping->of.keep = keep;
-    keeping->made = true;
+    mux__keep_init(keep, sort->keep_max, first);
+    if (sort->ops->sum)
+        mux_keep_summed(keep, sort->ops->sum(lasting->user));
+    lasting->of.keep = keep;
+    lasting->made = true;
     stream->clear = 0; /* from now on it limits, too */
     return mux_keep_attach(keep, stream, first);
 }
@@ -116,14 +87,14 @@ cs_err mux_limbo_new(cs_loop *loop, mux_handlers *handlers, mux_conn **ret)
     return err;
 }
 
-cs_err mux_stream_last(mux_stream *stream, mux_conn *limbo, size_t keep_max, uint64_t first,
-                       const struct mux_lasting_ops *ops, void *user)
+cs_err mux_stream_last(mux_stream *stream, const struct mux_lasting_sort *sort, uint64_t first,
+                       void *user)
 {
     struct mux__lasting *lasting;
 
     if (stream->lasts || stream->over || stream->finished || stream->sent_any)
         return CS_EMISUSE;
-    if (!(lasting = lasting_new(limbo, ops, user, keep_max, first)))
+    if (!(lasting = lasting_new(sort, first, user)))
         return CS_ENOMEM;
     last(stream, lasting);
     return CS_OK;
@@ -140,8 +111,6 @@ void mux__lasting_free(mux_stream *stream)
         mux__keep_fini(keep_of(lasting));
         cs_free(keep_of(lasting));
     }
-    if (lasting->counts)
-        mux__count_anew(counting_of(lasting));
     cs_free(lasting);
     stream->lasts = false;
     stream->more.extra = NULL;
@@ -223,19 +192,10 @@ static void wire_set(mux_stream *s, const struct wire *w)
 
 /* ---- Detached ------------------------------------------------------------------------------- */
 
-static void rx_drop(mux_stream *stream)
-{
-    if (!stream->rx)
-        return;
-    mux_rx_fini(stream->rx);
-    cs_free(mux__inflow_of(stream));
-    stream->rx = NULL;
-}
-
 static void detach(mux_stream *stream, cs_err why)
 {
     struct mux__lasting *lasting = mux__lasting_of(stream);
-    struct wire none = wire_none(lasting->limbo);
+    struct wire none = wire_none(lasting->sort->limbo);
     bool said = stream->is_server && stream->finished;
 
     lasting->ran = lasting->ran || !mux_stream_never_ran(stream);
@@ -246,7 +206,7 @@ static void detach(mux_stream *stream, cs_err why)
     stream->conn->grown -= stream->window - stream->conn->opt.window_bytes;
     mux__sendq_fini(&stream->out); /* what is kept stays */
     if (stream->is_server)
-        rx_drop(stream); /* what was not taken was not acknowledged */
+        mux__inflow_free(stream); /* what was not taken was not acknowledged */
     none.rx = stream->rx;
     none.gzip_out = stream->gzip_out && !stream->is_server;
     wire_set(stream, &none);
@@ -301,23 +261,28 @@ void mux__lasting_tell(mux_stream *stream)
     if (!lasting->tell)
         return;
     lasting->tell = false;
-    if (lasting->ops->detached)
-        lasting->ops->detached(stream, lasting->why, lasting->user);
+    if (lasting->sort->ops->detached)
+        lasting->sort->ops->detached(stream, lasting->why, lasting->user);
 }
 
 void mux__lasting_gone(mux_stream *stream)
 {
-    if (mux__lasting_of(stream)->ops->gone)
-        mux__lasting_of(stream)->ops->gone(stream, mux__lasting_of(stream)->user);
+    const struct mux__lasting *lasting = mux__lasting_of(stream);
+
+    if (lasting->tells)
+        lasting->sort->ops->gone(stream, lasting->user);
 }
 
 void mux_stream_forget(mux_stream *stream, cs_err why)
 {
-    static const struct mux_lasting_ops nobody;
+    static const struct mux_lasting_ops none;
+    static const struct mux_lasting_sort nobody = {.ops = &none};
     bool said = stream->is_server && stream->finished && !stream->aborted;
 
-    if (stream->lasts)
-        mux__lasting_of(stream)->ops = &nobody;
+    if (stream->lasts) {
+        mux__lasting_of(stream)->sort = &nobody;
+        mux__lasting_of(stream)->tells = false;
+    }
     if (stream->over)
         return;
     if (!said) {
@@ -373,14 +338,13 @@ void mux_stream_unset_header(mux_stream *stream, const char *name)
 
 /* ---- Carried on: a client's ------------------------------------------------------------------ */
 
-cs_err mux_stream_open_later(mux_conn *limbo, const char *method,
+cs_err mux_stream_open_later(const struct mux_lasting_sort *sort, const char *method,
                              const struct mux_call_options *options,
-                             const struct mux_stream_ops *ops, void *state, size_t keep_max,
-                             const struct mux_lasting_ops *lasting_ops, void *user,
+                             const struct mux_stream_ops *ops, void *state, void *user,
                              mux_stream **ret)
 {
-    struct mux__lasting *lasting = lasting_new(limbo, lasting_ops, user, keep_max, 0);
-    mux_stream *stream = lasting ? mux__stream_new(limbo, ops, state) : NULL;
+    struct mux__lasting *lasting = lasting_new(sort, 0, user);
+    mux_stream *stream = lasting ? mux__stream_new(sort->limbo, ops, state) : NULL;
     cs_err err = CS_OK;
 
     if (!stream) {
@@ -411,7 +375,8 @@ bool mux__lasting_again(mux_stream *stream, cs_err why)
 {
     const struct mux__lasting *lasting = mux__lasting_of(stream);
 
-    return lasting && lasting->ops->again && lasting->ops->again(stream, why, lasting->user);
+    return lasting && lasting->sort->ops->again &&
+           lasting->sort->ops->again(stream, why, lasting->user);
 }
 
 bool mux__lasting_ran(const mux_stream *stream)
@@ -451,8 +416,8 @@ cs_err mux_stream_reopen(mux_stream *stream, mux_conn *conn, cs_bytes message)
     wire_set(stream, &fresh);
     mux__inflow_restart(stream);
     forget_answer(stream);
-    if (lasting->counts)
-        mux__count_anew(counting_of(lasting));
+    if (stream->rx)
+        mux__count_anew(&mux__inflow_of(stream)->counting);
     stream->cut = lasting->tell = false;
     /* Or nothing has been said so far. */
     stream->resends = keep_of(lasting) && mux_keep_next(keep_of(lasting)) > 0;
@@ -490,10 +455,11 @@ bool mux_stream_was_answered(const mux_stream *stream)
 
 bool mux__lasting_count(mux_stream *stream, const uint8_t *bytes, size_t len)
 {
-    struct mux__lasting *lasting = mux__lasting_of(stream);
+    const struct mux_lasting_sort *sort = mux__lasting_of(stream)->sort;
 
-    lasting->limbo->arrived += len;
-    return !lasting->counts || mux__count(lasting->ops, counting_of(lasting), bytes, len);
+    sort->limbo->arrived += len;
+    return !sort->ops->weigh ||
+           mux__count(sort->ops, &mux__inflow_of(stream)->counting, bytes, len);
 }
 
 /* ---- What is known -------------------------------------------------------------------------- */
@@ -526,7 +492,7 @@ cs_err mux_stream_acked(mux_stream *stream, uint64_t next)
         return CS_EMISUSE;
     if (keep_of(lasting))
         return mux_keep_acked(keep_of(lasting), next);
-    return next > keeping_of(lasting)->of.first ? CS_EINVAL : CS_OK;
+    return next > lasting->of.first ? CS_EINVAL : CS_OK;
 }
 
 uint64_t mux_stream_oldest(const mux_stream *stream)
@@ -535,14 +501,12 @@ uint64_t mux_stream_oldest(const mux_stream *stream)
 
     if (!lasting || !lasting->keeps)
         return 0;
-    return keep_of(lasting) ? mux_keep_oldest(keep_of(lasting)) : keeping_of(lasting)->of.first;
+    return keep_of(lasting) ? mux_keep_oldest(keep_of(lasting)) : lasting->of.first;
 }
 
 uint64_t mux_stream_received(const mux_stream *stream)
 {
-    const struct mux__lasting *lasting = mux__lasting_of(stream);
-
-    return lasting && lasting->counts ? counting_of(lasting)->received : 0;
+    return stream->rx ? mux__inflow_of(stream)->counting.received : 0;
 }
 
 uint64_t mux_limbo_arrived(const mux_conn *limbo)

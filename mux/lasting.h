@@ -44,12 +44,19 @@ struct mux_lasting_ops {
 };
 enum { MUX_LASTING_HEAD = 40 };
 
+/* What lasting calls of one sort have in common; outlives them, or their end(). */
+struct mux_lasting_sort {
+    const struct mux_lasting_ops *ops;
+    mux_conn *limbo; /* has them while nothing carries them */
+    size_t keep_max; /* see mux_stream_last() */
+};
+
 /* From now on `stream` is lasting.  What it sends is numbered from `first` on and kept:
  * mux_stream_room() is 0 while `keep_max` bytes, at most 1 GiB, are; one message always fits.  `keep_max` 0:
  * it is not.  Before anything was sent; what is queued already is not kept.
  * CS_ENOMEM, CS_EMISUSE. */
-cs_err mux_stream_last(mux_stream *stream, mux_conn *limbo, size_t keep_max, uint64_t first,
-                       const struct mux_lasting_ops *ops, void *user);
+cs_err mux_stream_last(mux_stream *stream, const struct mux_lasting_sort *sort, uint64_t first,
+                       void *user);
 
 void *mux_stream_lasting_user(const mux_stream *stream); /* NULL: not lasting */
 bool mux_stream_is_lasting(const mux_stream *stream);
@@ -92,10 +99,9 @@ void mux_stream_unset_header(mux_stream *stream, const char *name);
 
 /* A lasting call that is detached from the first: mux_stream_reopen() makes it.  As mux_stream_open() and
  * mux_stream_last(). */
-cs_err mux_stream_open_later(mux_conn *limbo, const char *method,
+cs_err mux_stream_open_later(const struct mux_lasting_sort *sort, const char *method,
                              const struct mux_call_options *options,
-                             const struct mux_stream_ops *ops, void *state, size_t keep_max,
-                             const struct mux_lasting_ops *lasting_ops, void *user,
+                             const struct mux_stream_ops *ops, void *state, void *user,
                              mux_stream **ret);
 
 /* It is over, for the reason and with the words that detached it.  Harmless if it is not detached. */

@@ -25,6 +25,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/turn.h"
+#include "mux/count__in.h"
 #include "mux/gzip__in.h"
 #include "mux/link__in.h"
 #include "mux/mux.h"
@@ -225,26 +226,30 @@ struct mux__extra {
     int64_t deadline_ms;
 };
 
-/* It outlives its HTTP/2 stream.  Behind it lies, if it counts what arrives, a struct mux__counting, and, if
- * it keeps what it sends, a struct mux__keeping: all in one block, because there may be very many. */
+/* It outlives its HTTP/2 stream. */
 struct mux__lasting {
-    const struct mux_lasting_ops *ops;
-    mux_conn *limbo;
+    const struct mux_lasting_sort *sort;
     void *user;
     struct mux__extra *extra;
+    union {
+        uint64_t first; /* number of the first message it sends; or, once it keeps one, */
+        struct mux_keep *keep;
+    } of;
     cs_err why; /* it is detached; to be told */
     bool tell : 1;
     bool ended : 1; /* our last word was said, and its owner told: end() */
     bool ran : 1;   /* a client's: on some stream it may have been processed */
-    bool counts : 1;
-    bool keeps : 1;
+    bool keeps : 1; /* what it sends, */
+    bool made : 1;  /* and there is something to keep it in */
+    bool tells : 1; /* its owner when it is gone */
 };
 
 /* What it has as soon as something arrives on it. */
 struct mux__inflow {
     struct mux_rx rx;
-    uint32_t credit_due; /* taken, and not told to nghttp2 yet */
-    uint32_t credited;   /* taken since the window was made so, at */
+    struct mux__counting counting; /* of a lasting one */
+    uint32_t credit_due;           /* taken, and not told to nghttp2 yet */
+    uint32_t credited;             /* taken since the window was made so, at */
     uint32_t window_at_ms;
 };
 
@@ -343,7 +348,8 @@ static inline struct mux__inflow *mux__inflow_of(const mux_stream *stream) /* or
 {
     return stream->rx ? CS_CONTAINER(stream->rx, struct mux__inflow, rx) : NULL;
 }
-void mux__inflow_restart(mux_stream *stream);      /* what carries it is new */
+void mux__inflow_restart(mux_stream *stream); /* what carries it is new */
+void mux__inflow_free(mux_stream *stream);
 struct mux_rx *mux__stream_rx(mux_stream *stream); /* made when it is not there; NULL: no memory */
 
 /* What nghttp2 says. */

@@ -84,12 +84,14 @@ static void extra_free(struct mux__extra *extra)
     cs_free(extra);
 }
 
-static void rx_free(mux_stream *stream)
+void mux__inflow_free(mux_stream *stream)
 {
-    if (!stream->rx)
+    struct mux__inflow *in = mux__inflow_of(stream);
+    if (!in)
         return;
-    mux_rx_fini(stream->rx);
-    cs_free(mux__inflow_of(stream));
+    mux_rx_fini(&in->rx);
+    mux__count_anew(&in->counting);
+    cs_free(in);
     stream->rx = NULL;
 }
 
@@ -99,7 +101,7 @@ void mux__stream_free(mux_stream *stream)
     cs_task_drop(&stream->call);
     cs_unlink(&stream->link_in);
     conn->grown -= stream->window - conn->opt.window_bytes;
-    rx_free(stream);
+    mux__inflow_free(stream);
     mux__sendq_fini(&stream->out);
     extra_free(mux__extra_of(stream));
     mux__lasting_free(stream);
@@ -157,7 +159,7 @@ static void call(cs_task *task)
             ops->writable(stream, stream->state);
     }
     if (stream->is_server && stream->remote_done && stream->dry)
-        rx_free(stream); /* the request was read: an idle answer keeps no memory for it */
+        mux__inflow_free(stream); /* the request was read: an idle answer keeps no memory for it */
     if (!stream->over || (ops && !all_taken(stream)))
         return;
     check_truncated(stream);
@@ -391,6 +393,7 @@ struct mux_rx *mux__stream_rx(mux_stream *stream)
     struct mux__inflow *in;
     if (!stream->rx && (in = cs_alloc(sizeof *in))) {
         mux_rx_init(&in->rx, stream->conn->opt.message_max_bytes);
+        in->counting = (struct mux__counting){0};
         stream->rx = &in->rx;
         mux__inflow_restart(stream);
     }

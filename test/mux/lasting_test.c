@@ -22,7 +22,8 @@ struct half {
 static struct {
     cs_loop *loop;
     mux_handlers *handlers;
-    mux_conn *conn, *limbo[2]; /* the client's, the server's */
+    mux_conn *conn, *limbo[2];
+    struct mux_lasting_sort sort[2]; /* the client's, the server's */
     struct half client, server;
     mux_stream *fresh;
     cs_err attached, aborts;
@@ -184,7 +185,7 @@ static void begin_readable(mux_stream *stream, void *state)
     }
     if (mux_stream_recv(stream, &msg) != CS_OK)
         return;
-    if (mux_stream_last(stream, w.limbo[1], BOUND, 0, &server_lasting, &w.server) != CS_OK) {
+    if (mux_stream_last(stream, &w.sort[1], 0, &w.server) != CS_OK) {
         mux_stream_finish(stream, CS_ENOMEM, NULL);
         return;
     }
@@ -288,6 +289,8 @@ static cs_err begin(unsigned seed, uint64_t down, uint64_t up)
         err = mux_limbo_new(w.loop, NULL, &w.limbo[0]);
     if (err == CS_OK)
         err = mux_limbo_new(w.loop, w.handlers, &w.limbo[1]);
+    w.sort[0] = (struct mux_lasting_sort){&client_lasting, w.limbo[0], BOUND};
+    w.sort[1] = (struct mux_lasting_sort){&server_lasting, w.limbo[1], BOUND};
     if (err == CS_OK)
         err = mux_dial_local(w.loop, &quick, &slow, w.handlers, &w.conn);
     if (err == CS_OK)
@@ -296,7 +299,7 @@ static cs_err begin(unsigned seed, uint64_t down, uint64_t up)
         err =
             mux_stream_send(w.client.stream, cs_bytes_of(&from, sizeof from), cs_bytes_of(NULL, 0));
     if (err == CS_OK)
-        err = mux_stream_last(w.client.stream, w.limbo[0], BOUND, 0, &client_lasting, &w.client);
+        err = mux_stream_last(w.client.stream, &w.sort[0], 0, &w.client);
     if (err == CS_OK)
         send_some(&w.client);
     return err;
