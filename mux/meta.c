@@ -83,16 +83,29 @@ cs_err mux__meta_make(struct mux__meta **meta)
 }
 
 /* Fields that HTTP/2 refuses (RFC 9113, 8.2.2), and those that say something else already. */
+#define NAME(literal)                                                                              \
+    {                                                                                              \
+        literal, sizeof(literal) - 1                                                               \
+    }
 static bool is_taken(cs_bytes name)
 {
-    static const char *const names[] = {
-        "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade",   "host",
-        "te",         "trailer",    "content-length",   "content-type",      "user-agent"};
+    static const cs_bytes names[] = {NAME("connection"),
+                                     NAME("keep-alive"),
+                                     NAME("proxy-connection"),
+                                     NAME("transfer-encoding"),
+                                     NAME("upgrade"),
+                                     NAME("host"),
+                                     NAME("te"),
+                                     NAME("trailer"),
+                                     NAME("content-length"),
+                                     NAME("content-type"),
+                                     NAME("user-agent")};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (cs_same(name, cs_str(names[i])))
+        if (cs_same(name, names[i]))
             return true;
     return name.len >= 5 && memcmp(name.base, "grpc-", 5) == 0;
 }
+#undef NAME
 
 bool mux_metadata_ok(cs_bytes name, cs_bytes value)
 {
