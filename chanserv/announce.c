@@ -115,16 +115,18 @@ static cs_err inline_add(struct inlined *in, const struct wire_frame *frame)
 /* Ten bytes more than promised are better than a frame in front of its gap. */
 static cs_err inline_gap(chanserv_outlet *o, struct inlined *in)
 {
-    struct wire_frame frame = {.kind = WIRE_GAP, .gap_count = o->gap, .gap_reason = o->gap_why};
+    struct wire_frame frame = {.kind = WIRE_GAP};
     cs_err err;
 
     if (!(o->flags & CHANSERV__GAP))
         return CS_OK;
+    frame.gap_count = o->more->gap;
+    frame.gap_reason = o->more->gap_why;
     err = inline_add(in, &frame);
     if (err != CS_OK)
         return err;
-    o->next += o->gap;
-    o->gap = 0;
+    o->next += o->more->gap;
+    o->more->gap = 0;
     o->flags &= (uint16_t)~CHANSERV__GAP;
     o->post->server->counters.gaps++;
     return CS_OK;

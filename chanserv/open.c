@@ -133,7 +133,7 @@ static void claim(chanserv_outlet *o, mux_stream *stream, uint64_t from,
     post->server->counters.sources_waiting--;
     post->server->counters.sources_open++;
     o->life = CHANSERV__OPEN;
-    o->stream = stream;
+    o->u.open.stream = stream;
     chanserv__post_room(post);
     CS_TRACE("server > #%u opened", (unsigned)o->seq);
     if (!(o->flags & CHANSERV__ASKED))

@@ -85,9 +85,9 @@ static inline cs_err send_piece(chanserv_outlet *o, cs_ref *frame, bool more)
     cs_err err;
 
     if (frame->block && frame->bytes.len >= REF_MIN)
-        err = mux_stream_send_ref(o->stream, front, frame);
+        err = mux_stream_send_ref(o->u.open.stream, front, frame);
     else
-        err = mux_stream_send(o->stream, front, frame->bytes);
+        err = mux_stream_send(o->u.open.stream, front, frame->bytes);
     if (err == CS_OK)
         o->next++;
     return err;
@@ -134,12 +134,13 @@ static cs_err send_held(chanserv_outlet *o)
 static cs_err send_gap(chanserv_outlet *o)
 {
     uint8_t msg[WIRE_GAP_MAX];
-    size_t len = wire_gap_put(msg, o->gap, o->gap_why);
-    cs_err err = mux_stream_send_heavy(o->stream, cs_bytes_of(msg, len), o->gap);
+    const uint64_t gap = o->more->gap;
+    size_t len = wire_gap_put(msg, gap, o->more->gap_why);
+    cs_err err = mux_stream_send_heavy(o->u.open.stream, cs_bytes_of(msg, len), gap);
 
     if (err == CS_OK) {
-        o->next += o->gap;
-        o->gap = 0;
+        o->next += gap;
+        o->more->gap = 0;
         o->flags &= (uint16_t)~CHANSERV__GAP;
         o->post->server->counters.gaps++;
     }
@@ -152,9 +153,9 @@ static void say_last(chanserv_outlet *o)
 
     o->flags |= CHANSERV__SAID;
     if (o->framework)
-        chanserv__refuse(o->stream, (enum wire_reason)o->framework, message);
+        chanserv__refuse(o->u.open.stream, (enum wire_reason)o->framework, message);
     else
-        mux_stream_finish(o->stream, o->status, cs_failed(o->status) ? message : NULL);
+        mux_stream_finish(o->u.open.stream, o->status, cs_failed(o->status) ? message : NULL);
 }
 
 /* Answers whether the loop of pull may go on. */
@@ -206,7 +207,7 @@ static void pump(chanserv_outlet *o)
                                       ? server->options.part_bytes
                                       : server->options.frame_max_bytes);
 
-    while (mux_stream_room(o->stream) > 0) {
+    while (mux_stream_room(o->u.open.stream) > 0) {
         cs_ref frame = {{NULL, 0}, NULL};
         cs_err err;
 
@@ -265,7 +266,7 @@ void chanserv__outlet_pull(mux_stream *stream, void *state)
 static void poke(chanserv_outlet *o)
 {
     if (o->life == CHANSERV__OPEN && !(o->flags & CHANSERV__OPENING))
-        mux_stream_wake(o->stream);
+        mux_stream_wake(o->u.open.stream);
 }
 
 void chanserv_outlet_wake(chanserv_outlet *o)
@@ -274,19 +275,29 @@ void chanserv_outlet_wake(chanserv_outlet *o)
     poke(o);
 }
 
+/* False: no memory. */
+static bool gap_add(chanserv_outlet *o, uint64_t count, enum chanserv_gap why)
+{
+    if (count == 0)
+        return true;
+    if (!chanserv__outlet_more(o))
+        return false;
+    o->more->gap += count;
+    o->more->gap_why = (uint8_t)why;
+    o->flags |= CHANSERV__GAP;
+    return true;
+}
+
 cs_err chanserv_outlet_number(chanserv_outlet *o, uint64_t seq)
 {
     if (!(o->flags & CHANSERV__OPENING) || o->flags & CHANSERV__GIVEN || seq < o->next ||
         seq > NUMBER_MAX)
         return CS_EMISUSE;
     /* The reader counts from the number it asked for; what is not there any more is a gap. */
-    o->gap = seq - o->next;
-    o->gap_why = CHANSERV_GAP_EXPIRED;
-    if (o->gap)
-        o->flags |= CHANSERV__GAP;
-    else
-        o->flags &= (uint16_t)~CHANSERV__GAP;
-    return CS_OK;
+    o->flags &= (uint16_t)~CHANSERV__GAP;
+    if (o->more)
+        o->more->gap = 0;
+    return gap_add(o, seq - o->next, CHANSERV_GAP_EXPIRED) ? CS_OK : CS_ENOMEM;
 }
 
 uint64_t chanserv_outlet_next_number(const chanserv_outlet *o)
@@ -298,7 +309,7 @@ uint64_t chanserv_outlet_next_number(const chanserv_outlet *o)
     if (o->flags & CHANSERV__HELD)
         next += held <= part ? 1 : (held + part - 1) / part;
     if (o->flags & CHANSERV__GAP)
-        next += o->gap;
+        next += o->more->gap;
     return next;
 }
 
@@ -307,15 +318,15 @@ void chanserv_outlet_skip(chanserv_outlet *o, uint64_t count, enum chanserv_gap 
     if (count == 0 || o->life == CHANSERV__OVER || o->flags & (CHANSERV__LAST | CHANSERV__CUT))
         return;
     if (o->next > NUMBER_MAX || count > NUMBER_MAX - o->next ||
-        o->gap > NUMBER_MAX - o->next - count) {
+        (o->more && o->more->gap > NUMBER_MAX - o->next - count)) {
         chanserv_outlet_finish(
             o, chanserv_outlet_fail(o, CS_EMISUSE, "it left out more frames than have numbers"));
         return;
     }
-    o->gap += count;
-    o->gap_why = (uint8_t)why;
-    o->flags |= CHANSERV__GAP;
-    poke(o);
+    if (gap_add(o, count, why))
+        poke(o);
+    else
+        chanserv_outlet_cancel(o, CS_ENOMEM);
 }
 
 cs_err chanserv_outlet_fail(chanserv_outlet *o, cs_err err, const char *format, ...)
@@ -360,7 +371,7 @@ void chanserv_outlet_cancel(chanserv_outlet *o, cs_err why)
         o->flags &= (uint16_t)~CHANSERV__GAP;
         return;
     }
-    mux_stream_abort(o->stream, why, chanserv__outlet_message(o));
+    mux_stream_abort(o->u.open.stream, why, chanserv__outlet_message(o));
 }
 
 bool chanserv_outlet_is_open(const chanserv_outlet *o)

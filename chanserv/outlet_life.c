@@ -130,7 +130,6 @@ void chanserv__outlet_over(chanserv_outlet *o, cs_err why, enum chanserv__reason
     }
     cs_unlink(&o->link);
     o->life = CHANSERV__OVER;
-    o->stream = NULL;
     o->status = why;
     o->reason = (uint8_t)reason;
     if (was != CHANSERV__QUEUED)
@@ -162,7 +161,7 @@ void chanserv__outlet_cut(chanserv_outlet *o, enum wire_reason framework, cs_err
     o->flags |= CHANSERV__CUT;
     o->status = why;
     o->reason = (uint8_t)reason;
-    chanserv__abort(o->stream, framework);
+    chanserv__abort(o->u.open.stream, framework);
 }
 
 void chanserv__outlet_stream_end(mux_stream *stream, cs_err why, void *state)

@@ -27,7 +27,7 @@ static void look_later(chanserv_outlet *o)
 
 static void write_start(chanserv_outlet *o)
 {
-    o->more->times->queued = mux_stream_queued(o->stream);
+    o->more->times->queued = mux_stream_queued(o->u.open.stream);
     o->more->times->running = o->more->times->queued > 0;
     o->more->times->in_vain = 0;
     if (o->more->times->running)
@@ -40,7 +40,7 @@ static void write_start(chanserv_outlet *o)
 static void write_due(void *user)
 {
     chanserv_outlet *o = user;
-    size_t queued = mux_stream_queued(o->stream);
+    size_t queued = mux_stream_queued(o->u.open.stream);
 
     if (queued == 0 || queued < o->more->times->queued)
         write_start(o);
@@ -86,7 +86,7 @@ void chanserv__times_free(chanserv_outlet *o)
 /* What went out between two pulls is the reader's taking. */
 void chanserv__times_before_pull(chanserv_outlet *o)
 {
-    if (o->more->times->running && mux_stream_queued(o->stream) < o->more->times->queued)
+    if (o->more->times->running && mux_stream_queued(o->u.open.stream) < o->more->times->queued)
         o->more->times->running = false;
 }
 
@@ -100,5 +100,5 @@ void chanserv__times_after_pull(chanserv_outlet *o)
     if (!times->running)
         write_start(o);
     else
-        times->queued = mux_stream_queued(o->stream);
+        times->queued = mux_stream_queued(o->u.open.stream);
 }

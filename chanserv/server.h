@@ -89,7 +89,7 @@ struct chanserv_outlet_ops {
 CS_API void chanserv_outlet_wake(chanserv_outlet *outlet);
 
 /* In open(): the first frame will have this number, as for a log that is older than its reader.
- * CS_EMISUSE when frames have been given already, or it is above 2^63 - 1. */
+ * CS_EMISUSE when frames have been given already, or it is above 2^63 - 1; CS_ENOMEM. */
 CS_API cs_err chanserv_outlet_number(chanserv_outlet *outlet, uint64_t seq);
 
 /* The number that the next frame given will have; of one in parts: its first. */
@@ -97,7 +97,8 @@ CS_API uint64_t chanserv_outlet_next_number(const chanserv_outlet *outlet);
 
 /* Before the next frame, `count` frames were left out on purpose: the reader sees the gap in
  * band, also when the next answer is CS_AGAIN or CS_DONE.  Gaps that follow each other are one.
- * The source ends CS_EMISUSE when the number of its next frame would be above 2^63 - 1. */
+ * The source ends CS_EMISUSE when the number of its next frame would be above 2^63 - 1, and is
+ * cancelled with CS_ENOMEM without memory for the gap. */
 enum chanserv_gap { CHANSERV_GAP_OVERFLOW = 1, CHANSERV_GAP_EXPIRED, CHANSERV_GAP_REPLACED };
 CS_API void chanserv_outlet_skip(chanserv_outlet *outlet, uint64_t count, enum chanserv_gap why);
 

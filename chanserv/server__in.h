@@ -74,7 +74,9 @@ struct chanserv__outlet_times; /* outlet_times.c; only when an option asks for i
 
 /* What few of them need. */
 struct chanserv__outlet_more {
-    cs_ref held;   /* see CHANSERV__HELD; block NULL: the producer's */
+    cs_ref held;  /* see CHANSERV__HELD; block NULL: the producer's */
+    uint64_t gap; /* numbers that were left out: see CHANSERV__GAP */
+    uint8_t gap_why;
     cs_chan *chan; /* poured: frames come from here */
     char *message; /* chanserv_outlet_fail() */
     struct chanserv__outlet_times *times;
@@ -84,7 +86,6 @@ struct chanserv__outlet_more {
 struct chanserv_outlet {
     const struct chanserv_outlet_ops *ops;
     chanserv_post *post;
-    mux_stream *stream;  /* OPEN only */
     struct cs_link link; /* of one of its post's lists, until OVER */
     union {
         cs_ref header; /* QUEUED only */
@@ -95,18 +96,18 @@ struct chanserv_outlet {
         struct {
             struct chanserv__uplink *up;       /* opened by Talk; or NULL */
             struct chanserv__channel *channel; /* of a session; or NULL */
-        } open;                                /* OPEN only */
-        cs_task task;                          /* OVER only: end(), then its memory */
+            mux_stream *stream;
+        } open;       /* OPEN only */
+        cs_task task; /* OVER only: end(), then its memory */
     } u;
     uint64_t index; /* the public part of its ticket; 0: none yet */
     uint8_t secret[16];
-    uint64_t next; /* the number of the next message that is sent */
-    uint64_t gap;
+    uint64_t next;                      /* the number of the next message that is sent */
     struct chanserv__outlet_more *more; /* or NULL */
     cs_err status;                      /* the last word; OVER: what end() is told */
     uint32_t seq;                       /* its place in the post, for traces */
     uint16_t flags;
-    uint8_t life, gap_why, reason, framework; /* framework: enum wire_reason of `status` */
+    uint8_t life, reason, framework; /* framework: enum wire_reason of `status` */
     /* The state of ops->state_bytes bytes follows, or the pointer to it. */
 };
 

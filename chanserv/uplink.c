@@ -127,7 +127,7 @@ static cs_err take(chanserv_outlet *o, struct got *ret)
     cs_err err;
 
     do {
-        err = mux_stream_recv(o->stream, &ret->message);
+        err = mux_stream_recv(o->u.open.stream, &ret->message);
         if (err == CS_AGAIN)
             o->u.open.up->armed = true;
         if (err == CS_AGAIN || err == CS_DONE)
@@ -161,9 +161,9 @@ static cs_err receive(chanserv_outlet *o, struct got *ret)
         return CS_DONE;
     if (o->u.open.up->whole && o->u.open.up->whole->complete)
         whole_drop(o);
-    if (mux_stream_is_over(o->stream)) { /* its end() is on the way */
+    if (mux_stream_is_over(o->u.open.stream)) { /* its end() is on the way */
         enum chanserv__reason reason;
-        return chanserv__why_of(mux_stream_why(o->stream), &reason);
+        return chanserv__why_of(mux_stream_why(o->u.open.stream), &reason);
     }
     err = take(o, ret);
     if (err == CS_OK) {
@@ -191,7 +191,7 @@ static cs_err keep(chanserv_outlet *o, const struct got *got, cs_ref *ret)
 
     if (!got->message.base)
         return chanserv__whole_move(&o->u.open.up->whole, &of, ret);
-    if ((err = mux_stream_keep(o->stream, got->message, &message)) != CS_OK)
+    if ((err = mux_stream_keep(o->u.open.stream, got->message, &message)) != CS_OK)
         return err;
     *ret = cs_ref_slice(message,
                         (size_t)((const char *)got->payload.base - (const char *)got->message.base),

@@ -928,8 +928,8 @@ static struct chanserv__session *session(void)
 static void reset_all(bool session_too)
 {
     for (int i = 0; i < SOURCES; i++)
-        if (w.outlets[i] && w.outlets[i]->stream)
-            mux_stream_detach(w.outlets[i]->stream);
+        if (w.outlets[i] && chanserv_outlet_is_open(w.outlets[i]))
+            mux_stream_detach(w.outlets[i]->u.open.stream);
     if (session_too)
         mux_stream_cancel(session()->stream, CS_EPEER);
     cs_loop_advance(w.loop, 8000);
@@ -1026,7 +1026,7 @@ Test(resume, who_only_speaks_and_is_heard_is_not_given_up)
     speak_to_ear();
     for (int i = 0; i < 10; i++) {
         speak();
-        mux_stream_detach(w.outlets[0]->stream);
+        mux_stream_detach(w.outlets[0]->u.open.stream);
         cs_loop_advance(w.loop, 200);
         cr_assert_eq(counters().sources_open, 1, "%d", i);
     }
