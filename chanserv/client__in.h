@@ -165,6 +165,7 @@ struct chanserv_feed {
     struct chanserv__node *node; /* where it was sent; or NULL */
     struct chanserv__request *request;          /* NULL: nothing is left to be sent again */
     struct chanserv__pairs *metadata;           /* of the post and of its Opens; or NULL */
+    struct chanserv__origin *origin;            /* of its sources; or NULL */
     struct chanserv__pairs *headers, *trailers; /* kept when the stream ends */
     bool ready;                                 /* the response headers came */
     bool ready_told;                            /* ops->ready() was called */
@@ -177,6 +178,13 @@ struct chanserv__inlined {
     struct wire_frame frames[];
 };
 enum { CHANSERV__TICKET_MAX = 64 };
+/* Where sources are opened, and how; shared by those of a feed. */
+struct chanserv__origin {
+    size_t refs;
+    struct chanserv__node *node;
+    struct chanserv__pairs *metadata; /* or NULL */
+    int64_t deadline_ms;              /* or CS_FOREVER */
+};
 /* What a source has as soon as something comes; the consumer's. */
 struct chanserv__intake {
     struct mux_rx rx;
@@ -190,11 +198,10 @@ struct chanserv_source { /* 100,000 of them may be open and idle */
     struct chanserv__line line;
     const struct chanserv_source_ops *ops;
     chanserv_feed *feed; /* NULL: kept */
-    struct chanserv__node *node;
-    struct chanserv__pairs *metadata; /* its feed's */
-    struct chanserv__tie *master;     /* its feed's: held until an Open was answered; or NULL */
-    struct mux_rx *arrived;           /* the rest of the stream, when all of it has come; or NULL */
-    struct chanserv__say *say;        /* what few sends need; or NULL */
+    struct chanserv__origin *origin;
+    struct chanserv__tie *master; /* its feed's: held until an Open was answered; or NULL */
+    struct mux_rx *arrived;       /* the rest of the stream, when all of it has come; or NULL */
+    struct chanserv__say *say;    /* what few sends need; or NULL */
     uint32_t header_len;
     uint8_t ticket_len;
     uint8_t sends;     /* how often it was opened */
@@ -204,7 +211,6 @@ struct chanserv_source { /* 100,000 of them may be open and idle */
     bool finished : 1; /* our last word to it was said */
     bool stuck : 1;    /* a send was told CS_AGAIN */
     uint64_t index;
-    int64_t deadline_ms;
     uint64_t from; /* the first number that was asked for, once it is opened */
     /* The consumer's: */
     uint64_t number;                 /* of the next message */
@@ -485,9 +491,13 @@ struct chanserv__got {
 /* Entered. */
 cs_err chanserv__source_new(chanserv_feed *feed, const struct wire_announcement *a,
                             chanserv_source **ret);
-chanserv_source *chanserv__source_make(chanserv_client *client, struct chanserv__node *node,
-                                       struct chanserv__pairs *metadata, cs_bytes header,
-                                       cs_bytes ticket); /* NULL: no memory */
+/* Holds the origin; NULL: no memory. */
+chanserv_source *chanserv__source_make(chanserv_client *client, struct chanserv__origin *origin,
+                                       cs_bytes header, cs_bytes ticket);
+struct chanserv__origin *chanserv__origin_new(struct chanserv__node *node,
+                                              struct chanserv__pairs *metadata,
+                                              int64_t deadline_ms); /* NULL: no memory */
+void chanserv__origin_drop(struct chanserv__origin *origin);        /* NULL is fine */
 extern const struct mux_stream_ops chanserv__source_stream_ops;
 /* The consumer has just found nothing more (`why` CS_AGAIN) or a failure in its rx.  CS_OK: there
  * is more now; CS_AGAIN; else the end, which is told herewith. */

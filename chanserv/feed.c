@@ -385,6 +385,7 @@ cs_err chanserv_feed_close(chanserv_feed *feed)
 void chanserv__feed_free(chanserv_feed *feed)
 {
     chanserv__request_free(feed);
+    chanserv__origin_drop(feed->origin);
     chanserv__node_release(feed->node);
     chanserv__pairs_drop(feed->metadata);
     chanserv__pairs_drop(feed->headers);

@@ -27,9 +27,30 @@ static void ended_at_birth(chanserv_source *source, const struct wire_status *en
     cs_free(text);
 }
 
-chanserv_source *chanserv__source_make(chanserv_client *client, struct chanserv__node *node,
-                                       struct chanserv__pairs *metadata, cs_bytes header,
-                                       cs_bytes ticket)
+struct chanserv__origin *chanserv__origin_new(struct chanserv__node *node,
+                                              struct chanserv__pairs *metadata, int64_t deadline_ms)
+{
+    struct chanserv__origin *origin = cs_alloc(sizeof *origin);
+
+    if (origin)
+        *origin = (struct chanserv__origin){.refs = 1,
+                                            .node = chanserv__node_hold(node),
+                                            .metadata = chanserv__pairs_hold(metadata),
+                                            .deadline_ms = deadline_ms};
+    return origin;
+}
+
+void chanserv__origin_drop(struct chanserv__origin *origin)
+{
+    if (!origin || --origin->refs > 0)
+        return;
+    chanserv__node_release(origin->node);
+    chanserv__pairs_drop(origin->metadata);
+    cs_free(origin);
+}
+
+chanserv_source *chanserv__source_make(chanserv_client *client, struct chanserv__origin *origin,
+                                       cs_bytes header, cs_bytes ticket)
 {
     chanserv_source *source = cs_zalloc(sizeof *source + header.len + ticket.len);
     char *at;
@@ -40,9 +61,8 @@ chanserv_source *chanserv__source_make(chanserv_client *client, struct chanserv_
     source->header_len = (uint32_t)cs_bytes_put(&at, header).len;
     source->ticket_len = (uint8_t)cs_bytes_put(&at, ticket).len;
     chanserv__line_init(&source->line, client, false);
-    source->node = chanserv__node_hold(node);
-    source->metadata = chanserv__pairs_hold(metadata);
-    source->deadline_ms = CS_FOREVER;
+    source->origin = origin;
+    origin->refs++;
     return source;
 }
 
@@ -55,14 +75,15 @@ cs_err chanserv__source_new(chanserv_feed *feed, const struct wire_announcement 
     if (a->header.len > UINT32_MAX || a->ticket.len > CHANSERV__TICKET_MAX ||
         (a->ticket.len == 0 && !a->end.present))
         return CS_EPROTO;
-    source =
-        chanserv__source_make(feed->line.client, feed->node, feed->metadata, a->header, a->ticket);
+    if (!feed->origin &&
+        !(feed->origin = chanserv__origin_new(feed->node, feed->metadata, feed->deadline_ms)))
+        return CS_ENOMEM;
+    source = chanserv__source_make(feed->line.client, feed->origin, a->header, a->ticket);
     if (!source)
         return CS_ENOMEM;
     source->feed = feed;
     source->index = a->seq;
     source->uplink = a->uplink;
-    source->deadline_ms = feed->deadline_ms;
     err = chanserv__frame_inline(source, a);
     if (err != CS_OK) {
         chanserv__line_close(&source->line);
@@ -423,7 +444,6 @@ void chanserv__source_free(chanserv_source *source)
     }
     chanserv__say_free(source);
     chanserv__frame_drop(source);
-    chanserv__node_release(source->node);
-    chanserv__pairs_drop(source->metadata);
+    chanserv__origin_drop(source->origin);
     cs_free(source);
 }

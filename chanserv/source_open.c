@@ -37,8 +37,8 @@ static cs_err send_plain(chanserv_source *source, const char *method,
 
     if (err != CS_OK)
         return err;
-    err = mux_stream_open(source->node->conn, method, call, &chanserv__source_stream_ops, source,
-                          &line->stream);
+    err = mux_stream_open(source->origin->node->conn, method, call, &chanserv__source_stream_ops,
+                          source, &line->stream);
     if (err == CS_OK) {
         line->client->streams++;
         err = mux_stream_send(line->stream, cs_bytes_of(bytes, len), cs_bytes_of(NULL, 0));
@@ -55,13 +55,14 @@ static cs_err send_request(chanserv_source *source, int timeout_ms)
 {
     const char *method =
         source->uplink ? "/chanserv.v1.Chanserv/Talk" : "/chanserv.v1.Chanserv/Open";
-    struct chanserv__bond *bond = chanserv__bond_of(source->node, source->metadata);
+    const struct chanserv__pairs *metadata = source->origin->metadata;
+    struct chanserv__bond *bond = chanserv__bond_of(source->origin->node, metadata);
     struct mux_call_options call = {.timeout_ms = timeout_ms};
     cs_err err;
 
-    if (source->metadata) {
-        call.metadata = source->metadata->pairs;
-        call.metadata_len = source->metadata->len;
+    if (metadata) {
+        call.metadata = metadata->pairs;
+        call.metadata_len = metadata->len;
     }
     source->sends++;
     if (!bond)
@@ -82,8 +83,8 @@ static cs_err ask(chanserv_source *source)
     int64_t left_ms = 0;
     cs_err err = CS_OK;
 
-    if (source->deadline_ms != CS_FOREVER) {
-        left_ms = source->deadline_ms - cs_loop_now_ms(loop);
+    if (source->origin->deadline_ms != CS_FOREVER) {
+        left_ms = source->origin->deadline_ms - cs_loop_now_ms(loop);
         if (left_ms <= 0)
             return CS_ETIMEOUT;
     }
@@ -121,17 +122,17 @@ static bool is_elsewhere(mux_stream *stream, cs_err why)
            cs_same(token, cs_str(wire_reason_token(WIRE_R_OTHER_INSTANCE)));
 }
 
-/* Nobody knows where it belongs: the next in the order of joining, if there is one. */
+/* Nobody knows where it belongs, so its origin is its own: the next in the order of joining, if there is one. */
 static bool go_on(chanserv_source *source)
 {
     struct chanserv__node *node = chanserv__nodes_first(source->line.client);
 
-    while (node && node->id <= source->node->id)
+    while (node && node->id <= source->origin->node->id)
         node = chanserv__nodes_next(node);
     if (!node)
         return false;
-    chanserv__node_release(source->node);
-    source->node = chanserv__node_hold(node);
+    chanserv__node_release(source->origin->node);
+    source->origin->node = chanserv__node_hold(node);
     source->sends = 0;
     return true;
 }
@@ -142,7 +143,7 @@ bool chanserv__source_again(chanserv_source *source, mux_stream *stream, cs_err 
                          (why == CS_EDRAIN || why == CS_EUNAVAIL || why == CS_EREFUSED);
     cs_err err;
 
-    if (source->spoke || source->line.client->freed || !source->node->conn)
+    if (source->spoke || source->line.client->freed || !source->origin->node->conn)
         return false;
     if (!unheard && !is_elsewhere(stream, why))
         return false;
@@ -196,12 +197,15 @@ static struct chanserv__node *node_of(chanserv_client *client, cs_bytes ticket, 
 static cs_err open_at(chanserv_client *client, struct chanserv__node *node, cs_bytes ticket,
                       uint64_t from, chanserv_source **ret)
 {
+    struct chanserv__origin *origin;
     struct chanserv__pairs *metadata;
     chanserv_source *source;
 
     (void)chanserv__pairs_of_call(client, NULL, 0, &metadata); /* counts, and needs no memory */
-    source = chanserv__source_make(client, node, metadata, cs_bytes_of(NULL, 0), ticket);
+    origin = chanserv__origin_new(node, metadata, CS_FOREVER);
     chanserv__pairs_drop(metadata);
+    source = origin ? chanserv__source_make(client, origin, cs_bytes_of(NULL, 0), ticket) : NULL;
+    chanserv__origin_drop(origin);
     if (!source)
         return CS_ENOMEM;
     cs_list_push(&client->kept, &source->line.link);
