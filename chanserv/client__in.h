@@ -181,6 +181,7 @@ enum { CHANSERV__TICKET_MAX = 64 };
 /* Where sources are opened, and how; shared by those of a feed. */
 struct chanserv__origin {
     size_t refs;
+    chanserv_feed *feed; /* or NULL */
     struct chanserv__node *node;
     struct chanserv__pairs *metadata; /* or NULL */
     int64_t deadline_ms;              /* or CS_FOREVER */
@@ -193,25 +194,25 @@ struct chanserv__intake {
     uint64_t seq;                  /* of the frame last handed out */
     uint64_t gap;                  /* told with it */
     uint64_t gap_run;              /* to be told with the next */
+    uint64_t from;                 /* as chanserv__source_from() */
 };
 struct chanserv_source { /* 100,000 of them may be open and idle */
     struct chanserv__line line;
     const struct chanserv_source_ops *ops;
-    chanserv_feed *feed; /* NULL: kept */
     struct chanserv__origin *origin;
     struct chanserv__tie *master; /* its feed's: held until an Open was answered; or NULL */
     struct mux_rx *arrived;       /* the rest of the stream, when all of it has come; or NULL */
     struct chanserv__say *say;    /* what few sends need; or NULL */
     uint32_t header_len;
     uint8_t ticket_len;
-    uint8_t sends;     /* how often it was opened */
-    bool anywhere : 1; /* by a ticket of which nobody knows the node */
-    bool uplink : 1;   /* its producer listens: opened by Talk */
-    bool spoke : 1;    /* frames were sent: it cannot be opened a second time */
-    bool finished : 1; /* our last word to it was said */
-    bool stuck : 1;    /* a send was told CS_AGAIN */
+    bool uplink;        /* its producer listens: opened by Talk */
+    bool kept;          /* its feed let go of it, or it is closed */
+    unsigned sends : 4; /* how often it was opened */
+    bool anywhere : 1;  /* by a ticket of which nobody knows the node */
+    bool spoke : 1;     /* frames were sent: it cannot be opened a second time */
+    bool finished : 1;  /* our last word to it was said */
+    bool stuck : 1;     /* a send was told CS_AGAIN */
     uint64_t index;
-    uint64_t from; /* the first number that was asked for, once it is opened */
     /* The consumer's: */
     uint64_t number;                 /* of the next message */
     struct chanserv__intake *intake; /* NULL: nothing came yet */
@@ -491,10 +492,19 @@ struct chanserv__got {
 /* Entered. */
 cs_err chanserv__source_new(chanserv_feed *feed, const struct wire_announcement *a,
                             chanserv_source **ret);
+static inline chanserv_feed *chanserv__source_feed(const chanserv_source *source) /* or NULL */
+{
+    return source->kept ? NULL : source->origin->feed;
+}
+/* The first number that was asked for, once it is opened. */
+static inline uint64_t chanserv__source_from(const chanserv_source *source)
+{
+    return source->intake ? source->intake->from : source->number;
+}
 /* Holds the origin; NULL: no memory. */
 chanserv_source *chanserv__source_make(chanserv_client *client, struct chanserv__origin *origin,
                                        cs_bytes header, cs_bytes ticket);
-struct chanserv__origin *chanserv__origin_new(struct chanserv__node *node,
+struct chanserv__origin *chanserv__origin_new(chanserv_feed *feed, struct chanserv__node *node,
                                               struct chanserv__pairs *metadata,
                                               int64_t deadline_ms); /* NULL: no memory */
 void chanserv__origin_drop(struct chanserv__origin *origin);        /* NULL is fine */

@@ -32,6 +32,7 @@ cs_err chanserv__frame_expect(chanserv_source *source)
     if (!(source->intake = cs_zalloc(sizeof *source->intake)))
         return CS_ENOMEM;
     mux_rx_init(&source->intake->rx, source->line.client->message_max);
+    source->intake->from = source->number;
     return CS_OK;
 }
 

@@ -230,12 +230,13 @@ void chanserv__line_told(struct chanserv__line *line)
         return;
     }
     chanserv_source *source = source_of(line);
+    chanserv_feed *feed = chanserv__source_feed(source);
     CS_TRACE("client > #%u over: %s", (unsigned)source->index, cs_strerror(line->status));
-    if (source->feed && !line->closed) {
+    if (feed && !line->closed) {
         if (cs_failed(line->status) && !line->by_us)
-            chanserv__feed_note(source->feed, source);
+            chanserv__feed_note(feed, source);
         cs_unlink(&line->link);
-        cs_list_push(&source->feed->told, &line->link);
+        cs_list_push(&feed->told, &line->link);
     }
 }
 
@@ -298,7 +299,7 @@ void chanserv__line_close(struct chanserv__line *line)
     if (line->is_feed)
         chanserv__feed_let_go(feed_of(line));
     else
-        source_of(line)->feed = NULL;
+        source_of(line)->kept = true;
     if (watcher)
         watcher->tell(watcher, true);
     if (line->started && !line->ended)

@@ -196,7 +196,7 @@ static bool ask_source(struct member *m, struct chanserv_event *ev)
     cs_err err;
 
     ev->source = m->u.source;
-    ev->feed = m->u.source->feed;
+    ev->feed = chanserv__source_feed(m->u.source);
     err = chanserv__source_next(m->u.source, true, &got);
     if (err == CS_AGAIN)
         return false;
@@ -258,7 +258,7 @@ static void drop_ended(chanserv_set *set)
         return;
     source = m->u.source;
     member_drop(m);
-    if (source->feed)
+    if (chanserv__source_feed(source))
         chanserv__line_close(&source->line);
 }
 

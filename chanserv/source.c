@@ -27,13 +27,14 @@ static void ended_at_birth(chanserv_source *source, const struct wire_status *en
     cs_free(text);
 }
 
-struct chanserv__origin *chanserv__origin_new(struct chanserv__node *node,
+struct chanserv__origin *chanserv__origin_new(chanserv_feed *feed, struct chanserv__node *node,
                                               struct chanserv__pairs *metadata, int64_t deadline_ms)
 {
     struct chanserv__origin *origin = cs_alloc(sizeof *origin);
 
     if (origin)
         *origin = (struct chanserv__origin){.refs = 1,
+                                            .feed = feed,
                                             .node = chanserv__node_hold(node),
                                             .metadata = chanserv__pairs_hold(metadata),
                                             .deadline_ms = deadline_ms};
@@ -76,12 +77,11 @@ cs_err chanserv__source_new(chanserv_feed *feed, const struct wire_announcement 
         (a->ticket.len == 0 && !a->end.present))
         return CS_EPROTO;
     if (!feed->origin &&
-        !(feed->origin = chanserv__origin_new(feed->node, feed->metadata, feed->deadline_ms)))
+        !(feed->origin = chanserv__origin_new(feed, feed->node, feed->metadata, feed->deadline_ms)))
         return CS_ENOMEM;
     source = chanserv__source_make(feed->line.client, feed->origin, a->header, a->ticket);
     if (!source)
         return CS_ENOMEM;
-    source->feed = feed;
     source->index = a->seq;
     source->uplink = a->uplink;
     err = chanserv__frame_inline(source, a);
@@ -414,8 +414,8 @@ chanserv_source *chanserv_source_keep(chanserv_source *source)
     chanserv_client *client = client_of(source);
 
     chanserv__enter(client);
-    if (source->feed) {
-        source->feed = NULL;
+    if (chanserv__source_feed(source)) {
+        source->kept = true;
         cs_unlink(&source->line.link);
         cs_list_push(&client->kept, &source->line.link);
     }

@@ -64,5 +64,5 @@ bool chanserv_source_is_detached(const chanserv_source *source)
 
 chanserv_feed *chanserv_source_feed(const chanserv_source *source)
 {
-    return source->feed;
+    return chanserv__source_feed(source);
 }

@@ -33,7 +33,8 @@ static cs_err send_plain(chanserv_source *source, const char *method,
     struct chanserv__line *line = &source->line;
     uint8_t *bytes;
     size_t len;
-    cs_err err = chanserv__source_ask_bytes(source, &none, source->from, &bytes, &len);
+    cs_err err =
+        chanserv__source_ask_bytes(source, &none, chanserv__source_from(source), &bytes, &len);
 
     if (err != CS_OK)
         return err;
@@ -107,7 +108,8 @@ void chanserv__source_ask(chanserv_source *source)
     if (line->over)
         return;
     CS_TRACE("client > open #%u", (unsigned)source->index);
-    source->from = chanserv__frame_after(source);
+    if (source->intake)
+        source->intake->from = chanserv__frame_after(source);
     if ((err = ask(source)) != CS_OK)
         chanserv__line_fail(line, err, NULL);
 }
@@ -202,7 +204,7 @@ static cs_err open_at(chanserv_client *client, struct chanserv__node *node, cs_b
     chanserv_source *source;
 
     (void)chanserv__pairs_of_call(client, NULL, 0, &metadata); /* counts, and needs no memory */
-    origin = chanserv__origin_new(node, metadata, CS_FOREVER);
+    origin = chanserv__origin_new(NULL, node, metadata, CS_FOREVER);
     chanserv__pairs_drop(metadata);
     source = origin ? chanserv__source_make(client, origin, cs_bytes_of(NULL, 0), ticket) : NULL;
     chanserv__origin_drop(origin);

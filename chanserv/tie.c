@@ -24,7 +24,9 @@ void chanserv__tie_sorts(struct chanserv__bond *bond)
 
 uint64_t chanserv__tie_first(const struct chanserv__tie *tie)
 {
-    return tie->line->is_feed ? 0 : CS_CONTAINER(tie->line, chanserv_source, line)->from;
+    return tie->line->is_feed
+               ? 0
+               : chanserv__source_from(CS_CONTAINER(tie->line, chanserv_source, line));
 }
 
 static cs_err ask_bytes(const struct chanserv__tie *tie, uint8_t **ret, size_t *ret_len)
