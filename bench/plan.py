@@ -17,7 +17,7 @@ class Program:
     arg: str = None
     env: dict = dataclasses.field(default_factory=dict)
     broker: object = None  # (port, folder): the command of a process between the two
-    only: tuple = ("",)  # beginnings of the workloads that it has, for --also
+    only: tuple = ()  # for --also: the workloads that it has; none: all
     run: object = None  # measures in a way of its own: see others.py
     ours: bool = False
     corrupts: bool = True  # BENCH_CORRUPT makes its client fail
@@ -27,7 +27,7 @@ class Program:
 
 
 def ours(build, tls):
-    """By workload prefix: the variants, by name."""
+    """By workload: the variants, by name."""
     def variant(program="peer", **more):
         return Program(build / "bench" / program, ours=True, **more)
 
@@ -70,7 +70,7 @@ DDS = ('<CycloneDDS><Domain Id="any"><General><Interfaces><NetworkInterface name
 
 
 def peers(bin_dir, tls, others):
-    """By workload prefix: the peers, by name."""
+    """By workload: the peers, by name."""
     def peer(name, *sub, **more):
         return Program(bin_dir / name, sub, **more)
 
@@ -116,20 +116,25 @@ def key_of(workload, arg):
     return workload + ("-" + arg if arg else "")
 
 
+def among(words, workload, arg):
+    """Does one of them name it, as in "w4" or "w4-100"?  None: all are meant."""
+    return not words or workload in words or key_of(workload, arg) in words
+
+
 def plan(tables, also, wanted, names):
     """[(workload, argument, placement, {name: program})] of those wanted that are there."""
     result = []
     for workload, arg, place in WORKLOADS:
         key = key_of(workload, arg)
-        if wanted and not any(key.startswith(w) for w in wanted):
+        if not among(wanted, workload, arg):
             continue
         programs = {}
         for table in tables:
-            for prefix, entries in table.items():
-                if key == prefix or key.split("-")[0] == prefix:
+            for name, entries in table.items():
+                if name in (key, workload):
                     programs.update(entries)
         programs = {n: p for n, p in programs.items() if p.there() and (not names or any(x in n for x in names))}
-        programs.update({n: p for n, p in also.items() if any(key.startswith(o) for o in p.only)})
+        programs.update({n: p for n, p in also.items() if among(p.only, workload, arg)})
         if programs:
             result.append((workload, arg, place, programs))
     return result
