@@ -88,7 +88,7 @@ def memory(column, peer):
     return " / ".join(f"{column.median(peer, lambda r, s=s: r[s]) / 1024:.1f}" for s in ("rss_server_kb", "rss_client_kb"))
 
 
-def table(these, cell):
+def table(these, cell, title=lambda column: column.name or "-"):
     """Lines; empty when no cell says anything."""
     first = these[0]
     peers = sorted({peer for c in these for peer in c.rows}, key=lambda peer: (
@@ -97,21 +97,24 @@ def table(these, cell):
     if all(text == "-" for line in lines for text in line[1:]):
         return []
     return ["| " + " | ".join(line) + " |" for line in
-            [["peer"] + [c.name or "-" for c in these], ["---"] * (1 + len(these))] + lines]
+            [["peer"] + [title(c) for c in these], ["---"] * (1 + len(these))] + lines]
 
 
 VIEWS = (("figure (x raw-tcp / x best gRPC C++ / x chanserv)", figure), ("CPU, ns a unit (w2, heavy: a kB), server / client", cpu),
-         ("latency, us, p50 / p99 / p99.9", latency), ("peak RSS, MiB, server / client", memory))
+         ("latency, us, p50 / p99 / p99.9", latency))
 
 
-def report(rows, views=len(VIEWS)):
+def report(rows):
     """The page, as lines."""
     lines = []
-    for workload, these in columns(rows).items():
+    all_columns = columns(rows)
+    for workload, these in all_columns.items():
         unit = next(iter(next(iter(these[0].rows.values())).values()))["unit"]
-        lines += ["", f"### {workload}: {WHAT.get(workload, '')}", ""]
-        for title, cell in VIEWS[:views]:
+        lines += [f"### {workload}: {WHAT.get(workload, '')}", ""]
+        for title, cell in VIEWS:
             body = table(these, cell)
             if body:
                 lines += [f"{unit if cell is figure else ''} {title}".strip(), "", *body, ""]
-    return lines
+    firsts = [these[0] for these in all_columns.values()]
+    return lines + ["### Peak RSS of the processes, MiB, server / client", "",
+                    *table(firsts, memory, lambda c: " ".join([c.workload, *c.name.split()[:-1]])), ""]
