@@ -1,5 +1,6 @@
 /* Both halves of the room together: what needs a real client and a real server at once. */
 #include "chanserv/chanserv.h"
+#include "test/support/failing.h"
 
 #include <criterion/criterion.h>
 
@@ -156,4 +157,66 @@ Test(both, a_connection_beyond_connections_max_is_closed_at_once_and_counted)
     cr_assert_geq(counters.connections_refused, 3); /* one that resumes tries again, a few times */
     cr_assert_leq(counters.connections_refused, 8);
     world_free(&w);
+}
+
+/* ---- What an open source costs that says nothing ------------------------------------------------ */
+
+enum { QUIET = 1000 };
+
+static cs_err quiet_next(chanserv_outlet *out, cs_bytes *frame, void *state)
+{
+    (void)out, (void)frame, (void)state;
+    return CS_AGAIN;
+}
+static const struct chanserv_outlet_ops quiet_ops = {.next = quiet_next};
+
+static cs_err quiet_post_next(chanserv_post *post, void *state)
+{
+    int *announced = state;
+    if ((*announced)++ == QUIET)
+        return CS_DONE;
+    return chanserv_announce(post, cs_str("sixteen bytes..."), &quiet_ops, NULL, NULL);
+}
+static const struct chanserv_post_ops quiet_post_ops = {.state_bytes = sizeof(int),
+                                                        .next = quiet_post_next};
+
+static cs_err quiet(chanserv_post *post, cs_bytes body, void *user)
+{
+    (void)body, (void)user;
+    return chanserv_post_keep(post, &quiet_post_ops, NULL);
+}
+
+static size_t cost_of_quiet(int resume_ms)
+{
+    const struct chanserv_client_options with = {.resume_ms = resume_ms};
+    struct world w = {0};
+    chanserv_feed *feed;
+    chanserv_source *source;
+    size_t before, after;
+    cr_assert_eq(cs_loop_new_virtual(&w.loop), CS_OK);
+    w = world_of(w.loop, NULL, quiet);
+    chanserv_client_free(w.client);
+    cr_assert_eq(chanserv_client_new(w.loop, &with, &w.client), CS_OK);
+    cr_assert_eq(chanserv_join_local(w.client, w.server), CS_OK);
+    before = failing_live_bytes();
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "s", cs_str(""), NULL, &feed), CS_OK);
+    for (int i = 0; i < QUIET; i++) {
+        cr_assert(chanserv_range_source(feed, &source));
+        cr_assert_eq(chanserv_source_open(source, 0), CS_OK);
+    }
+    cs_loop_settle(w.loop);
+    after = failing_live_bytes();
+    chanserv_feed_close(feed);
+    world_free(&w);
+    return (after - before) / QUIET;
+}
+
+Test(both, an_open_source_that_says_nothing_costs_little)
+{
+    size_t plain, lasting;
+    failing_count();
+    plain = cost_of_quiet(CS_OFF);
+    cr_assert_leq(plain, 1408, "%zu bytes, both sides together", plain);
+    lasting = cost_of_quiet(20000);
+    cr_assert_leq(lasting, 1696, "with a session %zu", lasting);
 }
