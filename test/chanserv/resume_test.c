@@ -1035,7 +1035,7 @@ Test(resume, who_only_speaks_and_is_heard_is_not_given_up)
 }
 
 /* All that may be kept was heard, and what the server said of it is lost. */
-Test(resume, who_keeps_all_that_he_may_is_told_again_what_was_heard)
+static void fill_up(void)
 {
     cs_err err;
 
@@ -1050,8 +1050,23 @@ Test(resume, who_keeps_all_that_he_may_is_told_again_what_was_heard)
     cr_assert_eq(w.heard, w.said);
     cr_assert_eq(chanserv_source_send(w.sources[0], cs_str("more"), CS_NOW), CS_AGAIN);
     w.forgets = false;
+}
+
+Test(resume, who_keeps_all_that_he_may_is_told_again_what_was_heard)
+{
+    fill_up();
     mux_conn_break(chanserv__nodes_first(w.client)->conn);
     cs_loop_advance(w.loop, 1000);
+    cr_assert_eq(chanserv_source_send(w.sources[0], cs_str("more"), CS_NOW), CS_OK);
+    end();
+}
+
+Test(resume, who_keeps_all_that_he_may_is_told_again_although_only_the_session_broke)
+{
+    fill_up();
+    mux_stream_cancel(session()->stream, CS_EPEER);
+    cs_loop_advance(w.loop, 1000);
+    cr_assert_eq(counters().sessions_resumed, 1);
     cr_assert_eq(chanserv_source_send(w.sources[0], cs_str("more"), CS_NOW), CS_OK);
     end();
 }
