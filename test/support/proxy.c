@@ -229,6 +229,7 @@ static void *run(void *user)
         turn(p);
         sweep(p);
     }
+    cs_unlink(&p->waker.link); /* who stops us may be ringing still */
     for (link = cs_list_first(&p->ends); link; link = cs_list_next(&p->ends, link))
         proxy__drop(CS_CONTAINER(link, struct proxy__end, link), false);
     sweep(p);
@@ -319,6 +320,7 @@ void proxy_stop(proxy *p)
     atomic_store(&p->stops, true);
     ring(p);
     pthread_join(p->thread, NULL);
+    close(p->bell);
     free((char *)p->options.target);
     free(p);
 }
