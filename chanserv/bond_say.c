@@ -1,7 +1,8 @@
 /* bond_say -- what a session tells the server: what arrived, what is over, what nobody will open.
  *
  * What arrived is acknowledged after 20 ms, and every 256 KiB: 1 KiB more for each channel that brought
- * some, up to 512 KiB, so that an acknowledgement is about more than a frame or two.  Whoever is done is
+ * some, up to 512 KiB, so that an acknowledgement is about more than a frame or two.  Of a message that has
+ * come in part nothing is said.  Whoever is done is
  * said after 20 ms, and when there are some forty: the server holds them until then. */
 #include "chanserv/client__in.h"
 

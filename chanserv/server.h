@@ -260,26 +260,28 @@ struct chanserv_server_options {
     const char *node;
     chanserv_authorise_fn *authorise; /* NULL: everybody may do everything */
     void *authorise_user;
-    bool signals;               /* run(): SIGTERM and SIGINT drain it; the second ends it at once */
-    bool insecure;              /* listen beyond loopback without TLS: CS_EPERM otherwise */
-    int serving_timeout_ms;     /* off: a post, and from their opening each of its sources */
-    int sourcing_timeout_ms;    /* off: silence between two announcements */
-    int accept_timeout_ms;      /* 30 000: an announced source that nobody opens */
-    int write_timeout_ms;       /* off: an open source has frames and the reader takes none */
-    int64_t inline_max_bytes;   /* 64 KiB: of an eager source in its announcement, if asked for */
-    int64_t frame_max_bytes;    /* 100 MiB; a larger one fails here, on the sender */
-    int64_t part_bytes;         /* 1 MiB: larger frames travel in parts of this size */
-    int64_t body_max_bytes;     /* 4 MiB: a post's body, with all of its request */
-    int64_t header_max_bytes;   /* 64 KiB: a source's header */
-    int64_t posts_max;          /* 100 000 at once */
-    int64_t sources_max;        /* 1 000 000 at once, announced or open */
-    int64_t post_sources_max;   /* 65 536 of one post announced and not opened */
-    int64_t post_queue_bytes;   /* 1 MiB of announcements waiting for their client */
-    int64_t connections_max;    /* 10 000 */
-    int64_t assembly_bytes;     /* 256 MiB: all frames of readers that are being put together */
-    int linger_ms;              /* 30 000: a session whose connection broke; CS_OFF: no sessions */
-    int grace_ms;               /* 5 000: a drain; CS_OFF: it ends all at once */
-    int64_t keep_bytes;         /* 1 MiB: of a channel of a session, sent and not acknowledged */
+    bool signals;             /* run(): SIGTERM and SIGINT drain it; the second ends it at once */
+    bool insecure;            /* listen beyond loopback without TLS: CS_EPERM otherwise */
+    int serving_timeout_ms;   /* off: a post, and from their opening each of its sources */
+    int sourcing_timeout_ms;  /* off: silence between two announcements */
+    int accept_timeout_ms;    /* 30 000: an announced source that nobody opens */
+    int write_timeout_ms;     /* off: an open source has frames and the reader takes none */
+    int64_t inline_max_bytes; /* 64 KiB: of an eager source in its announcement, if asked for */
+    int64_t frame_max_bytes;  /* 100 MiB; a larger one fails here, on the sender */
+    int64_t part_bytes;       /* 1 MiB: larger frames travel in parts of this size */
+    int64_t body_max_bytes;   /* 4 MiB: a post's body, with all of its request */
+    int64_t header_max_bytes; /* 64 KiB: a source's header */
+    int64_t posts_max;        /* 100 000 at once */
+    int64_t sources_max;      /* 1 000 000 at once, announced or open */
+    int64_t post_sources_max; /* 65 536 of one post announced and not opened */
+    int64_t post_queue_bytes; /* 1 MiB of announcements waiting for their client */
+    int64_t connections_max;  /* 10 000 */
+    int64_t assembly_bytes;   /* 256 MiB: all frames of readers that are being put together */
+    int linger_ms;            /* 30 000: a session whose connection broke; CS_OFF: no sessions */
+    int grace_ms;             /* 5 000: a drain; CS_OFF: it ends all at once */
+    /* 1 MiB: of a channel of a session, sent and not acknowledged, but for its newest message if that
+     * is over 16 KiB: two as large as the bound may be under way. */
+    int64_t keep_bytes;
     int64_t sessions_max;       /* 100 000 at once */
     int64_t channels_max;       /* 1 000 000 posts and sources of these, until they are forgotten */
     int64_t lingering_max;      /* 4 096 sessions without a connection; the oldest ends first */

@@ -52,7 +52,8 @@ struct mux_lasting_sort {
 };
 
 /* From now on `stream` is lasting.  What it sends is numbered from `first` on and kept:
- * mux_stream_room() is 0 while `keep_max` bytes, at most 1 GiB, are; one message always fits.  `keep_max` 0:
+ * mux_stream_room() is 0 while `keep_max` bytes, at most 1 GiB, are, not counting the newest message if it is
+ * over 16 KiB; one message always fits.  `keep_max` 0:
  * it is not.  Before anything was sent; what is queued already is not kept.
  * CS_ENOMEM, CS_EMISUSE. */
 cs_err mux_stream_last(mux_stream *stream, const struct mux_lasting_sort *sort, uint64_t first,
