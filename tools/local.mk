@@ -61,6 +61,7 @@ libtools_a_SOURCES = \
 	tools/serve_config__in.h \
 	tools/serve_file.c \
 	tools/serve_parts.c \
+	tools/serve_signals.c \
 	tools/service_list.c \
 	tools/service_list.h \
 	tools/services.c \

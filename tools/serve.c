@@ -12,7 +12,7 @@ static const struct tool_kind *const kinds[] = {&tool_kind_tail,        &tool_ki
 static const char help[] =
     "Usage: chanserv serve [OPTION]... --service NAME=KIND[:ARGS]...\n"
     "Serve until SIGTERM or SIGINT, which drains; the second ends at once.  Prints \"listening "
-    "ADDR\" for each listener when ready.\n"
+    "ADDR\" for each listener when ready, and on SIGUSR1 its counters on standard error.\n"
     "\n"
     "      --listen ADDR     host:port, [v6]:port, :port, unix:/path, fd:N; port 0 picks one\n"
     "                        (without: 127.0.0.1:5555); may be repeated\n"
@@ -163,7 +163,7 @@ static int set_up(struct serve *s)
         code = listen_everywhere(s);
     if (code != 0)
         return code;
-    err = serve__hangups(s);
+    err = serve__signals(s);
     if (err == CS_OK)
         err = notify_watch(&s->notify, s->loop);
     if (err != CS_OK) {
@@ -237,7 +237,7 @@ static void serve_fini(struct serve *s)
         free(s->services[i].name);
     }
     notify_fini(&s->notify);
-    serve__hangups_off(s);
+    serve__signals_off(s);
     auth_free(s->auth);
     config_fini(&s->config);
     cs_loop_free(s->loop);
@@ -278,7 +278,7 @@ static int run(int argc, char **argv)
     }
     s->kinds = kinds;
     s->kinds_len = sizeof kinds / sizeof *kinds;
-    s->hangup_fd = -1;
+    s->signal_fd = -1;
     notify_init(&s->notify);
     code = start(s, argc, argv);
     serve_fini(s);

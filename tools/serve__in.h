@@ -1,5 +1,6 @@
 /* serve__in -- what the files of `chanserv serve` share: serve.c is the command, serve_config.c and
- * its neighbours what it is told, serve_parts.c the services and rules made of that. */
+ * its neighbours what it is told, serve_parts.c the services and rules made of that, serve_signals.c
+ * SIGHUP and SIGUSR1. */
 #ifndef TOOLS_SERVE__IN_H
 #define TOOLS_SERVE__IN_H
 
@@ -23,8 +24,8 @@ struct serve {
     size_t services_len;
     struct auth *auth;
     struct notify notify;
-    struct tool_watch *hangups;
-    int hangup_fd;
+    struct tool_watch *signals;
+    int signal_fd;
     cs_loop *loop;
     chanserv_server *server;
 };
@@ -34,8 +35,9 @@ struct serve {
 int serve__services(struct serve *s); /* opens them */
 int serve__rules(struct serve *s);    /* who may do what */
 
-/* From now on SIGHUP reads the files of tokens and certificates again. */
-cs_err serve__hangups(struct serve *s);
-void serve__hangups_off(struct serve *s);
+/* From now on SIGHUP reads the files of tokens and certificates again, and SIGUSR1 writes all counters
+ * to standard error. */
+cs_err serve__signals(struct serve *s);
+void serve__signals_off(struct serve *s);
 
 #endif

@@ -1,12 +1,8 @@
-/* serve_parts -- the services of `chanserv serve`, the rules for who may use them, and SIGHUP,
- * which reads some of the rules again. */
+/* serve_parts -- the services of `chanserv serve`, and the rules for who may use them. */
 #include "tools/serve__in.h"
 #include "tools/tool.h"
 
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 enum { WHY = 512 };
 
@@ -113,60 +109,4 @@ int serve__rules(struct serve *s)
         code = config_wrong(&s->config, tokens.line, "%stoken-file: %s", config_dashes(tokens.line),
                             why);
     return code;
-}
-
-/* ---- SIGHUP: tokens and certificates again -------------------------------------------------- */
-
-static volatile sig_atomic_t hangup_fd = -1; /* for the handler, which has nothing else */
-
-static void on_hangup(int number)
-{
-    uint64_t one = 1;
-
-    (void)number;
-    (void)!write(hangup_fd, &one, sizeof one);
-}
-
-static void read_again(void *user)
-{
-    struct serve *s = user;
-    char why[WHY];
-    uint64_t count;
-
-    if (read(s->hangup_fd, &count, sizeof count) < 0)
-        return;
-    if (s->config.token_file.text &&
-        auth_read_tokens(s->auth, s->config.token_file.text, why, sizeof why) != CS_OK)
-        tool_complain("serve", "%s; the tokens from before stay", why);
-    if (s->config.cert.text && chanserv_server_reload(s->server) != CS_OK)
-        tool_complain("serve", "%s; the certificate from before stays",
-                      chanserv_server_errmsg(s->server));
-}
-
-/* Without such a file SIGHUP ends us as it ends others, unless we are somebody's service. */
-cs_err serve__hangups(struct serve *s)
-{
-    struct sigaction action = {.sa_handler = on_hangup, .sa_flags = SA_RESTART};
-    cs_err err;
-
-    if (!s->config.token_file.text && !s->config.cert.text && !s->notify.path[0])
-        return CS_OK;
-    s->hangup_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (s->hangup_fd < 0)
-        return CS_ESYS;
-    hangup_fd = s->hangup_fd;
-    err = tool_watch_new(s->loop, s->hangup_fd, read_again, s, &s->hangups);
-    if (err == CS_OK)
-        sigaction(SIGHUP, &action, NULL);
-    return err;
-}
-
-void serve__hangups_off(struct serve *s)
-{
-    tool_watch_free(s->hangups);
-    if (s->hangup_fd < 0)
-        return;
-    signal(SIGHUP, SIG_IGN); /* we are going already */
-    hangup_fd = -1;
-    close(s->hangup_fd);
 }

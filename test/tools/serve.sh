@@ -44,6 +44,14 @@ for _ in $(seq 100); do
 done
 has out "echo: hi" "SIGHUP: a new token is known"
 runs 32 "and an old one is not" post --metadata "$(as red)" "$tcp" echo hi
+kill -USR1 "$server"
+for _ in $(seq 100); do
+    grep -q counters: server && break
+    sleep 0.05
+done
+grep -qE 'counters: connections=[0-9]+ .* posts_total=[1-9][0-9]* .* posts_refused_denied=[1-9]' server
+verdict $? server "SIGUSR1: counters on one line of standard error"
+: > server
 printf 'broken\n' > tokens
 kill -HUP "$server"
 for _ in $(seq 100); do
