@@ -68,9 +68,9 @@ static inline void mux__link_listen(mux__link *l, mux__ready_fn *ready, void *us
 
 /* A connected, non-blocking stream socket; takes the descriptor only on CS_OK.
  *
- * Reading adapts the kernel's low-water mark (SO_RCVLOWAT): above 48 KiB a read it goes up, to at
+ * Reading adapts the kernel's low-water mark (SO_RCVLOWAT): above 48 KiB at once it goes up, to at
  * most `lowat_max` (a quarter of the window, so that flow control cannot deadlock against it), so
- * that a busy receiver is woken less often; under 16 KiB a read, or 1 ms after a mark was set
+ * that a busy receiver is woken less often; under 16 KiB at once, or 1 ms after a mark was set
  * without anything to read, it goes down to 1 again. */
 cs_err mux__link_of_socket(cs_loop *loop, int fd, size_t lowat_max, mux__link **ret);
 
