@@ -1,5 +1,8 @@
 /* bond -- a client's session with a node: its states, and what becomes of the ties when it breaks.
  *
+ *         nobody answered: another one
+ *        ┌─────────┐
+ *        ▼         │
  *     NONE ──▶ ASKED ──▶ STANDS ◀──────────────┐
  *                │         │ broke             │ attempt n + 1
  *                │         ▼                   │
@@ -7,10 +10,13 @@
  *                ▼         │ too late, or the server does not know it
  *               OFF        └──▶ NONE: all ties are lost
  *
- * At attempt 1 the calls of the session go out right behind it; at a higher one they wait for its answer,
- * because a server that does not know the session may be another process, and must not run a post that
- * perhaps ran before (PROTOCOL, A6).  Its call, and how that moves from connection to connection, is
- * in bond_call.c; what it says in bond_say.c. */
+ * Its ties wait for the answer, at every attempt.  At the first, because a post that went out beside it and
+ * was cut off could not be told from one that ran in a process which is no more; so it is asked as soon as
+ * there is a connection, and not by the first post.  At a higher one, because a server that does not know
+ * the session may be another process, and must not run a post that perhaps ran before (PROTOCOL, A6).
+ *
+ * Its call, and how that moves from connection to connection, is in bond_call.c; what it says in
+ * bond_say.c. */
 #include "chanserv/client__in.h"
 
 #include "mux/lasting.h"
@@ -38,11 +44,48 @@ static void on_again(void *user)
     chanserv__bond_changed(bond);
 }
 
+static void undoom(struct chanserv__bond *bond)
+{
+    bond->doomed = false;
+    bond->strangers = 0;
+    cs_timer_set(bond->give_up, CS_OFF);
+}
+
+/* No server has heard of it. */
+static bool is_new(const struct chanserv__bond *bond)
+{
+    return bond->standing == CHANSERV__BOND_NONE ||
+           (bond->standing == CHANSERV__BOND_ASKED && bond->attempt == 1);
+}
+
+/* None of its ties is out: another one takes them along, or they are told. */
+static void unheard(struct chanserv__bond *bond, cs_err why, const char *words, bool last)
+{
+    struct cs_link *link, *next;
+
+    CS_TRACE("client > session unheard: %s", words);
+    chanserv__bond_drop(&bond->stream);
+    chanserv__bond_anew(bond);
+    for (link = cs_list_first(&bond->ties); link; link = next) {
+        next = cs_list_next(&bond->ties, link);
+        chanserv__tie_unheard(CS_CONTAINER(link, struct chanserv__tie, link), why, words, last);
+    }
+    if (last || cs_list_empty(&bond->ties))
+        undoom(bond);
+}
+
 static void on_give_up(void *user)
 {
     struct chanserv__bond *bond = user;
     char *words = NULL;
 
+    if (is_new(bond)) {
+        cs_story(&words, "no session was to be had in time: %s",
+                 bond->story ? bond->story : "the server does not answer");
+        unheard(bond, CS_EPEER, words ? words : "no session was to be had in time", true);
+        cs_free(words);
+        return;
+    }
     cs_story(&words, "it broke, and nobody took it up again in time: %s",
              bond->story ? bond->story : "the connection broke");
     chanserv__bond_lose(bond, CS_ELOST,
@@ -147,8 +190,7 @@ void chanserv__bond_changed(struct chanserv__bond *bond)
 bool chanserv__bond_carries(const struct chanserv__bond *bond)
 {
     /* While it moves, what went out would perhaps be told that it is superseded. */
-    return bond->stream && !bond->next &&
-           (bond->standing == CHANSERV__BOND_STANDS || bond->attempt == 1);
+    return bond->stream && !bond->next && bond->standing == CHANSERV__BOND_STANDS;
 }
 
 /* ---- Its end -------------------------------------------------------------------------------- */
@@ -160,14 +202,11 @@ void chanserv__bond_anew(struct chanserv__bond *bond)
     while ((link = cs_list_pop(&bond->due)) != NULL)
         ;
     bond->standing = CHANSERV__BOND_NONE;
-    bond->session++;
     bond->attempt = bond->asked = 0;
     bond->leaves = bond->elsewhere = false;
     bond->out.len = 0;
     bond->dones_len = bond->dones_at = 0;
     (void)cs_random(bond->id, sizeof bond->id); /* it has not failed at first */
-    bond->doomed = false;
-    cs_timer_set(bond->give_up, CS_OFF);
 }
 
 void chanserv__bond_lose(struct chanserv__bond *bond, cs_err why, const char *words, bool anew)
@@ -178,6 +217,7 @@ void chanserv__bond_lose(struct chanserv__bond *bond, cs_err why, const char *wo
     chanserv__bond_drop(&bond->stream);
     chanserv__bond_drop(&bond->next);
     chanserv__bond_anew(bond);
+    undoom(bond);
     for (link = cs_list_first(&bond->ties); link; link = next) {
         next = cs_list_next(&bond->ties, link);
         chanserv__tie_lost(CS_CONTAINER(link, struct chanserv__tie, link), why, words, anew);
@@ -189,6 +229,7 @@ void chanserv__bond_off(struct chanserv__bond *bond)
     struct cs_link *link;
 
     bond->standing = CHANSERV__BOND_OFF;
+    undoom(bond);
     for (link = cs_list_first(&bond->ties); link; link = cs_list_next(&bond->ties, link))
         CS_CONTAINER(link, struct chanserv__tie, link)->plain = true;
     if (bond->stream)
@@ -217,31 +258,51 @@ void chanserv__bond_rest(struct chanserv__bond *bond)
     }
 }
 
-void chanserv__bond_doom(struct chanserv__bond *bond, const char *words)
+static void doom(struct chanserv__bond *bond, int linger_ms)
 {
     const int resume_ms = bond->node->client->options.resume_ms;
 
     if (bond->doomed)
         return;
     bond->doomed = true;
+    cs_timer_set(bond->give_up, linger_ms > 0 && linger_ms < resume_ms ? linger_ms : resume_ms);
+}
+
+void chanserv__bond_doom(struct chanserv__bond *bond, const char *words)
+{
+    if (bond->doomed)
+        return;
     cs_log(CS_INFO, "client", "%.*s: waits for the connection to come back: %s",
            CS_FMT(chanserv__node_name(bond->node)), words);
-    cs_timer_set(bond->give_up,
-                 bond->linger_ms > 0 && bond->linger_ms < resume_ms ? bond->linger_ms : resume_ms);
+    doom(bond, bond->linger_ms);
+}
+
+void chanserv__bond_stands(struct chanserv__bond *bond)
+{
+    bond->standing = CHANSERV__BOND_STANDS;
+    if (bond->doomed && bond->attempt > 1)
+        cs_log(CS_INFO, "client", "%.*s: the connection is back",
+               CS_FMT(chanserv__node_name(bond->node)));
+    undoom(bond);
+    cs_free(bond->story);
+    bond->story = NULL;
+}
+
+void chanserv__bond_unheard(struct chanserv__bond *bond, cs_err why, const char *words)
+{
+    if (mux_conn_was_met(bond->node->conn))
+        bond->strangers = 0;
+    else
+        bond->strangers++;
+    cs_story(&bond->story, "%s", words);
+    unheard(bond, why, words, bond->strangers >= STRANGERS);
+    if (why == CS_EPEER)
+        chanserv__bond_rest(bond);
 }
 
 void chanserv__bond_broke(struct chanserv__bond *bond, const char *words)
 {
-    if (bond->standing == CHANSERV__BOND_ASKED && bond->attempt == 1 &&
-        cs_list_empty(&bond->ties)) {
-        chanserv__bond_anew(bond);
-        return;
-    }
     CS_TRACE("client > session broke: %s", words);
-    if (bond->attempt >= STRANGERS && !mux_conn_was_met(bond->node->conn)) {
-        chanserv__bond_lose(bond, CS_EPEER, words, false);
-        return;
-    }
     cs_story(&bond->story, "%s", words);
     bond->leaves = false;
     chanserv__bond_doom(bond, words);
@@ -256,8 +317,20 @@ void chanserv__bond_broke(struct chanserv__bond *bond, const char *words)
 
 void chanserv__bond_begin(struct chanserv__bond *bond)
 {
-    if (!bond->stream && !bond->rests && bond->standing != CHANSERV__BOND_OFF)
+    if (bond->standing == CHANSERV__BOND_OFF)
+        return;
+    if (is_new(bond) && !cs_list_empty(&bond->ties))
+        doom(bond, 0);
+    if (!bond->stream && !bond->rests)
         chanserv__bond_call(bond);
+}
+
+void chanserv__bond_ahead(struct chanserv__node *node)
+{
+    struct chanserv__bond *bond = chanserv__bond_of(node, node->client->bearer);
+
+    if (bond)
+        chanserv__bond_begin(bond);
 }
 
 /* What has to be done, looked at as a whole: a connection that breaks takes many streams along, and only
@@ -274,6 +347,8 @@ static void step(cs_task *task)
         chanserv__bond_leave(bond);
     if (!cs_list_empty(&bond->ties))
         chanserv__bond_begin(bond);
+    else if (is_new(bond))
+        undoom(bond); /* who waited has gone */
     for (link = cs_list_first(&bond->ties); link; link = next) {
         struct chanserv__tie *tie = CS_CONTAINER(link, struct chanserv__tie, link);
 

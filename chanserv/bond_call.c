@@ -28,12 +28,7 @@ static cs_err hear(struct chanserv__bond *bond, const struct wire_session_down *
 
     if (bond->standing == CHANSERV__BOND_ASKED) {
         CS_TRACE("client > session stands, attempt %u", (unsigned)bond->attempt);
-        bond->standing = CHANSERV__BOND_STANDS;
-        if (bond->doomed)
-            cs_log(CS_INFO, "client", "%.*s: the connection is back",
-                   CS_FMT(chanserv__node_name(bond->node)));
-        bond->doomed = false;
-        cs_timer_set(bond->give_up, CS_OFF);
+        chanserv__bond_stands(bond);
         bond->linger_ms = down->linger_ms < INT32_MAX ? (int)down->linger_ms : INT32_MAX;
         if (bond->attempt > 1)
             chanserv__bond_say_again(bond);
@@ -105,6 +100,20 @@ static void not_moved(struct chanserv__bond *bond, cs_err why, const char *words
         chanserv__bond_rest(bond);
 }
 
+/* The first attempt at it has ended, and was not answered by what begins one. */
+static void refused(struct chanserv__bond *bond, mux_stream *stream, cs_err why)
+{
+    const bool answered = mux_stream_was_answered(stream);
+
+    if (answered && why != CS_EEXIST && why != CS_EDRAIN && why != CS_EUNAVAIL &&
+        why != CS_ECANCELED)
+        chanserv__bond_off(bond);
+    else if (answered || mux_stream_never_ran(stream))
+        chanserv__bond_unheard(bond, why == CS_EEXIST ? CS_EPEER : why, mux_stream_errmsg(stream));
+    else /* however it was cut off */
+        chanserv__bond_unheard(bond, CS_EPEER, mux_stream_errmsg(stream));
+}
+
 static void on_end(mux_stream *stream, cs_err why, void *state)
 {
     struct chanserv__bond *bond = state;
@@ -117,16 +126,12 @@ static void on_end(mux_stream *stream, cs_err why, void *state)
         if (bond->next) { /* perhaps it superseded this one */
             follow(bond);
             chanserv__bond_doom(bond, mux_stream_errmsg(stream));
-        } else if (why == CS_ELOST || why == CS_EEXIST)
+        } else if (first)
+            refused(bond, stream, why);
+        else if (why == CS_ELOST || why == CS_EEXIST) {
             chanserv__bond_lose(bond, CS_ELOST, mux_stream_errmsg(stream), true);
-        else if (first && mux_stream_never_ran(stream)) {
-            chanserv__bond_anew(bond); /* the calls behind it have the same to tell, */
-            if (why == CS_EPEER)
-                chanserv__bond_rest(bond); /* or go again */
-        } else if (first && (why == CS_ENOTSUP || cs_failed(why)) && why != CS_EDRAIN &&
-                   why != CS_EUNAVAIL && why != CS_ECANCELED && mux_stream_was_answered(stream))
-            chanserv__bond_off(bond);
-        else if (bond->standing != CHANSERV__BOND_NONE)
+            chanserv__bond_begin(bond); /* whoever said so is there */
+        } else if (bond->standing != CHANSERV__BOND_NONE)
             chanserv__bond_broke(bond, mux_stream_errmsg(stream));
         chanserv__bond_changed(bond);
     }
@@ -169,7 +174,10 @@ void chanserv__bond_call(struct chanserv__bond *bond)
 
     bond->standing = CHANSERV__BOND_ASKED;
     bond->attempt = ++bond->asked;
-    if ((err = open_at(bond, bond->attempt, &bond->stream)) != CS_OK)
+    err = open_at(bond, bond->attempt, &bond->stream);
+    if (err != CS_OK && bond->attempt == 1)
+        chanserv__bond_unheard(bond, err, cs_strerror(err));
+    else if (err != CS_OK)
         chanserv__bond_broke(bond, cs_strerror(err));
 }
 

@@ -52,9 +52,9 @@ struct chanserv_client_options {
      * detached, and goes on when it is back, with nothing lost and nothing twice, if the server has
      * sessions (docs/WIRE, "Sessions"); a refused dial is no end.  Past it, and past the server's
      * own limit (linger_ms), and at once when another process answers there, all of it ends
-     * CS_ELOST.  Where three connections broke and nobody ever spoke HTTP/2, nobody is waited for:
-     * CS_EPEER.  A post that was cut off before the server heard of the session is lost too, and has
-     * not run.  CS_OFF, and with a server that has none: they end with their connection.
+     * CS_ELOST.  A post whose session the server has not answered yet has not gone out: it waits for
+     * that, or for another session, as long, and ends CS_EPEER; and so it does, without waiting, where
+     * three connections broke and nobody ever spoke HTTP/2.  CS_OFF, and with a server that has none: they end with their connection.
      * Inside the process nothing breaks: chanserv_join_local() makes a session only if this is
      * above 0. */
     int resume_ms;
@@ -76,7 +76,9 @@ CS_API cs_err chanserv_client_new(cs_loop *loop, const struct chanserv_client_op
 
 /* Where a server is: "host:port", "[v6]:port", "unix:/path".  Reached in the background: never
  * waits, and fails only for an address that makes no sense (CS_EINVAL), CS_ENOMEM, and CS_EEXIST:
- * this client has joined it already.  The first post reports what the network says.
+ * this client has joined it already.  The first post reports what the network says.  A session is
+ * made there at once (resume_ms), so that a post need not wait for it; when nothing runs, a connection
+ * that is lost is not made again before somebody needs it.
  *
  * Join several, and each post goes to one that serves its name: in turn, or by its bucket.  They
  * are then watched; one that drains, or whose connection broke and could not be made again, gets no

@@ -130,7 +130,7 @@ struct chanserv__node {
     char *words;                 /* why it is gone, or blind; or NULL */
     cs_err why;                  /* it is blind: the failure that its watch ended with */
     mux_stream *watch;
-    struct chanserv__bond *bond; /* made for the first line that needs one; or NULL */
+    struct chanserv__bond *bond; /* or NULL */
     int64_t listed_ms;           /* since when this watch speaks */
     cs_timer *again;
     int delay_ms; /* 0: what breaks next is dialed again at once */
@@ -329,8 +329,7 @@ struct chanserv__bond {
     struct cs_map talks;             /* by number, those that keep what they send */
     struct cs_list due;              /* of these: have something to acknowledge */
     struct cs_buf out;               /* last words of those that are gone, encoded */
-    uint32_t *dones;  /* whom they were about: said again on the next stream, in a ring */
-    uint32_t session; /* how many it has lost */
+    uint32_t *dones; /* whom they were about: said again on the next stream, in a ring */
     size_t dones_at, dones_len;
     uint64_t acked; /* bytes that had arrived when acknowledgements went out last */
     uint32_t dues;  /* how many have come to be in `due` since */
@@ -339,6 +338,7 @@ struct chanserv__bond {
     char *story;                        /* how it broke last; or NULL */
     int64_t rolled_ms;                  /* it had to leave a connection last */
     int delay_ms, linger_ms;            /* linger_ms: the server's; 0: not known */
+    int strangers;                      /* broke in a row where nobody ever spoke HTTP/2 */
     bool moved;                         /* something arrived, here or there, since it broke last */
     bool leaves;                        /* the connection of `stream` takes no new calls */
     bool elsewhere;                     /* what is dialed now is another process */
@@ -351,10 +351,17 @@ struct chanserv__bond *chanserv__bond_of(struct chanserv__node *node,
 void chanserv__bond_free(struct chanserv__bond *bond);  /* NULL is fine */
 void chanserv__bond_bye(struct chanserv__bond *bond);   /* NULL is fine: the client goes */
 void chanserv__bond_begin(struct chanserv__bond *bond); /* makes its call, unless it is made */
+/* Makes one, and its call, before anybody needs it: the node is dialed for another reason.  Then the first
+ * post need not wait for the answer. */
+void chanserv__bond_ahead(struct chanserv__node *node);
 void chanserv__bond_changed(struct chanserv__bond *bond);
 bool chanserv__bond_carries(const struct chanserv__bond *bond); /* its calls may go out */
 /* The server has no sessions, as it seems. */
 void chanserv__bond_off(struct chanserv__bond *bond);
+void chanserv__bond_stands(struct chanserv__bond *bond); /* it was answered */
+/* Attempt 1 failed without an answer, so that none of its ties is out.  After CS_EPEER they wait for
+ * another session, but for posts that can go to another node; else they are told. */
+void chanserv__bond_unheard(struct chanserv__bond *bond, cs_err why, const char *words);
 /* Its stream, or the attempt at one, has failed: it is taken up again after a rest. */
 void chanserv__bond_broke(struct chanserv__bond *bond, const char *words);
 /* It goes on after the delay of the moment: none the first time, then longer and longer. */
@@ -397,7 +404,6 @@ struct chanserv__broken {
     uint64_t progress;     /* received and heard, when it was opened last */
     int64_t not_before_ms; /* it is opened again */
     cs_err why;            /* it was detached last */
-    uint32_t session;      /* in which of the bond's it went out last */
     uint32_t attempt;      /* of the session, when it broke last */
     int breaks;            /* in a row, without progress, while the session stood */
 };
@@ -417,6 +423,9 @@ void chanserv__tie_heard(struct chanserv__tie *tie, uint64_t next);
 void chanserv__tie_ended(struct chanserv__line *line, cs_err why);
 struct chanserv__tie *chanserv__tie_hold(struct chanserv__tie *tie); /* NULL is fine */
 void chanserv__tie_release(struct chanserv__tie *tie);               /* NULL is fine */
+/* Its session was never answered, see chanserv__bond_unheard(); `last`: there will be no other.  Its line
+ * is there, and it is not out. */
+void chanserv__tie_unheard(struct chanserv__tie *tie, cs_err why, const char *words, bool last);
 /* Its session is lost.  With a new one at once (`anew`) a post that never went out goes there. */
 void chanserv__tie_lost(struct chanserv__tie *tie, cs_err why, const char *words, bool anew);
 /* What a feed or a source asks for, with its place in the session; `from` counts it all. */

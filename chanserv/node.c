@@ -265,6 +265,7 @@ static cs_err ask(struct chanserv__node *node)
         mux_stream_cancel(node->watch, err);
     else
         mux_stream_finish(node->watch, CS_OK, NULL);
+    chanserv__bond_ahead(node);
     return CS_OK;
 }
 

@@ -207,6 +207,7 @@ cs_err chanserv__nodes_add(chanserv_client *client, const char *addr, mux_conn *
         return err;
     }
     cs_list_push(&client->nodes, &(*ret)->link);
+    chanserv__bond_ahead(*ret);
     chanserv__nodes_changed(client);
     return CS_OK;
 }

@@ -57,7 +57,8 @@ void chanserv__tie_go(struct chanserv__tie *tie)
     size_t len;
     cs_err err;
 
-    if (!line || line->over || !mux_stream_is_detached(line->stream) || !tie->bond->node->conn ||
+    if (!line || line->over || !cs_linked(&tie->link) || !mux_stream_is_detached(line->stream) ||
+        !tie->bond->node->conn ||
         (tie->broken && cs_loop_now_ms(line->client->loop) < tie->broken->not_before_ms))
         return;
     if (tie->bond->elsewhere && !tie->plain) {
@@ -72,10 +73,8 @@ void chanserv__tie_go(struct chanserv__tie *tie)
         return;
     err = ask_bytes(tie, &bytes, &len);
     if (err == CS_OK) {
-        if (tie->broken) {
+        if (tie->broken)
             tie->broken->progress = progress_of(tie);
-            tie->broken->session = tie->bond->session;
-        }
         tie->alone = tie->plain;
         tie->out = true;
         err = mux_stream_reopen(line->stream, tie->bond->node->conn, cs_bytes_of(bytes, len));
@@ -128,19 +127,16 @@ cs_err chanserv__tie_open(struct chanserv__line *line, struct chanserv__bond *bo
 
 /* ---- Detached ------------------------------------------------------------------------------- */
 
-/* Nobody heard of it: the post may go elsewhere, an Open be told at once, unless it is of a session that stood:
- * it can only go where its source is, and a refused dial is no end. */
+/* Nobody heard of it: the post may go elsewhere, an Open be told at once, but for a refused dial: the session
+ * stood, and it can only go where its source is. */
 static bool goes_elsewhere(const struct chanserv__tie *tie, mux_stream *stream, cs_err why)
 {
-    const bool first = tie->bond->standing != CHANSERV__BOND_STANDS &&
-                       tie->bond->standing != CHANSERV__BOND_BROKEN;
-    const bool is_kept = !tie->line->is_feed && (tie->bond->attempt > 1 || !first);
+    const bool is_feed = tie->line->is_feed;
 
-    if (!mux_stream_never_ran(stream) || (why == CS_EREFUSED && is_kept))
+    if (!mux_stream_never_ran(stream))
         return false;
-    return why == CS_EREFUSED || why == CS_ELIMIT ||
-           (tie->line->is_feed && !chanserv__nodes_one(tie->line->client)) ||
-           (first && why != CS_EPEER);
+    return why == CS_ELIMIT || (is_feed && why == CS_EREFUSED) ||
+           (is_feed && !chanserv__nodes_one(tie->line->client));
 }
 
 /* A stream that breaks alone, again and again, and brings nothing.  If the session broke as well since
@@ -169,7 +165,7 @@ static void on_detached(mux_stream *stream, cs_err why, void *user)
     /* A server without sessions may have run it, and would run it again. */
     if (line->client->freed || (tie->plain && !unsaid && !mux_stream_never_ran(stream)) ||
         tie->alone || goes_elsewhere(tie, stream, why)) {
-        mux_stream_give_up(stream);
+        mux_stream_give_up(stream, CS_OK, NULL);
         return;
     }
     if (!tie->broken && !(tie->broken = cs_zalloc(sizeof *tie->broken))) {
@@ -177,7 +173,7 @@ static void on_detached(mux_stream *stream, cs_err why, void *user)
         return;
     }
     if (tie->bond->standing != CHANSERV__BOND_BROKEN && is_hopeless(tie, now)) {
-        mux_stream_give_up(stream);
+        mux_stream_give_up(stream, CS_OK, NULL);
         return;
     }
     if (progress_of(tie) > tie->broken->progress && cs_linked(&tie->link)) {
@@ -190,39 +186,56 @@ static void on_detached(mux_stream *stream, cs_err why, void *user)
     chanserv__bond_changed(tie->bond);
 }
 
-/* The session is not there yet, or a newer attempt is: not the call's own end.  That the server has no
- * sessions at all is believed when it says so twice: it may have been late, and mean one before, or a
- * proxy let the call overtake the Session's. */
+/* The session is not there yet, or a newer attempt is: not the call's own end. */
 static bool is_of_session(mux_stream *stream, cs_err why, void *user)
 {
     struct chanserv__tie *tie = user;
-    const struct chanserv__broken *b = tie->broken;
     cs_bytes token;
 
     if ((why != CS_EPRECOND && why != CS_EABORTED) || tie->alone ||
         mux_stream_trailer(stream, "chanserv-reason", &token) != CS_OK)
         return false;
-    if (cs_same(token, cs_str(wire_reason_token(WIRE_R_SUPERSEDED))))
-        return tie->unsaid = true;
-    if (!cs_same(token, cs_str(wire_reason_token(WIRE_R_NO_SESSION))))
-        return false;
-    tie->unsaid = true;
-    if (!tie->plain && tie->bond->standing == CHANSERV__BOND_ASKED && tie->bond->attempt == 1 &&
-        b && b->session == tie->bond->session && b->breaks > 0 && b->attempt == 1)
-        chanserv__bond_off(tie->bond);
-    return true;
+    tie->unsaid = cs_same(token, cs_str(wire_reason_token(WIRE_R_SUPERSEDED))) ||
+                  cs_same(token, cs_str(wire_reason_token(WIRE_R_NO_SESSION)));
+    return tie->unsaid;
+}
+
+static void tie_end(struct chanserv__tie *tie, const char *why, bool now)
+{
+    if (!cs_linked(&tie->link))
+        return; /* said already */
+    cs_unlink(&tie->link);
+    cs_unlink(&tie->due);
+    (void)cs_map_remove(&tie->bond->talks, tie->number);
+    if (tie->bond->leaves || tie->bond->elsewhere || tie->bond->doomed)
+        chanserv__bond_changed(tie->bond);
+    if (!tie->plain)
+        chanserv__bond_done(tie->bond, tie->number, why, now);
 }
 
 void chanserv__tie_lost(struct chanserv__tie *tie, cs_err why, const char *words, bool anew)
 {
     struct chanserv__line *line = tie->line;
 
+    if (!line)
+        tie_end(tie, "", false); /* what nobody opened is lost with it */
     if (!line || line->over || (anew && line->is_feed && !tie->out))
         return;
     if (tie->out && mux_stream_never_ran(line->stream))
-        mux_stream_give_up(line->stream);
+        mux_stream_give_up(line->stream, CS_OK, NULL);
     else
         chanserv__line_fail(line, why, words);
+}
+
+void chanserv__tie_unheard(struct chanserv__tie *tie, cs_err why, const char *words, bool last)
+{
+    struct chanserv__line *line = tie->line;
+    const bool waits = !line->is_feed || chanserv__nodes_one(line->client);
+
+    if (line->over || (why == CS_EPEER && waits && !last))
+        return;
+    mux_stream_give_up(line->stream, why, words);
+    tie_end(tie, "", false);
 }
 
 /* ---- Arrived -------------------------------------------------------------------------------- */
@@ -300,19 +313,6 @@ struct chanserv__tie *chanserv__tie_hold(struct chanserv__tie *tie)
     if (tie)
         tie->refs++;
     return tie;
-}
-
-static void tie_end(struct chanserv__tie *tie, const char *why, bool now)
-{
-    if (!cs_linked(&tie->link))
-        return; /* said already */
-    cs_unlink(&tie->link);
-    cs_unlink(&tie->due);
-    (void)cs_map_remove(&tie->bond->talks, tie->number);
-    if (tie->bond->leaves || tie->bond->elsewhere)
-        chanserv__bond_changed(tie->bond);
-    if (!tie->plain)
-        chanserv__bond_done(tie->bond, tie->number, why, now);
 }
 
 void chanserv__tie_release(struct chanserv__tie *tie)

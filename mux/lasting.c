@@ -363,12 +363,13 @@ cs_err mux_stream_open_later(const struct mux_lasting_sort *sort, const char *me
     return err;
 }
 
-void mux_stream_give_up(mux_stream *stream)
+void mux_stream_give_up(mux_stream *stream, cs_err why, const char *words)
 {
-    if (stream->cut)
-        mux__stream_over(stream,
-                         mux__lasting_of(stream)->why ? mux__lasting_of(stream)->why : CS_ECANCELED,
-                         NULL);
+    if (!stream->cut)
+        return;
+    if (why == CS_OK)
+        why = mux__lasting_of(stream)->why ? mux__lasting_of(stream)->why : CS_ECANCELED;
+    mux__stream_over(stream, why, words);
 }
 
 bool mux__lasting_again(mux_stream *stream, cs_err why)

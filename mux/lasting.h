@@ -105,8 +105,9 @@ cs_err mux_stream_open_later(const struct mux_lasting_sort *sort, const char *me
                              const struct mux_stream_ops *ops, void *state, void *user,
                              mux_stream **ret);
 
-/* It is over, for the reason and with the words that detached it.  Harmless if it is not detached. */
-void mux_stream_give_up(mux_stream *stream);
+/* It is over, with `why` and these words; CS_OK, NULL: with those that detached it.  Harmless if it is not
+ * detached. */
+void mux_stream_give_up(mux_stream *stream, cs_err why, const char *words);
 
 /* Calls again, on `conn`, with the same method and metadata and this one message; half-closes behind it
  * if the call was finished and keeps nothing.  What arrived half is dropped: the peer is asked to begin

@@ -102,6 +102,7 @@ test_chanserv_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_chanserv_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
 # files: test/chanserv/*.c test/chanserv/*.h
 test_chanserv_SOURCES = \
+	test/chanserv/ahead_test.c \
 	test/chanserv/announce_test.c \
 	test/chanserv/authorise_test.c \
 	test/chanserv/both_test.c \
