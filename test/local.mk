@@ -265,6 +265,24 @@ test_long_cuts_LDADD = libproxy.a $(LDADD) $(NGHTTP2_LIBS)
 test_long_keepalive_LDADD = libproxy.a $(LDADD) $(NGHTTP2_LIBS)
 test_long_proxy_LDADD = libproxy.a $(NGHTTP2_LIBS)
 
+# Hostile clients, for the attack stage.
+noinst_PROGRAMS += test/attack/attack
+test_attack_attack_LDADD = $(NGHTTP2_LIBS)
+# files: test/attack/*.c test/attack/*.h
+test_attack_attack_SOURCES = \
+	test/attack/attack.h \
+	test/attack/fields.c \
+	test/attack/floods.c \
+	test/attack/good.c \
+	test/attack/good.h \
+	test/attack/main.c \
+	test/attack/peer.c \
+	test/attack/peer.h \
+	test/attack/resets.c \
+	test/attack/victim.c \
+	test/attack/victim.h \
+	test/attack/windows.c
+
 noinst_LIBRARIES += libproxy.a
 # files: test/support/proxy*.c test/support/proxy*.h
 libproxy_a_SOURCES = \
@@ -290,11 +308,13 @@ EXTRA_DIST += \
 	test/stages/40-distcheck \
 	test/stages/50-interop \
 	test/stages/55-quickstart \
+	test/stages/57-attack \
 	test/stages/60-mutants \
 	test/stages/common.sh
 EXTRA_DIST += test/fuzz/corpus test/mutants
-# files: test/interop/**/* !test/interop/*.c test/attack/**/* test/conform/**/*
+# files: test/interop/**/* !test/interop/*.c test/attack/**/* !test/attack/*.c !test/attack/*.h test/conform/**/*
 EXTRA_DIST += \
+	test/attack/run \
 	test/interop/cells.sh \
 	test/interop/curl.sh \
 	test/interop/js/cells.js \

@@ -1,0 +1,55 @@
+/* attack -- what a scenario is, and what it may use.
+ *
+ * A scenario is one kind of hostile client.  The runner starts a server for it, lets it rage, and
+ * judges what became of the server and of an innocent client beside it: see main.c.  A scenario
+ * only says what is wrong with the answers that it itself got. */
+#ifndef TEST_ATTACK_ATTACK_H
+#define TEST_ATTACK_ATTACK_H
+
+#include "base/base.h"
+#include "test/attack/peer.h"
+
+enum { PEERS_MAX = 4096 };
+
+struct attack {
+    int port;
+    struct work work;
+    uint64_t seed;
+    char why[256]; /* what went wrong first; "": nothing */
+    struct peer *peers[PEERS_MAX];
+    int peers_len;
+};
+
+/* A connection that ends with the scenario at the latest; never NULL, perhaps over. */
+struct peer *attack_dial(struct attack *attack); /* says nothing yet */
+struct peer *attack_open(struct attack *attack); /* said the preface and SETTINGS */
+void attack_drop(struct attack *attack, struct peer *peer);
+
+void attack_wrong(struct attack *attack, const char *format, ...) CS_PRINTF(2, 3);
+#define EXPECT(attack, condition, ...)                                                             \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            attack_wrong(attack, __VA_ARGS__);                                                     \
+    } while (0)
+
+uint64_t attack_random(struct attack *attack); /* by the seed */
+
+/* The server still answers this connection. */
+void attack_is_served(struct attack *attack, struct peer *peer, uint32_t id);
+/* It was told to go with ENHANCE_YOUR_CALM, or only cut. */
+void attack_is_cut(struct attack *attack, struct peer *peer);
+
+struct scenario {
+    const char *name;
+    const char *limit; /* the row of the table of limits that it breaks; NULL: a class of attack */
+    const char *counter; /* that moves by `moves` */
+    int64_t moves;
+    uint64_t least;      /* frames and connections that it makes */
+    const char *options; /* of the server, besides the usual; NULL: none */
+    void (*run)(struct attack *attack);
+};
+
+/* Each ends with one without a name. */
+extern const struct scenario attack_resets[], attack_floods[], attack_fields[], attack_windows[];
+
+#endif
