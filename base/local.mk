@@ -1,5 +1,6 @@
 # base: answers, bytes, memory, lists, maps, the loop, channels between threads.
 noinst_LTLIBRARIES += libbase.la
+libbase_la_CFLAGS = $(AM_CFLAGS) $(LTO)
 # files: base/*.c base/*.h
 libbase_la_SOURCES = \
 	base/base.h \

@@ -1,5 +1,6 @@
 # chanserv: the channel of channels, and the library that users get.
 noinst_LTLIBRARIES += libcs.la
+libcs_la_CFLAGS = $(AM_CFLAGS) $(LTO)
 # files: chanserv/*.c chanserv/*.h
 libcs_la_SOURCES = \
 	chanserv/adapters.h \
@@ -70,7 +71,7 @@ libchanserv_la_DEPENDENCIES = libcs.la libmux.la libproto.la libpb.la libbase.la
 	$(top_srcdir)/chanserv.map
 # current:revision:age, libtool's way: raise `current` with every change of the ABI, and `age`
 # too when nothing was taken away.
-libchanserv_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -no-undefined \
+libchanserv_la_LDFLAGS = -pthread $(SANITIZERS) $(LTO) -version-info 0:0:0 -no-undefined \
 	-Wl,--version-script=$(top_srcdir)/chanserv.map $(NO_UNDEFINED)
 
 # Installed one level down, so that <chanserv/chanserv.h> and what it includes, "base/base.h"

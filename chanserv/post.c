@@ -7,8 +7,9 @@
  * have had an effect. */
 #include "chanserv/session__in.h"
 
-/* next() is asked this often before others get their turn. */
-enum { NEXT_MAX = 256 };
+/* next() is asked this often before others get their turn; and for no more than the stream takes up at
+ * once, so that sources which nobody has heard of are few (DESIGN, promise 5). */
+enum { NEXT_MAX = 256, AHEAD = 16 * 1024 };
 
 /* ---- Its clocks ----------------------------------------------------------------------------- */
 
@@ -81,11 +82,16 @@ static void answered(chanserv_post *post, cs_err answer)
     }
 }
 
+static bool may_ask(const chanserv_post *post)
+{
+    return !post->full && !post->closing && post->queue_bytes < AHEAD;
+}
+
 void chanserv__post_run(cs_task *task)
 {
     chanserv_post *post = CS_CONTAINER(task, chanserv_post, task);
 
-    for (int i = 0; post->hungry && !post->full && !post->closing; i++) {
+    for (int i = 0; post->hungry && may_ask(post); i++) {
         if (i == NEXT_MAX) {
             cs_task_post(post->server->loop, CS_CALL, task);
             return;
@@ -100,7 +106,7 @@ void chanserv_post_wake(chanserv_post *post)
     if (post->closing || !post->ops || !post->ops->next)
         return;
     post->hungry = true;
-    if (!post->full)
+    if (may_ask(post))
         cs_task_post(post->server->loop, CS_CALL, &post->task);
 }
 
@@ -108,13 +114,10 @@ void chanserv__post_room(chanserv_post *post)
 {
     const struct chanserv_server_options *options = &post->server->options;
 
-    if (post->closing || !post->full)
-        return;
-    if (post->queue_bytes >= (uint64_t)options->post_queue_bytes ||
-        post->unopened >= (uint64_t)options->post_sources_max)
-        return;
-    post->full = false;
-    if (post->hungry)
+    if (post->full && post->queue_bytes < (uint64_t)options->post_queue_bytes &&
+        post->unopened < (uint64_t)options->post_sources_max)
+        post->full = false;
+    if (post->hungry && may_ask(post))
         cs_task_post(post->server->loop, CS_CALL, &post->task);
 }
 

@@ -230,7 +230,8 @@ void mux__call_answer(mux_stream *stream)
         mux__fields_add_meta(&f, mux__extra_of(stream)->own_headers);
     if (trailers_only)
         add_status(&f, stream);
-    mux__fields_add(&f, CODINGS, ALL_CODINGS, true);
+    if (stream->conn->opt.gzip || stream->bad_coding) /* doc/compression.md of grpc/grpc */
+        mux__fields_add(&f, CODINGS, ALL_CODINGS, true);
     cs_err err = f.err == CS_OK ? mux__h2_answer(stream, f.all, f.len, trailers_only) : f.err;
     mux__fields_fini(&f);
     stream->submitted = true;

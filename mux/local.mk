@@ -1,5 +1,6 @@
 # mux: many message streams over one HTTP/2 connection.
 noinst_LTLIBRARIES += libmux.la
+libmux_la_CFLAGS = $(AM_CFLAGS) $(LTO)
 # files: mux/*.c mux/*.h
 libmux_la_SOURCES = \
 	mux/addr.c \

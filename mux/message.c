@@ -242,9 +242,9 @@ void mux__inflow_restart(mux_stream *stream)
     in->window_at_ms = (uint32_t)cs_loop_now_ms(stream->conn->loop);
 }
 
-/* The window grows while it pays: a whole one was taken within a second, so the reader keeps up and
- * the sender may have waited.  Out of a budget for the connection, given at grant time and never taken
- * back by holding credit (PROTOCOL B1). */
+/* The window grows while it pays: a whole one was taken within a second and its reader had to wait
+ * meanwhile, so he keeps up and the sender may have waited.  Out of a budget for the connection, given
+ * at grant time and never taken back by holding credit (PROTOCOL B1). */
 static void grow(mux_stream *stream)
 {
     mux_conn *conn = stream->conn;
@@ -253,8 +253,9 @@ static void grow(mux_stream *stream)
     int64_t window = stream->window;
     if (in->credited < window || conn->opt.window_max_bytes == CS_OFF)
         return;
-    bool pays = now - in->window_at_ms < 1000;
+    bool pays = stream->longed && now - in->window_at_ms < 1000;
     in->credited = 0;
+    stream->longed = false;
     in->window_at_ms = now;
     if (!pays || 2 * window > conn->opt.window_max_bytes ||
         conn->grown + window > conn->opt.window_grow_bytes)

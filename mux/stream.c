@@ -411,6 +411,7 @@ void mux__stream_on_data(mux_stream *stream, const uint8_t *bytes, size_t len)
         mux__h2_credit(stream, len);
         return;
     }
+    stream->longed = stream->longed || stream->dry || mux_stream_waiting(stream) == 0;
     if (!mux__stream_rx(stream) || mux_rx_add(stream->rx, bytes, len, conn->block) != CS_OK ||
         (stream->lasts && !mux__lasting_count(stream, bytes, len))) {
         mux_stream_cancel(stream, CS_ENOMEM);

@@ -5,6 +5,7 @@ nodist_libpb_la_SOURCES =
 libpb_la_SOURCES = proto/chanserv.pb-c.c proto/chanserv.pb-c.h
 libpb_la_CFLAGS = -std=c11 -fvisibility=hidden $(SANITIZERS) -w
 
+libproto_la_CFLAGS = $(AM_CFLAGS) $(LTO)
 # files: proto/*.c proto/*.h
 libproto_la_SOURCES = \
 	proto/control.c \

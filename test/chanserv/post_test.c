@@ -329,6 +329,38 @@ Test(post, next_is_asked_until_it_is_done)
     raw_ended(c, CS_DONE, "", "");
 }
 
+static int asked;
+
+static cs_err endless_next(chanserv_post *post, void *state)
+{
+    (void)state;
+    asked++;
+    return chanserv_announce(post, cs_str("one more"), &once, NULL, NULL);
+}
+
+static cs_err endless(chanserv_post *post, cs_bytes body, void *user)
+{
+    static const struct chanserv_post_ops ops = {.next = endless_next};
+
+    (void)body, (void)user;
+    return chanserv_post_keep(post, &ops, NULL);
+}
+
+Test(post, next_is_asked_for_what_the_stream_takes_and_little_more)
+{
+    enum { WINDOW = 65535, QUEUE = 16 * 1024, AHEAD = 16 * 1024 };
+    struct raw_call *c;
+
+    cr_assert_eq(chanserv_serve(raw.server, "endless", endless, NULL), CS_OK);
+    c = raw_post_with(&(struct wire_post){.service = cs_str("endless")}, 0);
+    raw_pause(c);
+    cs_loop_settle(raw.loop);
+    /* On the wire one weighs 51 bytes and more, waiting 72. */
+    cr_assert_leq(asked, (WINDOW + QUEUE) / 51 + AHEAD / 72 + 2, "%d", asked);
+    cr_assert_geq(asked, WINDOW / 60 + AHEAD / 80, "%d", asked);
+    cr_assert_eq(raw_counters().announce_again, 0);
+}
+
 Test(post, next_that_says_again_is_asked_after_wake)
 {
     struct counting two = {.left = 2, .sleepy = true};

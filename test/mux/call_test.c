@@ -556,6 +556,6 @@ Test(call, a_handler_that_takes_nothing_refuses)
     peer = fake_client(t.loop, NULL, t.handlers);
     fake_headers(peer, 1, true, ":method", "POST", ":scheme", "http", ":path", "/no/such",
                  ":authority", "fake", "content-type", "application/grpc", NULL);
-    expect_said("grpc-status=12 grpc-message=unknown method /no/such ");
+    expect_said("grpc-status=12 grpc-message=unknown method /no/such\n");
     leave();
 }

@@ -277,6 +277,30 @@ Test(message, a_window_grows_no_further_than_the_budget_of_its_connection)
     talk_end(&t);
 }
 
+/* One message a turn, and many more lie there. */
+static void take_one(struct side *s)
+{
+    cs_bytes m;
+    if (mux_stream_recv(s->stream, &m) == CS_OK) {
+        s->messages++;
+        mux_stream_resume(s->stream);
+    }
+}
+
+Test(message, a_window_of_a_reader_who_never_waits_stays_as_it_is)
+{
+    const struct mux_options options = {.window_bytes = 64 * 1024};
+    talk_begin(&t, &options, NULL);
+    t.server[0] = (struct side){.pulls_of = 1000, .pull_left = 1000, .finishes = true};
+    t.server[0].on_accept = wake_it;
+    t.client[0].on_readable = take_one;
+    struct side *c = talk_open(&t, 0);
+    talk_settle(&t);
+    cr_assert_eq(c->messages, 1000);
+    cr_assert_leq(mux_conn_stats(t.conn)->windows_grown, 1, "the first bytes found him waiting");
+    talk_end(&t);
+}
+
 Test(message, credit_goes_back_when_the_message_is_taken_and_on_arrival_for_the_connection)
 {
     cr_assert_eq(cs_loop_new_virtual(&t.loop), CS_OK);

@@ -156,7 +156,7 @@ Test(promise3, a_feed_nobody_asks_stops_its_own_source_function_and_no_other)
     story_plan(s, (struct plan){.frames = 10, .bytes = 10});
     story_take(s, story_post(s));
     story_wants(story_drain(s, s->sources[0]), CS_DONE);
-    for (int i = 0; i < 10000; i++) {
+    for (int i = 0; i < 20000; i++) {
         cr_assert(chanserv_range_source(feed, &source));
         chanserv_source_close(source);
     }
