@@ -25,6 +25,8 @@ AM_TESTS_ENVIRONMENT = \
 check_LIBRARIES += libsupport.a
 # files: test/support/*.c test/support/*.h !test/support/proxy*
 libsupport_a_SOURCES = \
+	test/support/cable.c \
+	test/support/cable.h \
 	test/support/certs.c \
 	test/support/certs.h \
 	test/support/failing.c \
@@ -146,6 +148,7 @@ test_story_SOURCES = \
 	test/story/cut_frame_test.c \
 	test/story/drain_test.c \
 	test/story/failover_test.c \
+	test/story/first_flight_test.c \
 	test/story/flapping_test.c \
 	test/story/frame_limit_test.c \
 	test/story/gzip_test.c \
