@@ -15,6 +15,10 @@ void *cs_zalloc(size_t size); /* the same, zeroed */
 void *cs_realloc(void *old, size_t size);
 void cs_free(void *p); /* NULL is fine */
 
+/* What was let go of goes back to the system, when it is much; else it stays for who asks next.  To be
+ * called seldom: it looks through all that is free. */
+void cs_mem_trim(void);
+
 /* An object with `extra` bytes behind it, all zero; the extra begins at cs_extra(). */
 void *cs_zalloc_with(size_t object, size_t extra);
 static inline size_t cs_round_up(size_t n)

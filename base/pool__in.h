@@ -36,7 +36,8 @@ bool cs__pool_give(void *memory, size_t cap); /* false: not kept, free it */
 /* What malloc() and free() do; of a thread that ends nothing is left. */
 void *cs__small_alloc(size_t size);
 void cs__small_free(void *memory);
-size_t cs__small_bytes(void); /* that wait in this thread */
+size_t cs__small_bytes(void);   /* that wait in this thread */
+void cs__small_give_back(void); /* these, to the C library */
 
 /* Is the C library's allocator in use? */
 bool cs__mem_is_system(void);

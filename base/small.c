@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Class n holds blocks with room for at least 16 n - 8 bytes: what the C library rounds to. */
 enum { GRAIN = 16, HEAD = 8, CLASSES = 65, EACH_MAX = 1024, BYTES_MAX = 1024 * 1024 };
@@ -23,11 +24,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t at_exit;
 static bool has_key;
 
-static void thread_ends(void *user)
+static void give_back(struct small *small)
 {
-    struct small *small = user;
-
-    mine = NULL;
     for (size_t i = 0; i < CLASSES; i++) {
         struct waiting *block = small->first[i], *next;
 
@@ -36,6 +34,21 @@ static void thread_ends(void *user)
             free(block);
         }
     }
+    memset(small, 0, sizeof *small);
+}
+
+void cs__small_give_back(void)
+{
+    if (mine)
+        give_back(mine);
+}
+
+static void thread_ends(void *user)
+{
+    struct small *small = user;
+
+    mine = NULL;
+    give_back(small);
     free(small);
 }
 

@@ -297,6 +297,8 @@ static void reap(cs_task *task)
     }
     if (is_front)
         mux__front_free(conn->front);
+    if (conn->handlers)
+        mux__handlers_trim(conn->handlers, conn->loop);
     mux__handlers_drop(conn->handlers);
     cs_free(conn);
 }

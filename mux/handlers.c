@@ -13,6 +13,28 @@ cs_err mux_handlers_new(mux_handlers **ret)
     return CS_OK;
 }
 
+static void on_trim(void *user)
+{
+    mux_handlers *handlers = user;
+    handlers->trims = false;
+    cs_mem_trim();
+}
+
+/* Not at once: its streams and what belongs to them follow it, and others may.  Without memory for a
+ * timer it stays ours. */
+void mux__handlers_trim(mux_handlers *handlers, cs_loop *loop)
+{
+    enum { TRIM_MS = 1000 };
+    if (!handlers->trim) {
+        if (cs_timer_new(loop, on_trim, handlers, &handlers->trim) != CS_OK)
+            return;
+        cs_timer_is_upkeep(handlers->trim);
+    }
+    if (!handlers->trims)
+        cs_timer_set(handlers->trim, TRIM_MS);
+    handlers->trims = true;
+}
+
 void mux__handlers_drop(mux_handlers *handlers)
 {
     if (!handlers || --handlers->refs > 0)
@@ -22,6 +44,7 @@ void mux__handlers_drop(mux_handlers *handlers)
     while (cs_names_each(&handlers->methods, &at, &handler))
         cs_free(handler);
     cs_names_fini(&handlers->methods);
+    cs_timer_free(handlers->trim);
     mux__gzip_free(handlers->gzip);
     cs_free(handlers);
 }

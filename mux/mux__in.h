@@ -93,8 +93,12 @@ struct mux_handlers { /* counted: a connection may outlive its server by a turn 
     bool local_ended;           /* mux_handlers_end_local(): no more of them */
     struct mux_stats stats;
     struct mux__gzip *gzip; /* of all connections; NULL: nothing was compressed yet */
+    cs_timer *trim;         /* runs when a connection has gone; NULL: none has yet */
+    bool trims;
 };
 
+/* One of its connections has gone: what that held is given back to the system, soon. */
+void mux__handlers_trim(mux_handlers *handlers, cs_loop *loop);
 void mux__handlers_drop(mux_handlers *handlers);
 
 /* ---- Connections --------------------------------------------------------------------------- */

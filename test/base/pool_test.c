@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { IS_ON = !CS__KEEPS_NOTHING };
@@ -122,6 +123,47 @@ Test(small, a_mebibyte_waits_and_no_more)
     }
     for (size_t i = 0; i < 6000; i++)
         cs_free(all[i]);
+}
+
+static size_t resident(void)
+{
+    FILE *file = fopen("/proc/self/statm", "re");
+    size_t all, pages = 0;
+
+    cr_assert_eq(fscanf(file, "%zu %zu", &all, &pages), 2);
+    fclose(file);
+    return pages * 4 * KIB;
+}
+
+/* The last one stays, and what lies before it is not at the end of anything. */
+Test(small, what_was_let_go_of_goes_back_to_the_system_when_it_is_much)
+{
+    enum { ALL = 16000, MIB = 1024 * KIB };
+    static void *all[ALL];
+    size_t before;
+
+    for (size_t i = 0; i < ALL; i++) {
+        all[i] = cs_alloc(i % 2 ? 300 : 4000);
+        memset(all[i], 1, 300);
+    }
+    before = resident();
+    for (size_t i = 0; i < ALL - 1; i++)
+        cs_free(all[i]);
+    cs_mem_trim();
+    if (IS_ON) {
+        cr_assert_eq(cs__small_bytes(), 0);
+        cr_assert_lt(resident() + 20 * MIB, before);
+    }
+    cs_free(all[ALL - 1]);
+}
+
+Test(small, what_was_let_go_of_waits_as_long_as_it_is_little)
+{
+    cs_free(cs_alloc(300));
+    size_t before = cs__small_bytes();
+    cs_mem_trim();
+    cr_assert_eq(cs__small_bytes(), before);
+    cr_assert_eq(before > 0, IS_ON);
 }
 
 Test(small, a_large_one_does_not_wait)
