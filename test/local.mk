@@ -270,18 +270,21 @@ test_long_proxy_LDADD = libproxy.a $(NGHTTP2_LIBS)
 
 # Hostile clients, for the attack stage.
 noinst_PROGRAMS += test/attack/attack
-test_attack_attack_LDADD = $(NGHTTP2_LIBS)
+test_attack_attack_LDADD = $(NGHTTP2_LIBS) $(ZLIB_LIBS)
 # files: test/attack/*.c test/attack/*.h
 test_attack_attack_SOURCES = \
 	test/attack/attack.h \
+	test/attack/bodies.c \
 	test/attack/fields.c \
 	test/attack/floods.c \
 	test/attack/good.c \
 	test/attack/good.h \
+	test/attack/links.c \
 	test/attack/main.c \
 	test/attack/peer.c \
 	test/attack/peer.h \
 	test/attack/resets.c \
+	test/attack/sessions.c \
 	test/attack/victim.c \
 	test/attack/victim.h \
 	test/attack/windows.c

@@ -50,6 +50,7 @@ struct scenario {
 };
 
 /* Each ends with one without a name. */
-extern const struct scenario attack_resets[], attack_floods[], attack_fields[], attack_windows[];
+extern const struct scenario attack_resets[], attack_floods[], attack_fields[], attack_windows[],
+    attack_links[], attack_bodies[], attack_sessions[];
 
 #endif

@@ -58,6 +58,8 @@ static void reset_and_leave(struct attack *attack)
         for (uint32_t id = 1; id < 200 && !peer->ended; id += 2)
             post_and_reset(peer, id);
         peer_flush(peer);
+        if (i % 10 == 0)
+            peer_until(peer, &peer->seen[SETTINGS], 1, 200);
         attack_drop(attack, peer);
     }
 }

@@ -16,6 +16,17 @@ static void post_all(struct peer *peer, int n, const char *body)
 
 static const char LARGE[] = "sources=100&frames=1&size=4000&eager=1";
 
+/* ... with windows that never open: each is ended once its time is up. */
+static void zero_window(struct attack *attack)
+{
+    struct peer *peer = attack_open(attack);
+    peer_setting(peer, 4, 0);
+    post_all(peer, 1000, LARGE);
+    peer_until(peer, &peer->ends, 1000, 4000);
+    EXPECT(attack, peer->ended || peer->ends == 1000, "%llu streams of 1,000 were ended",
+           (unsigned long long)peer->ends);
+}
+
 /* One byte a second would do to live for ever. */
 static void windows_of_a_byte(struct attack *attack)
 {
@@ -32,6 +43,23 @@ static void windows_of_a_byte(struct attack *attack)
     EXPECT(attack, peer->ended || peer->calm || peer->data >= 200, "no byte came");
 }
 
+/* All the credit there is, and a socket that takes nothing. */
+static void slow_read(struct attack *attack)
+{
+    for (int n = 0; n < 10; n++) {
+        struct peer *peer = attack_open(attack);
+        peer->deaf = true;
+        peer_setting(peer, 4, INT32_MAX);
+        peer_word(peer, WINDOW_UPDATE, 0, INT32_MAX - 65535);
+        post_all(peer, 50, LARGE);
+    }
+    nap_ms(500);
+    for (int n = 0; n < attack->peers_len; n++) {
+        attack->peers[n]->deaf = false;
+        peer_hear(attack->peers[n], 0);
+    }
+}
+
 /* Takes a little now and then. */
 static void dribble(struct attack *attack)
 {
@@ -45,6 +73,21 @@ static void dribble(struct attack *attack)
         peer->deaf = i % 10 != 9;
         peer_hear(peer, 0);
     }
+}
+
+/* The first window of all streams goes up and down: each time each of them has to be looked at. */
+static void windows_up_and_down(struct attack *attack)
+{
+    struct peer *peer = attack_open(attack);
+    peer_setting(peer, 4, 0);
+    post_all(peer, 2000, LARGE);
+    for (int i = 0; i < 20000 && !peer->ended && !peer->calm; i++) {
+        peer_setting(peer, 4, i % 2 ? 0 : 1);
+        if (i % 100 == 99)
+            peer_flush(peer);
+    }
+    peer_flush(peer);
+    peer_hear(peer, 100);
 }
 
 /* Credit until it overflows, of the connection and of a stream; and a setting that overflows what is
@@ -100,8 +143,11 @@ static void more_than_a_window(struct attack *attack)
 }
 
 const struct scenario attack_windows[] = {
+    {"zero-window", NULL, "streams_stalled", 1000, 1000, "--stall-timeout 1s", zero_window},
     {"windows-of-a-byte", NULL, "posts_total", 200, 1000, "--stall-timeout 1s", windows_of_a_byte},
+    {"slow-read", NULL, "posts_total", 400, 1000, NULL, slow_read},
     {"dribble", NULL, "posts_total", 90, 100, NULL, dribble},
+    {"windows-up-and-down", NULL, "posts_total", 100, 1000, NULL, windows_up_and_down},
     {"window-lies", NULL, "connections_total", 300, 600, NULL, lies},
     {"frame-sizes", NULL, "connections_total", 2, 100, NULL, frame_sizes},
     {"more-than-a-window", NULL, "bytes_in", 65536, 5, NULL, more_than_a_window},

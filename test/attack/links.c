@@ -1,0 +1,222 @@
+/* links -- connections that say nothing, little, half of it, or anything. */
+#include "test/attack/attack.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static const char PREFACE[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/* What a good client says to be served, as bytes. */
+static struct peer tape_of(struct attack *attack)
+{
+    struct peer tape = {.work = &attack->work, .fd = -1};
+    peer_bytes(&tape, PREFACE, 24);
+    peer_frame(&tape, SETTINGS, 0, 0, NULL, 0);
+    peer_setting(&tape, 4, 1 << 20);
+    peer_word(&tape, WINDOW_UPDATE, 0, 1 << 20);
+    peer_frame(&tape, PING, 0, 0, "12345678", 8);
+    peer_post(&tape, 1, "echo", "one");
+    peer_word(&tape, WINDOW_UPDATE, 1, 100);
+    peer_post(&tape, 3, "gen", "sources=2&frames=1&size=64&eager=1");
+    peer_word(&tape, RST_STREAM, 3, 8);
+    peer_post(&tape, 5, "echo", "two");
+    return tape;
+}
+
+/* ---- Silence --------------------------------------------------------------------------------- */
+
+static void silent(struct attack *attack)
+{
+    for (int i = 0; i < 500; i++)
+        attack_dial(attack);
+    nap_ms(1200);
+    for (int i = 0; i < 500; i++)
+        peer_hear(attack->peers[i], 0);
+}
+
+static void slow_prefaces(struct attack *attack)
+{
+    for (int i = 0; i < 300; i++)
+        attack_dial(attack);
+    for (int n = 0; n < 23; n++) {
+        for (int i = 0; i < 300; i++) {
+            peer_bytes(attack->peers[i], PREFACE + n, 1);
+            peer_flush(attack->peers[i]);
+        }
+        nap_ms(50);
+    }
+    for (int i = 0; i < 300; i++)
+        peer_hear(attack->peers[i], 0);
+}
+
+/* Each a client like others, but for their number. */
+static void two_thousand(struct attack *attack)
+{
+    for (int i = 0; i < 2000; i++)
+        attack_open(attack);
+    for (int i = 0; i < 2000; i += 100)
+        attack_is_served(attack, attack->peers[i], 1);
+}
+
+static void hang_up_at_once(struct attack *attack)
+{
+    struct peer peer;
+    for (int i = 0; i < 5000; i++) {
+        if (!peer_dial(&peer, attack->port, 1, &attack->work))
+            attack_wrong(attack, "cannot connect");
+        if (i % 2)
+            peer_reset(&peer);
+        else
+            peer_free(&peer);
+    }
+    attack_is_served(attack, attack_open(attack), 1);
+}
+
+/* Asks for much, takes nothing and goes, again and again. */
+static void ask_and_go(struct attack *attack)
+{
+    struct peer peer;
+    for (int i = 0; i < 1000; i++) {
+        if (!peer_open(&peer, attack->port, 1, &attack->work))
+            attack_wrong(attack, "cannot connect");
+        for (uint32_t id = 1; id < 20; id += 2)
+            peer_post(&peer, id, "gen", "sources=100&frames=10&size=4000&eager=1");
+        peer_flush(&peer);
+        peer_reset(&peer);
+    }
+    attack_is_served(attack, attack_open(attack), 1);
+}
+
+/* ---- A good conversation, badly delivered ---------------------------------------------------- */
+
+static void byte_by_byte(struct attack *attack)
+{
+    struct peer tape = tape_of(attack);
+    struct peer *peer = attack_dial(attack);
+    for (size_t i = 0; i < tape.out_len && peer_flush(peer); i++)
+        peer_bytes(peer, tape.out + i, 1);
+    peer_flush(peer);
+    EXPECT(attack, peer_until(peer, &peer->ends, 2, 2000) && peer->statuses[0] >= 2,
+           "%llu answers, %s", (unsigned long long)peer->statuses[0], peer->goaway_words);
+    peer_free(&tape);
+}
+
+static void truncated(struct attack *attack)
+{
+    struct peer tape = tape_of(attack), peer;
+    for (size_t i = 0; i < tape.out_len; i++) {
+        if (!peer_dial(&peer, attack->port, 1, &attack->work))
+            attack_wrong(attack, "cannot connect");
+        peer_bytes(&peer, tape.out, i);
+        peer_flush(&peer);
+        if (i % 3 == 0) {
+            shutdown(peer.fd, SHUT_WR);
+            EXPECT(attack, peer_until_ended(&peer, 2000), "%zu bytes and no more: it stays", i);
+        }
+        if (i % 3 == 1)
+            peer_reset(&peer);
+        else
+            peer_free(&peer);
+    }
+    attack_is_served(attack, attack_open(attack), 1);
+    peer_free(&tape);
+}
+
+/* Some bytes of it are others, twice, or not there. */
+static void mutate(struct attack *attack, struct peer *to, const uint8_t *from, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        uint64_t dice = attack_random(attack);
+        uint8_t byte = from[i];
+        size_t run = (dice >> 32) % 40;
+        if (i < 24 || dice % 100 != 0) { /* most are right; or nothing would get far */
+            peer_bytes(to, &byte, 1);
+            continue;
+        }
+        switch (dice >> 8 & 3) {
+        case 0:
+            byte ^= (uint8_t)(1 << (dice >> 16 & 7));
+            break;
+        case 1:
+            byte = (uint8_t)(dice >> 24);
+            break;
+        case 2:
+            i += run;
+            continue;
+        default:
+            peer_bytes(to, from + i, run < len - i ? run : len - i);
+        }
+        peer_bytes(to, &byte, 1);
+    }
+}
+
+static void mutated(struct attack *attack)
+{
+    struct peer tape = tape_of(attack), peer;
+    for (int i = 0; i < 2000; i++) {
+        if (!peer_dial(&peer, attack->port, 1, &attack->work))
+            attack_wrong(attack, "cannot connect");
+        mutate(attack, &peer, tape.out, tape.out_len);
+        peer_flush(&peer);
+        peer_hear(&peer, 0);
+        peer_free(&peer);
+    }
+    attack_is_served(attack, attack_open(attack), 1);
+    peer_free(&tape);
+}
+
+/* ---- No conversation at all ------------------------------------------------------------------ */
+
+static void strangers(struct attack *attack)
+{
+    static const char *const says[] = {
+        "GET / HTTP/1.1\r\nHost: here\r\n\r\n",
+        "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a handshake of TLS, nearly, and more of it",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nand then something else altogether, and more of it",
+        "PRI * HTTP/1.1\r\n\r\nSM\r\n\r\n",
+        "\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n",
+        "HELP me\nQUIT\n and some more words, so that it is enough to judge\n",
+    };
+    for (int i = 0; i < 600; i++) {
+        const char *words = says[i % 6];
+        struct peer *peer = attack_dial(attack);
+        peer_bytes(peer, words, strlen(words));
+        peer_flush(peer);
+        EXPECT(attack, peer_until_ended(peer, 2000), "stays with who says %.20s", words);
+        attack_drop(attack, peer);
+    }
+}
+
+/* Each type of frame, of lengths and on streams that it must not have. */
+static void frames_of_each_kind(struct attack *attack)
+{
+    static const uint8_t bytes[20000];
+    static const size_t lengths[] = {0, 1, 3, 4, 5, 6, 7, 8, 9, 12, 16384, 16385};
+    static const uint32_t ids[] = {0, 1, 2, 3, 0x7fffffff, 0x80000001};
+    for (int type = 0; type < 12; type++)
+        for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
+            for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+                struct peer *peer = attack_open(attack);
+                peer_request(peer, 1, "Post");
+                peer_frame(peer, type, (int)(attack_random(attack) & 0xff), ids[i], bytes,
+                           lengths[l]);
+                peer_flush(peer);
+                peer_hear(peer, 0);
+                attack_drop(attack, peer);
+            }
+    attack_is_served(attack, attack_open(attack), 1);
+}
+
+const struct scenario attack_links[] = {
+    {"silent", NULL, "connections_total", 500, 500, NULL, silent},
+    {"slow-prefaces", NULL, "connections_total", 300, 300, NULL, slow_prefaces},
+    {"two-thousand-connections", NULL, "connections_total", 2000, 4000, NULL, two_thousand},
+    {"hang-up-at-once", NULL, "connections_total", 2000, 5000, NULL, hang_up_at_once},
+    {"ask-and-go", NULL, "connections_total", 500, 10000, NULL, ask_and_go},
+    {"byte-by-byte", NULL, "bytes_in", 500, 1, NULL, byte_by_byte},
+    {"truncated", NULL, "connections_total", 500, 500, NULL, truncated},
+    {"mutated", NULL, "connections_total", 1000, 2000, NULL, mutated},
+    {"strangers", NULL, "connections_total", 600, 600, NULL, strangers},
+    {"frames-of-each-kind", NULL, "connections_total", 800, 2000, NULL, frames_of_each_kind},
+    {.name = NULL}};

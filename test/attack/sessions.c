@@ -1,0 +1,197 @@
+/* sessions -- what is kept for those who may come back, and for those who never opened. */
+#include "test/attack/attack.h"
+
+#include <string.h>
+
+enum { SESSION = 16, ROOM = 300 };
+
+static void draw(struct attack *attack, uint8_t *session)
+{
+    for (int i = 0; i < SESSION; i++)
+        session[i] = (uint8_t)attack_random(attack);
+}
+
+/* SessionUp{session, attempt}; the stream stays open. */
+static void session_up(struct peer *peer, uint32_t id, const uint8_t *session, unsigned attempt)
+{
+    uint8_t up[ROOM] = {0x0a, SESSION};
+    size_t len = 2 + SESSION;
+    memcpy(up + 2, session, SESSION);
+    for (up[len++] = 0x10; attempt > 127; attempt >>= 7)
+        up[len++] = (uint8_t)(attempt | 128);
+    up[len++] = (uint8_t)attempt;
+    peer_request(peer, id, "Session");
+    peer_message(peer, id, up, len, false);
+}
+
+/* PostRequest{service "gen", body, channel{session, 1, number}}, number below 128. */
+static void session_post(struct peer *peer, uint32_t id, const uint8_t *session, unsigned number,
+                         const char *body)
+{
+    uint8_t post[ROOM] = {0x0a, 3, 'g', 'e', 'n', 0x12, (uint8_t)strlen(body)};
+    size_t len = 7 + strlen(body);
+    memcpy(post + 7, body, strlen(body));
+    post[len++] = 0x32;
+    post[len++] = SESSION + 6;
+    post[len++] = 0x0a;
+    post[len++] = SESSION;
+    memcpy(post + len, session, SESSION);
+    len += SESSION;
+    post[len++] = 0x10;
+    post[len++] = 1;
+    post[len++] = 0x18;
+    post[len++] = (uint8_t)number;
+    peer_request(peer, id, "Post");
+    peer_message(peer, id, post, len, true);
+}
+
+/* Made, given something to keep, and left. */
+static void abandoned(struct attack *attack)
+{
+    uint8_t session[SESSION];
+    for (int i = 0; i < 1000; i++) {
+        struct peer *peer = attack_open(attack);
+        draw(attack, session);
+        session_up(peer, 1, session, 1);
+        for (unsigned n = 1; n < 5; n++)
+            session_post(peer, 2 * n + 1, session, n, "sources=20&frames=100&size=1000");
+        peer_flush(peer);
+        if (i % 10 == 0)
+            peer_until(peer, &peer->opened, 5, 1000);
+        attack_drop(attack, peer);
+    }
+    attack_is_served(attack, attack_open(attack), 1);
+}
+
+/* As many as a connection takes. */
+static void many(struct attack *attack)
+{
+    uint8_t session[SESSION];
+    struct peer *peer = attack_open(attack);
+    for (uint32_t id = 1; id < 20001 && !peer->ended && !peer->calm; id += 2) {
+        draw(attack, session);
+        session_up(peer, id, session, 1);
+        if (id % 64 == 1)
+            peer_flush(peer);
+    }
+    peer_flush(peer);
+    peer_until(peer, &peer->opened, 10000, 1000);
+}
+
+/* Taken up again and again. */
+static void attempts(struct attack *attack)
+{
+    uint8_t session[SESSION];
+    struct peer *peer = attack_open(attack);
+    draw(attack, session);
+    for (uint32_t i = 0; i < 10000 && !peer->ended && !peer->calm; i++) {
+        session_up(peer, 2 * i + 1, session, i + 1);
+        if (i % 64 == 63)
+            peer_flush(peer);
+    }
+    peer_flush(peer);
+    peer_until(peer, &peer->ends, 9999, 1000);
+    EXPECT(attack, peer->ended || peer->calm || peer->statuses[10] > 1000, "nobody was superseded");
+}
+
+/* Heartbeats, and acknowledgements of what there never was. */
+static void acks(struct attack *attack)
+{
+    uint8_t session[SESSION];
+    struct peer *peer = attack_open(attack);
+    draw(attack, session);
+    session_up(peer, 1, session, 1);
+    for (int i = 0; i < 100000 && !peer->ended && !peer->calm && peer->ends == 0; i++) {
+        if (i % 2)
+            peer_message(peer, 1, "", 0, false);
+        else
+            peer_message(peer, 1, "\x1a\x04\x08\x7f\x10\x00", 6, false);
+        if (i % 250 == 249)
+            peer_flush(peer);
+    }
+    peer_flush(peer);
+    peer_hear(peer, 50);
+}
+
+/* Channels of sessions that nobody made. */
+static void of_nobody(struct attack *attack)
+{
+    uint8_t session[SESSION];
+    struct peer *peer = attack_open(attack);
+    for (uint32_t id = 1; id < 20001 && !peer->ended && !peer->calm; id += 2) {
+        draw(attack, session);
+        session_post(peer, id, session, 1, "sources=1");
+        if (id % 64 == 1)
+            peer_flush(peer);
+    }
+    peer_flush(peer);
+    peer_until(peer, &peer->ends, 10000, 2000);
+    EXPECT(attack, peer->ended || peer->calm || peer->statuses[9] >= 10000,
+           "%llu refused of 10,000", (unsigned long long)peer->statuses[9]);
+}
+
+/* Announcements without end, that nobody reads. */
+static void unread(struct attack *attack)
+{
+    struct peer *peer = attack_open(attack);
+    peer_flush(peer);
+    peer->deaf = true;
+    for (uint32_t id = 1; id < 40 && !peer->ended; id += 2)
+        peer_post(peer, id, "gen", "sources=1000000000");
+    peer_flush(peer);
+    nap_ms(500);
+    peer->deaf = false;
+    peer_hear(peer, 0);
+}
+
+/* ... that are read and not opened: their time runs out. */
+static void unopened(struct attack *attack)
+{
+    struct peer *peer = attack_open(attack);
+    peer_setting(peer, 4, INT32_MAX);
+    peer_word(peer, WINDOW_UPDATE, 0, INT32_MAX - 65535);
+    for (uint32_t id = 1; id < 21; id += 2)
+        peer_post(peer, id, "gen", "sources=5000");
+    peer_flush(peer);
+    peer_until(peer, &peer->ends, 10, 2000);
+    peer_hear(peer, 1500);
+}
+
+/* Posts that run for ever. */
+static void endless_posts(struct attack *attack)
+{
+    struct peer *peer = attack_open(attack);
+    for (uint32_t id = 1; id < 20001 && !peer->ended && !peer->calm; id += 2) {
+        peer_post(peer, id, "gen", "sources=1&frames=1000000&delay_ms=60000&eager=1");
+        if (id % 64 == 1)
+            peer_flush(peer);
+    }
+    peer_flush(peer);
+    peer_until(peer, &peer->opened, 10000, 1000);
+}
+
+/* Everybody watches the list of services. */
+static void watchers(struct attack *attack)
+{
+    struct peer *peer = attack_open(attack);
+    for (uint32_t id = 1; id < 20001 && !peer->ended && !peer->calm; id += 2) {
+        peer_request(peer, id, "Services");
+        peer_message(peer, id, "", 0, true);
+        if (id % 64 == 1)
+            peer_flush(peer);
+    }
+    peer_flush(peer);
+    peer_until(peer, &peer->opened, 10000, 1000);
+}
+
+const struct scenario attack_sessions[] = {
+    {"abandoned-sessions", NULL, "sessions_lost", 100, 4000, NULL, abandoned},
+    {"many-sessions", NULL, "sessions_total", 1000, 1000, NULL, many},
+    {"attempts", NULL, "sessions_resumed", 1000, 1000, NULL, attempts},
+    {"acks", NULL, "sessions_total", 1, 10, NULL, acks},
+    {"sessions-of-nobody", NULL, "streams_total", 10000, 10000, NULL, of_nobody},
+    {"unread-announcements", NULL, "announce_again", 1, 20, NULL, unread},
+    {"unopened-sources", NULL, "accept_timeouts", 10000, 10, "--accept-timeout 500ms", unopened},
+    {"endless-posts", NULL, "posts_total", 1000, 1000, NULL, endless_posts},
+    {"watchers", NULL, "streams_total", 1000, 1000, NULL, watchers},
+    {.name = NULL}};
