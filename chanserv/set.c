@@ -19,6 +19,10 @@ struct member {
         chanserv_source *source;
         cs_chan *chan;
     } u;
+    /* Of a source: where its next frame lay when it was asked last, and may still. */
+    const struct chanserv__intake *intake;
+    const struct mux_segment *segment;
+    const uint8_t *bytes;
 };
 
 struct chanserv_set {
@@ -190,6 +194,13 @@ static bool ask_feed(struct member *m, struct chanserv_event *ev)
     return true;
 }
 
+static void note_next(struct member *m)
+{
+    m->intake = m->u.source->intake;
+    m->segment = m->intake ? m->intake->rx.first : NULL;
+    m->bytes = m->segment ? m->segment->at : NULL;
+}
+
 static bool ask_source(struct member *m, struct chanserv_event *ev)
 {
     struct chanserv__got got;
@@ -203,6 +214,7 @@ static bool ask_source(struct member *m, struct chanserv_event *ev)
     if (err == CS_OK) {
         ev->kind = CHANSERV_FRAME;
         ev->frame = got.payload;
+        note_next(m);
         make_ready(m);
         return true;
     }
@@ -233,6 +245,19 @@ static bool ask_chan(struct member *m, struct chanserv_event *ev)
     return true;
 }
 
+/* The member whose turn comes after some others: now is the time to fetch what it will be asked for. */
+static const struct member *soon(const chanserv_set *set)
+{
+    enum { TURNS = 4 };
+    const struct cs_link *link = set->ready.head.next;
+
+    for (int i = 1; i < TURNS; i++)
+        link = link->next;
+    return link == &set->ready.head ? NULL : CS_CONTAINER(link, struct member, ready);
+}
+
+/* With many members what leads to a frame does not stay in the cache until it is their turn, and these are loads
+ * that follow one another: they are begun some turns before. */
 static bool ask(chanserv_set *set, struct chanserv_event *ev)
 {
     static bool (*const kinds[])(struct member *, struct chanserv_event *) = {
@@ -241,6 +266,20 @@ static bool ask(chanserv_set *set, struct chanserv_event *ev)
 
     while ((link = cs_list_pop(&set->ready))) {
         struct member *m = CS_CONTAINER(link, struct member, ready);
+        const struct member *later = soon(set);
+        if (later) {
+            __builtin_prefetch(later->ready.next);
+            if (later->bytes) {
+                __builtin_prefetch(later->u.source);
+                __builtin_prefetch(&later->u.source->line.dropped);
+                __builtin_prefetch(&later->u.source->intake);
+                __builtin_prefetch(later->intake);
+                __builtin_prefetch(&later->intake->seq);
+                __builtin_prefetch(later->segment);
+                __builtin_prefetch(later->bytes);
+                __builtin_prefetch(later->bytes + 64);
+            }
+        }
         memset(ev, 0, sizeof *ev);
         if (kinds[m->kind](m, ev))
             return true;
