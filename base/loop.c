@@ -56,6 +56,15 @@ void cs__loop_ring(cs_loop *loop)
         atomic_store(&loop->rung, false);
 }
 
+/* A turn that was asked for meanwhile could not be made active, by a thread that did not dispatch. */
+void cs__loop_take(cs_loop *loop)
+{
+    atomic_store(&loop->runner, cs__thread_here());
+    if (loop->due)
+        event_active(loop->event[CS__EVENT_TURN], EV_TIMEOUT, 0);
+    cs__loop_arm(loop);
+}
+
 /* The clock is only ever moved forward: one that goes off early costs a turn, while moving
  * it back each time a keepalive is put off would cost two heap operations a turn. */
 void cs__loop_arm(cs_loop *loop)
@@ -289,7 +298,7 @@ void cs_loop_free(cs_loop *loop)
     if (!loop)
         return;
     if (loop->is_shared && cs_loop_is_mine(loop)) {
-        pthread_detach(pthread_self());
+        pthread_detach(loop->thread);
         loop->doomed = loop->ending = true;
     } else if (loop->is_shared) {
         cs__thread_end(loop);

@@ -92,8 +92,16 @@ struct cs_loop {
     struct cs_list woken; /* sleepers to be signalled when the lock is let go */
     struct cs_list last;  /* who waits in cs_loop_last_turn */
     bool to_ring;         /* and the bell to be rung */
-    pthread_t thread;
     bool ending;
+    pthread_t thread;
+    unsigned asleep;        /* sleepers that were not signalled */
+    bool signalled;         /* some were, in this round of the thread */
+    bool stands_back;       /* the thread lets who waits turn the loop, and sleeps on */
+    pthread_cond_t back;    /* this; when it shall turn again */
+    bool has_guest;         /* somebody who waits turns it now; */
+    unsigned guests;        /* how many did so far, */
+    const void *last_guest; /* and the last one's thread */
+    bool dozes;             /* the thread, standing back, until the guest leaves */
 };
 
 /* ---- loop.c ---- */
@@ -101,6 +109,7 @@ void cs__loop_kick(cs_loop *loop); /* a turn, soon */
 void cs__loop_kick_later(
     cs_loop *loop);                /* if one is due: when the kernel has been asked for news */
 void cs__loop_ring(cs_loop *loop); /* the same from any thread */
+void cs__loop_take(cs_loop *loop); /* who dispatches next is another thread than before */
 void cs__loop_arm(cs_loop *loop);  /* the libevent timer, for the earliest of ours */
 cs_err cs__loop_dispatch(cs_loop *loop, bool block); /* CS_ESYS: libevent refuses */
 void cs__loop_destroy(cs_loop *loop);                /* last turns included */

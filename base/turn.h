@@ -14,8 +14,9 @@
  * clients.  Everything on it is guarded by one lock: the loop's thread holds it whenever it
  * is not asleep in the kernel, any other thread holds it between cs_loop_enter() and
  * cs_loop_leave().  Under the lock any thread may call what lives on the loop, as long as it
- * only touches memory, tasks and timers; descriptors (cs_io) are touched in tasks alone,
- * which run on the loop's thread.  On other loops enter and leave cost nothing.
+ * only touches memory, tasks and timers; descriptors (cs_io) are touched in tasks alone.  These
+ * run on the loop's thread, or on one that waits and turns the loop meanwhile: which one does not
+ * matter to them, they have the lock.  On other loops enter and leave cost nothing.
  */
 #ifndef CS_TURN_H
 #define CS_TURN_H
@@ -75,7 +76,9 @@ void cs_io_free(cs_io *io);           /* does not close the descriptor; legal in
  *
  * CS_OK woken (or perhaps: look again); CS_AGAIN the time is up; CS_EMISUSE inside a
  * callback, or on a virtual loop where nothing is left that could ever wake it.  On a shared
- * loop the lock is let go meanwhile; on any other the caller turns the loop. */
+ * loop the lock is let go meanwhile, and who waits often turns the loop in place of its thread,
+ * which goes on by itself within a millisecond when he does something else; on any other the caller
+ * turns the loop. */
 typedef struct cs_waiter {
     bool woken;
     void *sleeper; /* private to the loop: a condition variable while somebody sleeps */

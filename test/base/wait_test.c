@@ -366,3 +366,147 @@ Test(wait, a_shared_loop_may_be_freed_on_its_own_thread)
     sem_wait(&done);
     sem_destroy(&done);
 }
+
+/* ---- Guests ------------------------------------------------------------------------------- */
+
+/* Waits for a task until it was run on the waiting thread: once the loop's own has stood back. */
+static bool be_guest(cs_loop *loop)
+{
+    enum { ENOUGH = 100000 };
+    cs_waiter waiter;
+    struct waker waker = waker_of(loop, &waiter, 0);
+    bool was = false;
+
+    cs_task_init(&waker.task, wake);
+    cs_loop_enter(loop);
+    for (int i = 0; i < ENOUGH && !was; i++) {
+        cs_task_post(loop, CS_CALL, &waker.task);
+        cr_assert_eq(cs_loop_wait(loop, &waiter, CS_FOREVER), CS_OK);
+        was = pthread_equal(waker.thread, pthread_self());
+    }
+    cs_loop_leave(loop);
+    return was;
+}
+
+static cs_loop *loop_with_guest(void)
+{
+    cs_loop *loop;
+
+    cr_assert_eq(cs_loop_new_shared(&loop), CS_OK);
+    cr_assert(be_guest(loop));
+    cr_assert_not(cs_loop_is_mine(loop), "only while it waits");
+    return loop;
+}
+
+Test(wait, who_waits_again_turns_a_shared_loop)
+{
+    cs_loop *loop = loop_with_guest();
+
+    check_waiting(loop);
+    check_timer(loop);
+    cr_assert(be_guest(loop));
+    cs_loop_last_turn(loop);
+    cs_loop_free(loop);
+}
+
+struct told {
+    cs_task task;
+    sem_t sem;
+    pthread_t thread;
+};
+
+static void tell(cs_task *task)
+{
+    struct told *told = CS_CONTAINER(task, struct told, task);
+
+    told->thread = pthread_self();
+    sem_post(&told->sem);
+}
+
+/* What he posted, and nothing rang for. */
+static void check_thread_goes_on(cs_loop *loop)
+{
+    struct told told;
+
+    sem_init(&told.sem, 0, 0);
+    cs_task_init(&told.task, tell);
+    cs_loop_enter(loop);
+    cs_task_post(loop, CS_CALL, &told.task);
+    cs_loop_leave(loop);
+    sem_wait(&told.sem);
+    cr_assert_not(pthread_equal(told.thread, pthread_self()));
+    sem_destroy(&told.sem);
+}
+
+Test(wait, when_the_guest_does_not_come_back_the_thread_goes_on)
+{
+    cs_loop *loop = loop_with_guest();
+
+    check_thread_goes_on(loop);
+    check_waiting(loop);
+    check_thread_goes_on(loop);
+    cs_loop_free(loop);
+}
+
+/* Long enough for the thread not to look any more. */
+Test(wait, a_guest_who_stayed_long_is_not_the_last)
+{
+    cs_loop *loop = loop_with_guest();
+    cs_waiter waiter;
+
+    cs_waiter_init(&waiter);
+    cs_loop_enter(loop);
+    cr_assert_eq(cs_loop_wait(loop, &waiter, 30), CS_AGAIN);
+    cs_loop_leave(loop);
+    check_thread_goes_on(loop);
+    cs_loop_free(loop);
+}
+
+static void *wait_there(void *user)
+{
+    struct waker *waker = user;
+
+    cs_loop_enter(waker->loop);
+    cs_task_post(waker->loop, CS_CALL, &waker->task);
+    cr_assert_eq(cs_loop_wait(waker->loop, waker->waiter, CS_FOREVER), CS_OK);
+    cs_loop_leave(waker->loop);
+    return NULL;
+}
+
+/* He sleeps while the guest turns, and the thread turns for him when the guest has left. */
+Test(wait, beside_a_guest_others_sleep)
+{
+    cs_loop *loop = loop_with_guest();
+    cs_waiter mine, other;
+    struct waker waker = waker_of(loop, &other, 5000);
+    pthread_t thread;
+
+    cs_waiter_init(&mine);
+    cs_task_init(&waker.task, wake);
+    cs_loop_enter(loop);
+    cr_assert_eq(pthread_create(&thread, NULL, wait_there, &waker), 0);
+    cr_assert_eq(cs_loop_wait(loop, &mine, 1), CS_AGAIN);
+    cs_loop_leave(loop);
+    pthread_join(thread, NULL);
+    cr_assert_eq(waker.ran, 5001);
+    cs_loop_free(loop);
+}
+
+Test(wait, a_shared_loop_is_freed_beside_a_thread_that_stands_back)
+{
+    cs_loop_free(loop_with_guest());
+}
+
+Test(wait, a_shared_loop_may_be_freed_by_a_call_behind_a_guest)
+{
+    cs_loop *loop = loop_with_guest();
+    sem_t done;
+
+    sem_init(&done, 0, 0);
+    cs_loop_enter(loop);
+    cs_loop_call(loop, free_inside, loop);
+    cs_loop_call(loop, say_done, &done);
+    cs_loop_leave(loop);
+    sem_wait(&done);
+    sem_destroy(&done);
+}
