@@ -28,8 +28,8 @@ enum cs__event { CS__EVENT_TURN, CS__EVENT_CLOCK, CS__EVENT_BELL, CS__EVENTS };
 
 struct event;
 
-struct cs__call {
-    struct cs_link link;
+struct cs__call { /* of cs_loop_call() */
+    cs_knock knock;
     void (*fn)(void *user);
     void *user;
 };
@@ -65,7 +65,7 @@ struct cs_loop {
     atomic_bool called; /* `calls` is worth its lock */
     atomic_bool rung;   /* the bell rings already */
     pthread_mutex_t calls_lock;
-    struct cs_list calls;
+    struct cs_list calls; /* knocks */
 
     /* The loop's thread; on a shared loop, whoever holds its lock. */
     struct cs_list queued[CS_PHASES];

@@ -73,26 +73,64 @@ int64_t cs_loop_now_ms(cs_loop *loop)
 
 /* ---- Calls from anywhere ------------------------------------------------------------------ */
 
-cs_err cs_loop_call(cs_loop *loop, void (*fn)(void *user), void *user)
+void cs_knock_init(cs_knock *knock, void (*fn)(cs_knock *knock))
 {
-    struct cs__call *call = cs_alloc(sizeof *call);
-    if (!call)
-        return CS_ENOMEM;
-    call->fn = fn;
-    call->user = user;
+    cs_link_init(&knock->link);
+    knock->fn = fn;
+}
+
+void cs_loop_knock(cs_loop *loop, cs_knock *knock)
+{
+    bool is_new;
+
     pthread_mutex_lock(&loop->calls_lock);
-    cs_list_push(&loop->calls, &call->link);
+    is_new = !cs_linked(&knock->link);
+    if (is_new)
+        cs_list_push(&loop->calls, &knock->link);
     atomic_store(&loop->called, true);
     pthread_mutex_unlock(&loop->calls_lock);
+    if (!is_new)
+        return;
     /* Only in a callback do we know for certain that libevent is ours to touch: a thread that
      * ran the loop once may have handed it to another since. */
     if (cs_loop_in_turn(loop))
         cs__loop_kick(loop);
     else
         cs__loop_ring(loop);
+}
+
+void cs_knock_drop(cs_loop *loop, cs_knock *knock)
+{
+    pthread_mutex_lock(&loop->calls_lock);
+    cs_unlink(&knock->link);
+    pthread_mutex_unlock(&loop->calls_lock);
+}
+
+static void call(cs_knock *knock)
+{
+    struct cs__call *call = CS_CONTAINER(knock, struct cs__call, knock);
+    void (*fn)(void *user) = call->fn;
+    void *user = call->user;
+
+    cs_free(call);
+    fn(user);
+}
+
+cs_err cs_loop_call(cs_loop *loop, void (*fn)(void *user), void *user)
+{
+    struct cs__call *made = cs_alloc(sizeof *made);
+
+    if (!made)
+        return CS_ENOMEM;
+    cs_knock_init(&made->knock, call);
+    made->fn = fn;
+    made->user = user;
+    cs_loop_knock(loop, &made->knock);
     return CS_OK;
 }
 
+/* Only those that were there: what they knock again is for the next turn.  Each is taken under the lock,
+ * for until then another thread may look whether it is queued. */
 static void run_calls(cs_loop *loop)
 {
     struct cs_list mine;
@@ -104,12 +142,14 @@ static void run_calls(cs_loop *loop)
     pthread_mutex_lock(&loop->calls_lock);
     cs_list_move(&mine, &loop->calls);
     atomic_store(&loop->called, false);
-    pthread_mutex_unlock(&loop->calls_lock);
     while ((link = cs_list_pop(&mine))) {
-        struct cs__call call = *CS_CONTAINER(link, struct cs__call, link);
-        cs_free(CS_CONTAINER(link, struct cs__call, link));
-        call.fn(call.user);
+        cs_knock *knock = CS_CONTAINER(link, cs_knock, link);
+
+        pthread_mutex_unlock(&loop->calls_lock);
+        knock->fn(knock);
+        pthread_mutex_lock(&loop->calls_lock);
     }
+    pthread_mutex_unlock(&loop->calls_lock);
 }
 
 /* ---- A turn ------------------------------------------------------------------------------- */

@@ -43,6 +43,17 @@ static inline bool cs_task_posted(const cs_task *task)
 bool cs_loop_in_turn(const cs_loop *loop);
 bool cs_loop_is_virtual(const cs_loop *loop);
 
+/* cs_loop_call() that cannot fail: what is to be done is kept by the caller.  Any thread; a knock that has
+ * not been heard yet is not queued again.  `fn` runs on the loop at the beginning of a turn, and may
+ * knock again or free it.  Dropping is for the loop's thread (or nobody's): it will not be heard. */
+typedef struct cs_knock {
+    struct cs_link link;
+    void (*fn)(struct cs_knock *knock);
+} cs_knock;
+void cs_knock_init(cs_knock *knock, void (*fn)(cs_knock *knock));
+void cs_loop_knock(cs_loop *loop, cs_knock *knock);
+void cs_knock_drop(cs_loop *loop, cs_knock *knock);
+
 /* Microseconds of the monotonic (or virtual) clock, the same during one turn. */
 int64_t cs_loop_now_us(cs_loop *loop);
 

@@ -163,6 +163,8 @@ static bool is_refused(const mux_stream *stream)
 bool mux__call_waits(mux_stream *stream)
 {
     enum { PATIENCE_MS = 1000 };
+    if (stream->conn->is_across)
+        return mux__pass_waits(stream);
     if (stream->over || stream->remote_done || stream->impatient || !is_refused(stream))
         return false;
     stream->drop_rx = true;
@@ -215,6 +217,7 @@ static void add_status(struct mux__fields *f, mux_stream *stream)
     }
     if (mux__extra_of(stream))
         mux__fields_add_meta(f, mux__extra_of(stream)->own_trailers);
+    mux__pass_cut(stream, f);
 }
 
 void mux__call_answer(mux_stream *stream)
@@ -310,6 +313,7 @@ static void forget_status(mux_stream *stream)
 void mux__call_answer_begins(mux_stream *stream, bool last)
 {
     struct mux__extra *extra = mux__extra_of(stream);
+    stream->bare = last;
     if (stream->http_status >= 100 && stream->http_status < 200) {
         mux_stream_drop_headers(stream);
         forget_status(stream);

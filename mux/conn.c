@@ -191,7 +191,8 @@ cs_err mux__conn_accept_tls(cs_loop *loop, mux__link *link, mux__tls *tls,
         return err;
     conn->handlers = handlers;
     handlers->refs++;
-    conn->stats = &handlers->stats;
+    conn->is_across = conns == &handlers->across_conns;
+    conn->stats = conn->is_across ? &handlers->across_stats : &handlers->stats;
     conn->gzip = &handlers->gzip;
     err = mux__h2_new(conn);
     if (err == CS_OK)

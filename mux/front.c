@@ -54,6 +54,7 @@ void mux__front_free(struct mux__front *front)
     mux__tls_drop(front->local_tls);
     mux__tls_drop(front->tls);
     cs_free(front->tls_words);
+    cs_free(front->there);
     cs_free(front);
 }
 

@@ -9,6 +9,7 @@ cs_err mux_handlers_new(mux_handlers **ret)
         return CS_ENOMEM;
     handlers->refs = 1;
     cs_list_init(&handlers->local_conns);
+    cs_list_init(&handlers->across_conns);
     *ret = handlers;
     return CS_OK;
 }
@@ -76,8 +77,9 @@ cs_err mux_handle(mux_handlers *handlers, const char *method, mux_accept_fn *acc
 
 void mux_handlers_end_local(mux_handlers *handlers)
 {
-    handlers->local_ended = true;
+    handlers->local_ended = handlers->across_ended = true;
     mux__conns_end(&handlers->local_conns, CS_EDRAIN);
+    mux__conns_end(&handlers->across_conns, CS_EDRAIN);
 }
 
 void mux_handlers_shut_local(mux_handlers *handlers)

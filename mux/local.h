@@ -16,7 +16,8 @@ cs_err mux_dial_local(cs_loop *loop, const struct mux_options *client_options,
                       const struct mux_options *server_options, mux_handlers *handlers,
                       mux_conn **ret);
 
-/* Ends every such connection's server end, as mux_port_free() does for a port's: CS_EDRAIN. */
+/* Ends every such connection's server end, and those of mux_dial_across(), as mux_port_free() does for a
+ * port's: CS_EDRAIN. */
 void mux_handlers_end_local(mux_handlers *handlers);
 
 /* For tests of dying peers: from now on neither end hears anything of the other, nor an end. */

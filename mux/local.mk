@@ -3,6 +3,8 @@ noinst_LTLIBRARIES += libmux.la
 libmux_la_CFLAGS = $(AM_CFLAGS) $(LTO)
 # files: mux/*.c mux/*.h
 libmux_la_SOURCES = \
+	mux/across.c \
+	mux/across.h \
 	mux/addr.c \
 	mux/alive.c \
 	mux/call.c \
@@ -31,9 +33,12 @@ libmux_la_SOURCES = \
 	mux/out.c \
 	mux/out__in.h \
 	mux/pair.c \
+	mux/pass.c \
 	mux/port.c \
 	mux/reach.c \
 	mux/resolve.c \
+	mux/ring.c \
+	mux/ring__in.h \
 	mux/roll.c \
 	mux/roll.h \
 	mux/rx.c \

@@ -7,6 +7,7 @@
  *   front.c    what is dialed: connections to one address, and calls that wait for one
  *   unary.c    calls of one message each way      unary_serve.c  the server's side of them
  *   reach.c    how they get their links: dialed, or made inside the process
+ *   across.c   between two loops of the process   pass.c  calls that go on at the other one
  *   h2.c       all that is spoken with nghttp2
  *   stream.c   life of a stream, and its calls        message.c  its messages, both ways
  *   call.c     gRPC's spelling of a request and of its answer
@@ -89,9 +90,10 @@ struct mux_handlers { /* counted: a connection may outlive its server by a turn 
     unsigned refs;
     int64_t connections_max; /* 0, CS_OFF: any number */
     struct cs_names methods;
-    struct cs_list local_conns; /* servers' ends of mux_dial_local() */
-    bool local_ended;           /* mux_handlers_end_local(): no more of them */
-    struct mux_stats stats;
+    struct cs_list local_conns;     /* servers' ends of mux_dial_local(), */
+    struct cs_list across_conns;    /* and of mux_dial_across() */
+    bool local_ended, across_ended; /* no more of them: mux_handlers_end_local() */
+    struct mux_stats stats, across_stats;
     struct mux__gzip *gzip; /* of all connections; NULL: nothing was compressed yet */
     cs_timer *trim;         /* runs when a connection has gone; NULL: none has yet */
     bool trims;
@@ -130,6 +132,7 @@ struct mux__front {
     mux__tls *tls;       /* NULL: plain text, or: */
     char *tls_words;     /* what is wrong with the files it was to be made of */
     void *dial_user;
+    struct mux__there *there; /* mux_dial_across(): where to; or NULL */
 };
 
 struct mux_conn {
@@ -156,6 +159,7 @@ struct mux_conn {
     void *h2_freed[MUX__FREED]; /* what it freed while it starved: see h2.c */
     int h2_freed_len;
     bool h2_starves;
+    bool is_across; /* a server's: its peer is another loop of the process */
     struct mux__out out;
     bool blocked; /* the kernel takes no more: wait for CS_IO_WRITE */
     struct cs_list streams;
@@ -225,6 +229,7 @@ void mux__roll_stop(mux_conn *conn);
 
 /* What few streams have. */
 struct mux__extra {
+    struct mux_peer *peer; /* who it is that called from another loop; or NULL */
     struct mux__meta *headers, *trailers, *own_headers, *own_trailers;
     cs_timer *deadline;
     int64_t deadline_ms;
@@ -313,6 +318,8 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     bool bad_coding : 1;
     bool gzip_in : 1;     /* the peer's messages may be compressed */
     bool gzip_out : 1;    /* ours may */
+    bool passes : 1;      /* client: pass.c; readable() also says that it is over */
+    bool bare : 1;        /* client: the answer was a status alone */
     bool impatient : 1;   /* a refusal has waited long enough for the rest of its request */
     bool big_headers : 1; /* over header_max_bytes; the rest was passed over */
     bool waits : 1;       /* client: for a connection */
@@ -394,6 +401,13 @@ void mux__call_reset(mux_stream *stream, uint32_t h2_error);
 cs_err mux__call_request(mux_stream *stream); /* submits; CS_AGAIN: as mux__h2_request() */
 void mux__call_answer(mux_stream *stream);    /* submits the HEADERS, Trailers-Only if it is over */
 void mux__call_trailers(mux_stream *stream);  /* submits the status */
+
+/* ---- pass.c: calls from another loop ---------------------------------------------------------- */
+
+/* Its first message says who called, and with which metadata: is it still to come? */
+bool mux__pass_waits(mux_stream *stream);
+/* A status that overtakes what was sent says so to who passes it on. */
+void mux__pass_cut(const mux_stream *stream, struct mux__fields *fields);
 
 /* ---- h2.c: nghttp2 ------------------------------------------------------------------------- */
 

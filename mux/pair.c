@@ -1,16 +1,7 @@
-#include "mux/link__in.h"
+#include "mux/ring__in.h"
 
 /* Two ends in one object, which goes with the second of them, or with the callback that is
  * still on the stack then. */
-enum { RING_FIRST = 4 * 1024, RING_MAX = 256 * 1024 };
-
-/* Bytes on their way to the end that owns the ring. */
-struct ring {
-    uint8_t *base;
-    size_t cap, from, len;
-    size_t limit; /* how far it may grow; cap after a growth that found no memory, until a read */
-};
-
 struct pair;
 
 struct end {
@@ -18,9 +9,9 @@ struct end {
     struct pair *pair;
     struct end *far;
     cs_task task;
-    struct ring in;
-    size_t visible; /* of `in`: what was there when the IO phase began */
-    bool far_gone;  /* the same, of the far end's being freed */
+    struct mux__ring in; /* on their way to this end */
+    size_t visible;      /* of `in`: what was there when the IO phase began */
+    bool far_gone;       /* the same, of the far end's being freed */
     bool is_freed;
     bool wants_read, wants_write;
 };
@@ -36,63 +27,12 @@ static struct end *of(mux__link *link)
     return CS_CONTAINER(link, struct end, link);
 }
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* ---- The ring ----------------------------------------------------------------------------- */
-
-static void ring_get(struct ring *ring, void *to, size_t n)
-{
-    size_t first = least(n, ring->cap - ring->from);
-
-    memcpy(to, ring->base + ring->from, first);
-    memcpy((uint8_t *)to + first, ring->base, n - first);
-    ring->from = (ring->from + n) % ring->cap;
-    ring->len -= n;
-    ring->limit = RING_MAX;
-}
-
-static bool ring_grow(struct ring *ring, size_t cap)
-{
-    size_t first = least(ring->len, ring->cap - ring->from);
-    uint8_t *base = cs_alloc(cap);
-
-    if (!base)
-        return false;
-    memcpy(base, ring->base + ring->from, first);
-    memcpy(base + first, ring->base, ring->len - first);
-    cs_free(ring->base);
-    ring->base = base;
-    ring->cap = cap;
-    ring->from = 0;
-    return true;
-}
-
-static size_t ring_put(struct ring *ring, const uint8_t *from, size_t n)
-{
-    size_t cap = ring->cap, at, first;
-
-    while (cap < ring->len + n && cap < ring->limit)
-        cap *= 2;
-    if (cap > ring->cap && !ring_grow(ring, cap))
-        ring->limit = ring->cap; /* no memory is only less room: it comes back as it is read */
-    n = least(n, ring->cap - ring->len);
-    at = (ring->from + ring->len) % ring->cap;
-    first = least(n, ring->cap - at);
-    memcpy(ring->base + at, from, first);
-    memcpy(ring->base, from + first, n - first);
-    ring->len += n;
-    return n;
-}
-
 /* ---- What an end can, and when it is told ------------------------------------------------- */
 
 static int can(const struct end *end)
 {
     const struct pair *pair = end->pair;
-    const struct ring *out = &end->far->in;
+    const struct mux__ring *out = &end->far->in;
     int what = 0;
 
     if (end->wants_read && (pair->broken || (!pair->swallows && (end->visible || end->far_gone))))
@@ -113,8 +53,8 @@ static void let_go(struct pair *pair)
 {
     if (--pair->holders > 0)
         return;
-    cs_free(pair->ends[0].in.base);
-    cs_free(pair->ends[1].in.base);
+    mux__ring_fini(&pair->ends[0].in);
+    mux__ring_fini(&pair->ends[1].in);
     cs_free(pair);
 }
 
@@ -150,27 +90,18 @@ static cs_err pair_read(mux__link *link, void *to, size_t room, size_t *ret)
         return CS_AGAIN;
     if (end->visible == 0)
         return end->far_gone && end->in.len == 0 ? CS_DONE : CS_AGAIN;
-    *ret = least(room, end->visible);
-    ring_get(&end->in, to, *ret);
+    *ret = room < end->visible ? room : end->visible;
+    mux__ring_get(&end->in, to, *ret);
     end->visible -= *ret;
     if (end->far->wants_write)
         post(end->far);
     return CS_OK;
 }
 
-static size_t sum_of(const struct iovec *iov, int iov_len)
-{
-    size_t sum = 0;
-
-    for (int i = 0; i < iov_len; i++)
-        sum += iov[i].iov_len;
-    return sum;
-}
-
 static cs_err pair_write(mux__link *link, const struct iovec *iov, int iov_len, size_t *ret)
 {
     struct end *end = of(link), *far = end->far;
-    size_t sum = sum_of(iov, iov_len), taken = 0, n;
+    size_t sum = mux__iov_bytes(iov, iov_len), taken;
 
     if (end->pair->broken)
         return CS_EPEER;
@@ -182,14 +113,7 @@ static cs_err pair_write(mux__link *link, const struct iovec *iov, int iov_len, 
         *ret = sum; /* nobody is there, and this end has not heard of it */
         return CS_OK;
     }
-    for (int i = 0; i < iov_len; i++) {
-        if (iov[i].iov_len == 0)
-            continue;
-        n = ring_put(&far->in, iov[i].iov_base, iov[i].iov_len);
-        taken += n;
-        if (n < iov[i].iov_len)
-            break;
-    }
+    taken = mux__ring_put_all(&far->in, iov, iov_len);
     if (taken == 0)
         return CS_AGAIN;
     post(far);
@@ -234,10 +158,7 @@ static bool end_init(struct end *end, struct pair *pair, struct end *far, cs_loo
     end->pair = pair;
     end->far = far;
     cs_task_init(&end->task, deliver);
-    end->in.base = cs_alloc(RING_FIRST);
-    end->in.cap = RING_FIRST;
-    end->in.limit = RING_MAX;
-    return end->in.base != NULL;
+    return mux__ring_init(&end->in) == CS_OK;
 }
 
 cs_err mux__link_pair(cs_loop *loop, mux__link *ret[2])

@@ -1,3 +1,4 @@
+#include "mux/across.h"
 #include "mux/roll.h"
 #include "mux/sock__in.h"
 #include "mux/tls.h"
@@ -29,7 +30,9 @@ struct mux_port {
     cs_timer *pause;
     bool has_complained; /* of the episode that goes on */
     bool is_local;
-    bool was_given; /* the socket */
+    bool was_given;      /* the socket */
+    mux_share_fn *whose; /* NULL: all connections are ours */
+    void *whose_user;
     char addr[136];
     struct mux__sockaddr sa;
     struct stat file; /* the socket file we made; st_ino 0: none */
@@ -48,7 +51,8 @@ static size_t lowat_max(const struct mux_options *options)
     return window > 0 && window / 4 < LOWAT_MAX ? (size_t)(window / 4) : LOWAT_MAX;
 }
 
-static void take(mux_port *port, int fd)
+/* On the port's thread. */
+static void keep(mux_port *port, int fd)
 {
     mux__link *link;
     mux_conn *conn;
@@ -64,6 +68,33 @@ static void take(mux_port *port, int fd)
     if (mux__conn_accept_tls(port->loop, link, port->tls, &port->options, port->handlers,
                              &port->conns, &conn) != CS_OK)
         mux__link_free(link);
+}
+
+struct handed {
+    mux_port *port;
+    int fd;
+};
+
+static void arrive(void *user)
+{
+    struct handed *handed = user;
+
+    keep(handed->port, handed->fd);
+    cs_free(handed);
+}
+
+static void take(mux_port *port, int fd)
+{
+    mux_port *whose = port->whose ? port->whose(port, port->whose_user) : NULL;
+    struct handed *handed = whose ? cs_alloc(sizeof *handed) : NULL;
+
+    if (handed) {
+        *handed = (struct handed){whose, fd};
+        if (cs_loop_call(whose->loop, arrive, handed) == CS_OK)
+            return;
+        cs_free(handed);
+    }
+    keep(port, fd); /* without memory too */
 }
 
 static void pause_for(mux_port *port, int error)
@@ -266,6 +297,19 @@ static void port_gone(mux_port *port)
     cs_free(port);
 }
 
+static cs_err load_tls(mux_port *port, char *words, size_t len)
+{
+    cs_err err = CS_OK;
+
+    if (!port->options.tls)
+        return CS_OK;
+    err = mux__tls_new(port->options.tls, true, NULL, &port->tls, words, len);
+    if (err == CS_OK && !(port->tls_options = mux_tls_dup(port->options.tls)))
+        err = CS_ENOMEM;      /* said already */
+    port->options.tls = NULL; /* it may be gone soon */
+    return err;
+}
+
 static cs_err port_open(mux_port *port, const char *addr, char *words, size_t len)
 {
     struct mux__addr parsed;
@@ -283,14 +327,8 @@ static cs_err port_open(mux_port *port, const char *addr, char *words, size_t le
         snprintf(words, len, "a port belongs on a loop of yours"); /* descriptors: see turn.h */
         return CS_EMISUSE;
     }
-    if (port->options.tls) {
-        err = mux__tls_new(port->options.tls, true, NULL, &port->tls, words, len);
-        if (err == CS_OK && !(port->tls_options = mux_tls_dup(port->options.tls)))
-            err = CS_ENOMEM;      /* said already */
-        port->options.tls = NULL; /* it may be gone soon */
-        if (err != CS_OK)
-            return err;
-    }
+    if ((err = load_tls(port, words, len)) != CS_OK)
+        return err;
     err = parsed.is_fd ? adopt(port, parsed.fd, words, len) : listen_on(port, &parsed, words, len);
     if (err != CS_OK)
         return err;
@@ -305,22 +343,28 @@ static cs_err port_open(mux_port *port, const char *addr, char *words, size_t le
     return err;
 }
 
+static mux_port *port_new(cs_loop *loop, const struct mux_options *options, mux_handlers *handlers)
+{
+    mux_port *port = cs_zalloc(sizeof *port);
+
+    if (!port)
+        return NULL;
+    port->loop = loop;
+    port->handlers = handlers;
+    port->fd = -1;
+    if (options)
+        port->options = *options;
+    cs_list_init(&port->conns);
+    return port;
+}
+
 cs_err mux_listen(cs_loop *loop, const char *addr, const struct mux_options *options,
                   mux_handlers *handlers, mux_port **ret, char *why, size_t why_len)
 {
-    mux_port *port = cs_zalloc(sizeof *port);
+    mux_port *port = port_new(loop, options, handlers);
     char words[MUX__TLS_WORDS] = "no memory";
-    cs_err err = CS_ENOMEM;
+    cs_err err = port ? port_open(port, addr, words, sizeof words) : CS_ENOMEM;
 
-    if (port) {
-        port->loop = loop;
-        port->handlers = handlers;
-        port->fd = -1;
-        if (options)
-            port->options = *options;
-        cs_list_init(&port->conns);
-        err = port_open(port, addr, words, sizeof words);
-    }
     if (err == CS_OK) {
         *ret = port;
         return CS_OK;
@@ -332,6 +376,31 @@ cs_err mux_listen(cs_loop *loop, const char *addr, const struct mux_options *opt
     if (port)
         port_gone(port);
     return err;
+}
+
+cs_err mux_port_beside(cs_loop *loop, const mux_port *port, const struct mux_options *options,
+                       mux_handlers *handlers, mux_port **ret, char *why, size_t why_len)
+{
+    mux_port *beside = port_new(loop, options, handlers);
+    char words[MUX__TLS_WORDS] = "no memory";
+    cs_err err = beside ? load_tls(beside, words, sizeof words) : CS_ENOMEM;
+
+    if (err == CS_OK) {
+        beside->is_local = port->is_local;
+        memcpy(beside->addr, port->addr, sizeof beside->addr);
+        *ret = beside;
+        return CS_OK;
+    }
+    snprintf(why, why_len, "listen %s: %s", port->addr, words);
+    if (beside)
+        port_gone(beside);
+    return err;
+}
+
+void mux_port_share(mux_port *port, mux_share_fn *whose, void *user)
+{
+    port->whose = whose;
+    port->whose_user = user;
 }
 
 const char *mux_port_addr(const mux_port *port)

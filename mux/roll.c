@@ -98,7 +98,7 @@ static int about(int ms)
 
 void mux__roll_up(mux_conn *conn)
 {
-    if (conn->is_server)
+    if (conn->is_server && !conn->is_across)
         conn->number = conn->stats->connections_total;
     if (conn->roll == MUX__DUE)
         notice(conn);

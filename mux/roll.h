@@ -22,7 +22,8 @@
 void mux_conn_roll(mux_conn *conn);
 bool mux_conn_takes_none(const mux_conn *conn); /* it is in LAST or behind it: no new streams */
 
-/* Of a server's connection that stands: 1, 2, 3 ... as its handlers met them, never used twice. */
+/* Of a server's connection that stands: 1, 2, 3 ... as its handlers met them, never used twice; 0: of
+ * mux_dial_across(). */
 uint64_t mux_conn_number(const mux_conn *conn);
 
 /* Every connection of it that stands, in any order; `fn` may roll it over. */

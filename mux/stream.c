@@ -77,6 +77,7 @@ static void extra_free(struct mux__extra *extra)
     if (!extra)
         return;
     cs_timer_free(extra->deadline);
+    cs_free(extra->peer);
     mux__meta_free(extra->headers);
     mux__meta_free(extra->trailers);
     mux__meta_free(extra->own_headers);
@@ -178,7 +179,7 @@ void mux__stream_over(mux_stream *stream, cs_err why, const char *story)
     stream->why = why;
     stream->drop_rx = stream->drop_rx || (stream->is_server && !stream->hears_out);
     /* end() waits for what was not taken, and who waits to send may wait for end(). */
-    stream->told = stream->told || stream->writable_due;
+    stream->told = stream->told || stream->writable_due || stream->passes;
     if (story && story != stream->story)
         cs_story(&stream->story, "%s", story);
     if (mux__extra_of(stream) && mux__extra_of(stream)->deadline)
@@ -504,7 +505,8 @@ int mux_stream_time_left_ms(const mux_stream *stream)
 
 const struct mux_peer *mux_stream_peer(const mux_stream *stream)
 {
-    return mux_conn_peer(stream->conn);
+    const struct mux__extra *extra = mux__extra_of(stream);
+    return extra && extra->peer ? extra->peer : mux_conn_peer(stream->conn);
 }
 
 mux_conn *mux_stream_conn(const mux_stream *stream)

@@ -69,6 +69,7 @@ test_mux_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_mux_LDADD = libsupport.a $(MUX_LIBS) $(CRITERION_LIBS)
 # files: test/mux/*.c test/mux/*.h
 test_mux_SOURCES = \
+	test/mux/across_test.c \
 	test/mux/addr_test.c \
 	test/mux/alive_test.c \
 	test/mux/call_test.c \
@@ -117,6 +118,7 @@ test_chanserv_SOURCES = \
 	test/chanserv/fanout_test.c \
 	test/chanserv/feed_test.c \
 	test/chanserv/frames_test.c \
+	test/chanserv/loops_test.c \
 	test/chanserv/moment_test.c \
 	test/chanserv/open_test.c \
 	test/chanserv/outlet_test.c \
@@ -226,6 +228,7 @@ thread_programs = \
 	test/tsan/chan_tsan \
 	test/tsan/client_tsan \
 	test/tsan/loop_tsan \
+	test/tsan/loops_tsan \
 	test/tsan/nodes_tsan \
 	test/tsan/resume_tsan \
 	test/tsan/talk_tsan
