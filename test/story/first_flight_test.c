@@ -190,6 +190,7 @@ static void flight(enum cable_way way, int64_t cut_at, bool restarted)
 
 static void each_byte(enum cable_way way)
 {
+    enum { SLACK = 16 };
     int64_t session, bytes = whole_flight(way, &session);
 
     for (int64_t n = 0; n < bytes; n++) {
@@ -198,7 +199,8 @@ static void each_byte(enum cable_way way)
         cr_assert_eq(t.why, CS_DONE, "cut behind %d: %s", (int)n, chanserv_feed_errmsg(t.feed));
         cr_assert_eq(t.lost, 0, "cut behind %d", (int)n);
         cr_assert_eq(t.frames, SOURCES * FRAMES, "cut behind %d: %d", (int)n, t.frames);
-        cr_assert_eq(t.cable.dials, 2);
+        /* The id of a server packs to more or fewer bytes: behind the last all may be over. */
+        cr_assert(t.cable.dials == 2 || n > bytes - SLACK, "cut behind %d", (int)n);
         end();
     }
 }
