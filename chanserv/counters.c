@@ -1,7 +1,7 @@
 /* counters -- the server's own and those of its connections, in one table. */
-#include "chanserv/server__in.h"
+#include "chanserv/loops__in.h"
 
-void chanserv_server_counters(chanserv_server *server, struct chanserv_counters *ret)
+void chanserv__counters_here(chanserv_server *server, struct chanserv_counters *ret)
 {
     const struct mux_stats *mux = mux_handlers_stats(server->handlers);
 
@@ -24,4 +24,11 @@ void chanserv_server_counters(chanserv_server *server, struct chanserv_counters 
     ret->pings_lost = mux->pings_lost;
     ret->messages_gzipped = mux->messages_gzipped;
     ret->gzip_saved = mux->gzip_saved;
+}
+
+void chanserv_server_counters(chanserv_server *server, struct chanserv_counters *ret)
+{
+    chanserv__counters_here(server, ret);
+    if (server->loops)
+        chanserv__loops_count(server, ret);
 }

@@ -11,8 +11,10 @@
  * grace all go, and with the last one the listeners.
  *
  * It is looked at now and then, so that nothing is asked of a server that does not drain. */
+#include "chanserv/loops__in.h"
 #include "chanserv/session__in.h"
 
+#include "mux/across.h"
 #include "mux/keep.h"
 #include "mux/lasting.h"
 #include "mux/roll.h"
@@ -58,6 +60,14 @@ static bool nothing_runs(const chanserv_server *server)
            !one_runs(&server->lingering);
 }
 
+/* His connection takes no more calls; or it is of another loop, and there all do so. */
+static bool its_client_goes(const struct chanserv__session *session)
+{
+    return mux_stream_is_across(session->stream)
+               ? chanserv__loops_shut(session->server)
+               : mux_conn_takes_none(mux_stream_conn(session->stream));
+}
+
 /* A session moves with its channels; one that has none that run is no reason to stay. */
 static void end_idle_sessions(chanserv_server *server)
 {
@@ -67,8 +77,7 @@ static void end_idle_sessions(chanserv_server *server)
         struct chanserv__session *session = CS_CONTAINER(link, struct chanserv__session, link);
 
         next = cs_list_next(&server->attached, link);
-        if (!session_runs(session) &&
-            (server->dying || mux_conn_takes_none(mux_stream_conn(session->stream))))
+        if (!session_runs(session) && (server->dying || its_client_goes(session)))
             chanserv__session_shut(session);
     }
 }
@@ -79,11 +88,18 @@ struct tour {
     chanserv_server *server;
     struct cs_map held; /* numbers of connections that tickets may still come of */
     size_t found, stay; /* of these: that stand; connections that do not go yet */
-    bool all, wanted;   /* half the grace is over; tickets or sessions are there to be taken */
+    size_t across;      /* posts of other loops' connections that tickets may come of */
+    bool all, wanted;   /* half the grace is over; tickets or sessions are there to be taken, */
+    bool elsewhere;     /* on another loop, by connections of this one */
 };
 
+static bool may_be_opened(const chanserv_post *post)
+{
+    return (post->stream && !post->closing) || post->unopened > 0;
+}
+
 /* CS_ENOMEM: all of them, until the next look. */
-static cs_err find_held(const chanserv_server *server, struct cs_map *held)
+static cs_err find_held(chanserv_server *server, struct tour *tour)
 {
     struct cs_link *link = cs_list_first(&server->posts);
     cs_err err = CS_OK;
@@ -91,9 +107,14 @@ static cs_err find_held(const chanserv_server *server, struct cs_map *held)
     for (; link && err != CS_ENOMEM; link = cs_list_next(&server->posts, link)) {
         chanserv_post *post = CS_CONTAINER(link, chanserv_post, link);
 
-        if ((post->stream && !post->closing) || post->unopened > 0)
-            err = cs_map_put(held, post->connection, post);
+        if (!may_be_opened(post))
+            continue;
+        if (post->connection == 0)
+            tour->across++;
+        else
+            err = cs_map_put(&tour->held, post->connection, post);
     }
+    atomic_store(&server->at.held, tour->across);
     return err == CS_ENOMEM ? err : CS_OK;
 }
 
@@ -105,7 +126,7 @@ static void perhaps_roll(mux_conn *conn, void *user)
     const bool came_anew = number > tour->server->drain.before;
 
     tour->found += held;
-    if (!tour->all && (held || (came_anew && tour->wanted)))
+    if (!tour->all && (held || tour->elsewhere || (came_anew && tour->wanted)))
         tour->stay++;
     else
         mux_conn_roll(conn);
@@ -117,6 +138,13 @@ static void shut(chanserv_server *server)
         mux_port_shut(server->ports[i]);
     mux_handlers_shut_local(server->handlers);
     server->drain.shut = true;
+    atomic_store(&server->at.shut, true);
+}
+
+/* The first listens for all of them. */
+static bool others_let_shut(const chanserv_server *server)
+{
+    return server->at.number > 0 || chanserv__loops_shut(server);
 }
 
 static void go_on(chanserv_server *server, bool all)
@@ -124,17 +152,25 @@ static void go_on(chanserv_server *server, bool all)
     struct tour tour = {.server = server, .all = all};
     const bool away = one_runs(&server->lingering);
 
-    if (find_held(server, &tour.held) == CS_OK || all) {
-        tour.wanted = tour.held.len > 0 || away;
+    if (find_held(server, &tour) == CS_OK || all) {
+        tour.elsewhere = chanserv__loops_held(server) > 0;
+        tour.wanted = tour.held.len > 0 || tour.across > 0 || away;
         for (size_t i = 0; i < server->ports_len; i++)
             mux_port_each(server->ports[i], perhaps_roll, &tour);
         mux_handlers_each_local(server->handlers, perhaps_roll, &tour);
         /* Tickets and sessions whose connection is gone can be taken by another one. */
-        if (all || (tour.stay == 0 && tour.found == tour.held.len && !away))
+        if (all || (tour.stay == 0 && tour.found == tour.held.len && tour.across == 0 && !away &&
+                    others_let_shut(server)))
             shut(server);
     }
     cs_map_fini(&tour.held);
     end_idle_sessions(server);
+}
+
+/* The first goes last. */
+static bool is_done(const chanserv_server *server)
+{
+    return nothing_runs(server) && (server->at.number > 0 || chanserv__loops_over(server));
 }
 
 /* ---- Its steps ------------------------------------------------------------------------------ */
@@ -148,6 +184,7 @@ static void tell(chanserv_server *server, bool over)
 static void over(chanserv_server *server)
 {
     server->drain.stage = CHANSERV__DRAINED;
+    atomic_store(&server->at.over, true);
     CS_TRACE("server > drained");
     if (server->ran)
         cs_loop_stop(server->loop);
@@ -176,7 +213,7 @@ void chanserv__drain_look(void *user)
     }
     if (drain->stage == CHANSERV__ENDS) {
         end_idle_sessions(server);
-        if (now >= drain->end_ms || nothing_runs(server)) {
+        if (now >= drain->end_ms || is_done(server)) {
             over(server);
             return;
         }
@@ -184,7 +221,7 @@ void chanserv__drain_look(void *user)
         end(server, now);
     } else {
         go_on(server, now >= drain->half_ms);
-        if (drain->shut && nothing_runs(server)) {
+        if (drain->shut && is_done(server)) {
             chanserv__server_tell_all(server);
             over(server);
             return;
@@ -214,6 +251,13 @@ void chanserv_server_drain(chanserv_server *server, int grace_ms)
         drain->end_ms = now + grace;
     }
     cs_timer_set(drain->timer, 0);
+    if (server->loops && server->at.number == 0) {
+        struct tour tour = {.server = server};
+
+        (void)find_held(server, &tour); /* the others look at it */
+        cs_map_fini(&tour.held);
+        chanserv__loops_drain(server, grace > 0 ? (int)grace : CS_OFF);
+    }
 }
 
 /* The first drains, the second ends it.  One that follows at once is the same (timeout(1) sends it

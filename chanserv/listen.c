@@ -1,5 +1,5 @@
 /* listen -- where a server listens, and what it shows there. */
-#include "chanserv/server__in.h"
+#include "chanserv/loops__in.h"
 
 #include <stdio.h>
 
@@ -29,6 +29,11 @@ cs_err chanserv_listen(chanserv_server *server, const char *addr)
         mux_port_free(port);
         return chanserv__stick(server, CS_EPERM, "listen ", why);
     }
+    why[0] = '\0';
+    if (server->loops && (err = chanserv__loops_listen(server, port, why, sizeof why)) != CS_OK) {
+        mux_port_free(port);
+        return chanserv__stick(server, err, "", why[0] ? why : "listen: out of memory");
+    }
     server->ports[server->ports_len++] = port;
     return CS_OK;
 }
@@ -51,5 +56,7 @@ cs_err chanserv_server_reload(chanserv_server *server)
     }
     if (err != CS_OK)
         cs_story(&server->story, "%s", why);
+    else if (server->loops && server->at.number == 0)
+        chanserv__loops_reload(server);
     return err;
 }

@@ -25,6 +25,8 @@ libcs_la_SOURCES = \
 	chanserv/line.c \
 	chanserv/listen.c \
 	chanserv/lookup.c \
+	chanserv/loops.c \
+	chanserv/loops__in.h \
 	chanserv/node.c \
 	chanserv/nodes.c \
 	chanserv/open.c \
@@ -43,6 +45,7 @@ libcs_la_SOURCES = \
 	chanserv/request.c \
 	chanserv/ring.c \
 	chanserv/ring__in.h \
+	chanserv/route.c \
 	chanserv/say.c \
 	chanserv/server.c \
 	chanserv/server.h \

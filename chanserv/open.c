@@ -1,6 +1,7 @@
 /* open -- the method Open: checks in PROTOCOL's order, and the claim; Talk shares both.
  *
  * Checks and claim are one step, so two Opens in one turn have one winner. */
+#include "chanserv/loops__in.h"
 #include "chanserv/session__in.h"
 
 #include "mux/rx.h"
@@ -185,21 +186,32 @@ chanserv_outlet *chanserv__open_claim(mux_stream *stream, chanserv_server *serve
 static const struct mux_stream_ops opened_ops = {.pull = chanserv__outlet_pull,
                                                  .end = chanserv__outlet_stream_end};
 
+/* NULL: refused, or passed on. */
+static chanserv_outlet *open_by(mux_stream *stream, chanserv_server *server, cs_bytes request)
+{
+    struct wire_open asked;
+
+    if (wire_open_parse(request, &asked) == CS_OK)
+        return chanserv__route_open(stream, server, &asked, request, true)
+                   ? NULL
+                   : chanserv__open_claim(stream, server, &asked, false);
+    server->counters.posts_refused_bad++;
+    chanserv__refuse(stream, WIRE_R_BAD_REQUEST, NULL);
+    return NULL;
+}
+
 static void readable(mux_stream *stream, void *state)
 {
     struct chanserv__call *call = state;
-    chanserv_outlet *o = NULL;
-    struct wire_open asked;
+    chanserv_outlet *o;
+    char *request;
 
     if (chanserv__call_read(stream, call) != CS_OK)
         return;
-    if (wire_open_parse(cs_bytes_of(call->request, call->request_len), &asked) == CS_OK) {
-        o = chanserv__open_claim(stream, call->server, &asked, false);
-    } else {
-        call->server->counters.posts_refused_bad++;
-        chanserv__refuse(stream, WIRE_R_BAD_REQUEST, NULL);
-    }
-    chanserv__call_clear(call);
+    request = call->request;
+    call->request = NULL; /* who passes it on has no call any more */
+    o = open_by(stream, call->server, cs_bytes_of(request, call->request_len));
+    cs_free(request);
     if (!o)
         return;
     mux_stream_hand_over(stream, &opened_ops, o);

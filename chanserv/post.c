@@ -5,6 +5,7 @@
  * A refusal is a Trailers-Only answer and means: the function never ran (PROTOCOL, A6).  Once it
  * was called, response HEADERS are sent whatever it answers, so that nobody posts again what may
  * have had an effect. */
+#include "chanserv/loops__in.h"
 #include "chanserv/session__in.h"
 
 /* next() is asked this often before others get their turn; and for no more than the stream takes up at
@@ -305,15 +306,20 @@ static void post_asked(mux_stream *stream, struct chanserv__call *call,
 
 static void post_request(mux_stream *stream, struct chanserv__call *call)
 {
+    const cs_bytes request = cs_bytes_of(call->request, call->request_len);
     struct wire_post asked;
 
-    if (wire_post_parse(cs_bytes_of(call->request, call->request_len), &asked) == CS_OK) {
-        post_asked(stream, call, &asked);
-    } else {
+    call->request = NULL; /* who passes it on has no call any more */
+    if (wire_post_parse(request, &asked) != CS_OK) {
         call->server->counters.posts_refused_bad++;
         chanserv__refuse(stream, WIRE_R_BAD_REQUEST, NULL);
+    } else if (!chanserv__route_post(stream, call->server, &asked, request)) {
+        call->request = (char *)(uintptr_t)request.base;
+        post_asked(stream, call, &asked);
+        chanserv__call_clear(call);
+        return;
     }
-    chanserv__call_clear(call);
+    cs_free((void *)(uintptr_t)request.base);
 }
 
 static void readable(mux_stream *stream, void *state)

@@ -2,7 +2,7 @@
  *
  * The hook is asked before the method hears of the call at all; what is refused is a stream of
  * ours, that says its status and goes. */
-#include "chanserv/server__in.h"
+#include "chanserv/loops__in.h"
 
 static void end(mux_stream *stream, cs_err why, void *state)
 {
@@ -16,8 +16,11 @@ static void accept(mux_stream *stream, void *user)
     const struct chanserv__raw *raw = user;
     chanserv_server *server = raw->server;
     char why[CHANSERV_WHY_MAX];
-    cs_err err = chanserv__authorise(server, CHANSERV_RAW, cs_str(raw->method), stream, why);
+    cs_err err;
 
+    if (chanserv__route_raw(stream, server))
+        return;
+    err = chanserv__authorise(server, CHANSERV_RAW, cs_str(raw->method), stream, why);
     if (err == CS_OK && !server->dying) { /* the hook may have freed it */
         raw->accept(stream, raw->user);
         return;
@@ -36,33 +39,46 @@ static bool method_ok(const char *method)
     return slash && slash > method + 1 && slash[1] && !strchr(slash + 1, '/');
 }
 
-cs_err chanserv_handle(chanserv_server *server, const char *method, mux_accept_fn *accept_fn,
-                       void *user)
+static cs_err add(chanserv_server *server, const char *method, mux_accept_fn *accept_fn, void *user)
 {
-    struct chanserv__raw *raw;
     size_t len = strlen(method);
+    struct chanserv__raw *raw = cs_zalloc(sizeof *raw + len + 1);
     cs_err err;
 
-    if (!accept_fn || !method_ok(method))
-        return chanserv__stick(server, CS_EINVAL, "handle: not the path of a method: ", method);
-    raw = cs_zalloc(sizeof *raw + len + 1);
     if (!raw)
-        return chanserv__stick(server, CS_ENOMEM, "handle: out of memory: ", method);
+        return CS_ENOMEM;
     raw->server = server;
     raw->accept = accept_fn;
     raw->user = user;
     memcpy(raw->method, method, len);
-    err = mux_handle(server->handlers, method, accept, raw);
-    if (err != CS_OK) {
+    if ((err = mux_handle(server->handlers, method, accept, raw)) != CS_OK) {
         cs_free(raw);
-        return chanserv__stick(server, err,
-                               err == CS_EEXIST ? "handle: there is one already: "
-                                                : "handle: out of memory: ",
-                               method);
+        return err;
     }
     raw->next = server->raws;
     server->raws = raw;
     return CS_OK;
+}
+
+/* Each loop knows it, and passes it to the first. */
+cs_err chanserv_handle(chanserv_server *server, const char *method, mux_accept_fn *accept_fn,
+                       void *user)
+{
+    const struct chanserv__loops *loops = server->loops;
+    cs_err err;
+
+    if (!accept_fn || !method_ok(method))
+        return chanserv__stick(server, CS_EINVAL, "handle: not the path of a method: ", method);
+    err = loops && loops->begun ? CS_EMISUSE : add(server, method, accept_fn, user);
+    for (size_t i = 1; err == CS_OK && loops && i < loops->len; i++)
+        err = add(loops->all[i], method, accept_fn, user);
+    if (err == CS_OK)
+        return err;
+    return chanserv__stick(server, err,
+                           err == CS_EEXIST    ? "handle: there is one already: "
+                           : err == CS_EMISUSE ? "handle: too late, the loops run: "
+                                               : "handle: out of memory: ",
+                           method);
 }
 
 void chanserv__raws_free(chanserv_server *server)

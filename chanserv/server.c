@@ -8,8 +8,10 @@
  *
  * From outside the loop is turned in between; in a callback the steps are tasks of the REAP
  * phase, this turn's and the next ones'. */
+#include "chanserv/loops__in.h"
 #include "chanserv/session__in.h"
 
+#include "mux/across.h"
 #include "mux/lasting.h"
 #include "mux/local.h"
 #include "mux/tls.h"
@@ -122,6 +124,7 @@ static void server_fini(chanserv_server *server)
     if (server->accept_timer)
         cs_timer_free(server->accept_timer);
     cs_timer_free(server->drain.timer);
+    chanserv__loops_free(server);
     if (server->gone)
         *server->gone = true;
     cs_task_drop(&server->reap);
@@ -132,6 +135,8 @@ static void server_destroy(chanserv_server *server)
 {
     cs_loop *own = server->own_loop ? server->loop : NULL;
 
+    if (server->loops && server->at.number == 0)
+        chanserv__loops_end(server);
     server_fini(server);
     cs_free(server);
     if (own)
@@ -201,6 +206,12 @@ static cs_err server_init(chanserv_server *server)
     return err;
 }
 
+/* By chanserv_server_run(). */
+static bool may_run(const cs_loop *loop)
+{
+    return !cs_loop_is_virtual(loop) && !cs_loop_is_shared(loop);
+}
+
 cs_err chanserv_server_new(cs_loop *loop, const struct chanserv_server_options *options,
                            chanserv_server **ret)
 {
@@ -209,12 +220,16 @@ cs_err chanserv_server_new(cs_loop *loop, const struct chanserv_server_options *
 
     if (options && !options_ok(options))
         return CS_EMISUSE;
+    if (options && (options->loops < 0 || options->loops > CHANSERV__LOOPS_MAX ||
+                    (options->loops > 1 && loop && !may_run(loop))))
+        return CS_EINVAL;
     server = cs_zalloc(sizeof *server);
     if (!server)
         return CS_ENOMEM;
     if (options)
         server->options = *options;
     resolve(&server->options);
+    server->options.loops = server->options.loops ? server->options.loops : 1;
     server->loop = loop;
     cs_task_init(&server->reap, reap_task);
     atomic_init(&server->assembling, 0);
@@ -237,6 +252,8 @@ cs_err chanserv_server_new(cs_loop *loop, const struct chanserv_server_options *
     mux_keep_total_init(&server->kept_lingering, server->loop,
                         (uint64_t)server->options.lingering_bytes);
     err = server_init(server);
+    if (err == CS_OK && server->options.loops > 1)
+        err = chanserv__loops_new(server, options, NULL, (size_t)server->options.loops);
     if (err != CS_OK) {
         server_destroy(server);
         return err;
@@ -281,45 +298,98 @@ cs_bytes chanserv__short_name(const chanserv_server *server, cs_bytes full)
     return cs_bytes_of(full.base, full.len - server->suffix_len);
 }
 
-cs_err chanserv_serve(chanserv_server *server, const char *service, chanserv_source_fn *fn,
-                      void *user)
+static cs_err add_service(chanserv_server *server, cs_bytes full, chanserv_source_fn *fn,
+                          void *user, bool parallel)
 {
     struct chanserv__service *s;
+    cs_err err;
+
+    if (cs_names_get(&server->services, full))
+        return CS_EEXIST;
+    s = cs_zalloc(sizeof *s + full.len + 1);
+    if (!s)
+        return CS_ENOMEM;
+    s->fn = fn;
+    s->user = user;
+    s->parallel = parallel;
+    s->name_len = full.len;
+    memcpy(s->name, full.base, full.len);
+    err = cs_names_put(&server->services, cs_bytes_of(s->name, s->name_len), s);
+    if (err != CS_OK)
+        cs_free(s);
+    else
+        chanserv__services_changed(server);
+    return err;
+}
+
+static void remove_service(chanserv_server *server, cs_bytes full)
+{
+    void *s = cs_names_remove(&server->services, full);
+
+    cs_free(s);
+    if (s)
+        chanserv__services_changed(server);
+}
+
+/* A parallel one is known on all loops, any other on the first alone. */
+static cs_err serve(chanserv_server *server, cs_bytes full, chanserv_source_fn *fn, void *user,
+                    bool parallel)
+{
+    struct chanserv__loops *loops = server->loops;
+    cs_err err;
+
+    if (loops && loops->begun && (parallel || loops->parallel))
+        return CS_EMISUSE;
+    err = add_service(server, full, fn, user, parallel);
+    for (size_t i = 1; err == CS_OK && parallel && loops && i < loops->len; i++)
+        err = add_service(loops->all[i], full, fn, user, true);
+    for (size_t i = 0; err == CS_ENOMEM && parallel && loops && i < loops->len; i++)
+        remove_service(loops->all[i], full);
+    return err;
+}
+
+static cs_err serve_sticky(chanserv_server *server, const char *service, chanserv_source_fn *fn,
+                           void *user, bool parallel)
+{
     char full[256];
-    size_t len;
     cs_err err;
 
     if (!fn || !full_name(server, service, full))
         return chanserv__stick(server, CS_EINVAL, "serve: not the name of a service: ", service);
-    len = strlen(full);
-    if (cs_names_get(&server->services, cs_bytes_of(full, len)))
-        return chanserv__stick(server, CS_EEXIST, "serve: served already: ", service);
-    s = cs_zalloc(sizeof *s + len + 1);
-    if (!s)
-        return chanserv__stick(server, CS_ENOMEM, "serve: out of memory: ", service);
-    s->fn = fn;
-    s->user = user;
-    s->name_len = len;
-    memcpy(s->name, full, len);
-    err = cs_names_put(&server->services, cs_bytes_of(s->name, len), s);
-    if (err != CS_OK) {
-        cs_free(s);
-        return chanserv__stick(server, err, "serve: out of memory: ", service);
-    }
-    chanserv__services_changed(server);
-    return CS_OK;
+    err = serve(server, cs_str(full), fn, user, parallel);
+    if (err == CS_OK)
+        return err;
+    return chanserv__stick(server, err,
+                           err == CS_EEXIST    ? "serve: served already: "
+                           : err == CS_EMISUSE ? "serve: too late, the loops run: "
+                                               : "serve: out of memory: ",
+                           service);
+}
+
+cs_err chanserv_serve(chanserv_server *server, const char *service, chanserv_source_fn *fn,
+                      void *user)
+{
+    return serve_sticky(server, service, fn, user, false);
+}
+
+cs_err chanserv_serve_parallel(chanserv_server *server, const char *service, chanserv_source_fn *fn,
+                               void *user)
+{
+    return serve_sticky(server, service, fn, user, true);
 }
 
 cs_err chanserv_unserve(chanserv_server *server, const char *service)
 {
+    struct chanserv__loops *loops = server->loops;
+    const struct chanserv__service *s;
     char full[256];
-    void *s;
 
-    if (!full_name(server, service, full) ||
-        !(s = cs_names_remove(&server->services, cs_str(full))))
+    if (!full_name(server, service, full) || !(s = cs_names_get(&server->services, cs_str(full))))
         return CS_ENOENT;
-    cs_free(s);
-    chanserv__services_changed(server);
+    if (s->parallel && loops && loops->begun)
+        return CS_EMISUSE;
+    for (size_t i = loops ? loops->len : 1; i-- > 0;)
+        remove_service(loops ? loops->all[i] : server, cs_str(full));
     return CS_OK;
 }
 
@@ -350,18 +420,29 @@ cs_err chanserv_server_run(chanserv_server *server)
         return server->sticky;
     if (cs_loop_in_turn(loop))
         return CS_EMISUSE;
-    if (signals && (err = chanserv__signals_on(loop)) != CS_OK)
+    if (server->loops && (err = chanserv__loops_begin(server)) != CS_OK)
         return err;
+    err = signals ? chanserv__signals_on(loop) : CS_OK;
+    if (err != CS_OK) {
+        if (server->loops)
+            chanserv__loops_pause(server);
+        return err;
+    }
+    server->run_ends = server->own_loop || server->loops;
     err = run_loop(server, signals, &gone);
     if (signals)
         chanserv__signals_off(loop);
     if (gone)
         return err;
+    if (server->loops)
+        chanserv__loops_pause(server);
     server->gone = NULL;
-    if (server->own_loop && server->freed) { /* the loop could not go under its own feet */
+    if (server->run_ends && server->freed) { /* the loop could not go under its own feet */
         cs_loop_last_turn(loop);
         server_destroy(server);
+        return err;
     }
+    server->run_ends = false;
     return err;
 }
 
@@ -396,7 +477,8 @@ const struct mux_options *chanserv__server_net(struct chanserv_server *server)
 static bool all_gone(const chanserv_server *server)
 {
     return cs_list_empty(&server->posts) && server->calls == 0 &&
-           mux_handlers_stats(server->handlers)->connections == 0;
+           mux_handlers_stats(server->handlers)->connections == 0 &&
+           mux_handlers_across(server->handlers)->connections == 0;
 }
 
 void chanserv__server_tell_all(chanserv_server *server)
@@ -427,6 +509,10 @@ static void break_all(chanserv_server *server)
     if (server->limbo)
         mux_conn_free(server->limbo);
     server->limbo = NULL;
+    for (size_t i = 0; server->at.ways && i < server->loops->cap; i++) {
+        mux_conn_free(server->at.ways[i]);
+        server->at.ways[i] = NULL;
+    }
     mux_handlers_end_local(server->handlers);
     chanserv__go_join(server);
 }
@@ -441,7 +527,7 @@ static void reap_task(cs_task *task)
     }
     if (!all_gone(server))
         cs_task_post(server->loop, CS_REAP, task);
-    else if (server->own_loop)
+    else if (server->own_loop || server->run_ends)
         cs_loop_stop(server->loop); /* chanserv_server_run() sees to the rest */
     else
         server_destroy(server);
@@ -459,6 +545,8 @@ void chanserv_server_free(chanserv_server *server)
         cs_task_post(server->loop, CS_REAP, &server->reap);
         return;
     }
+    if (server->loops && server->at.number == 0)
+        chanserv__loops_end(server);
     cs_loop_last_turn(server->loop);
     break_all(server);
     cs_loop_last_turn(server->loop);

@@ -8,8 +8,10 @@
  * A server calls your source function for each post.  It announces outlets: our end of a
  * source.  An outlet is asked for its next frame while its reader has room for one.
  *
- * THREADS    Your code runs on one loop, the server's: a service needs no lock.  Everything
- *            here belongs to the thread of that loop, except where a line says "any thread".
+ * THREADS    Your code runs on one loop, the server's first, however many carry the connections: a
+ *            service needs no lock.  (chanserv_serve_parallel() runs it where the connection is.)
+ *            Everything here belongs to the thread of that loop, except where a line says "any
+ *            thread"; a post and its outlets to that of the loop where it runs.
  * CALLBACKS  Come only from the loop, never inside a call of yours.  From one you may call
  *            anything, frees included, except what waits: that answers CS_EMISUSE.
  * FAIRNESS   Outlets of a connection that have room take turns, 16 KiB each.
@@ -262,6 +264,7 @@ struct chanserv_server_options {
     void *authorise_user;
     bool signals;             /* run(): SIGTERM and SIGINT drain it; the second ends it at once */
     bool insecure;            /* listen beyond loopback without TLS: CS_EPERM otherwise */
+    int loops;                /* 1, at most 255: while run() does, the others run on threads */
     int serving_timeout_ms;   /* off: a post, and from their opening each of its sources */
     int sourcing_timeout_ms;  /* off: silence between two announcements */
     int accept_timeout_ms;    /* 30 000: an announced source that nobody opens */
@@ -294,27 +297,36 @@ struct chanserv_server_options {
     int64_t reserved[3];
 };
 
-/* CS_EINVAL: `name_space` or `node`; CS_ENOMEM, CS_ESYS; CS_EMISUSE: reserved.
+/* CS_EINVAL: `name_space`, `node` or `loops`, also more than one where `loop` is virtual or has a thread;
+ * CS_ENOMEM, CS_ESYS; CS_EMISUSE: reserved.
  * `loop` NULL: the server has its own.  The calls that set it up are sticky: the first one
  * that fails is what run() answers, so a short program checks once. */
 CS_API cs_err chanserv_server_new(cs_loop *loop, const struct chanserv_server_options *options,
                                   chanserv_server **ret);
 
 /* CS_EINVAL: not a name (1..255 of letters, digits, "._/-", the name space included); CS_EEXIST;
- * CS_ENOMEM. */
+ * CS_ENOMEM; CS_EMISUSE: it began to run, on several loops, with none but parallel services. */
 CS_API cs_err chanserv_serve(chanserv_server *server, const char *service, chanserv_source_fn *fn,
                              void *user);
-CS_API cs_err chanserv_unserve(chanserv_server *server, const char *service); /* posts run on */
+/* The same on the loop of the connection that the post came by: `fn`, all of the post and its outlets, and
+ * `authorise` too where it is asked about them, run on as many threads as there are loops, one post on one.
+ * Sessions live on the loop where they began when every service is parallel, else on the first: there
+ * their posts run.  CS_EMISUSE: it has run, on several loops. */
+CS_API cs_err chanserv_serve_parallel(chanserv_server *server, const char *service,
+                                      chanserv_source_fn *fn, void *user);
+/* Posts run on.  CS_ENOENT; CS_EMISUSE: a parallel one, once it has run on several loops. */
+CS_API cs_err chanserv_unserve(chanserv_server *server, const char *service);
 
 /* A gRPC method of your own, "/pkg.Service/Method", on all ports of the server: `accept` as for
  * mux_handle(), after `authorise` said CS_OK.  Its streams end CS_EDRAIN when the server is freed.
- * For the server's whole life.  CS_EINVAL: no such path; CS_EEXIST; CS_ENOMEM. */
+ * For the server's whole life, on its first loop.  CS_EINVAL: no such path; CS_EEXIST; CS_ENOMEM;
+ * CS_EMISUSE: it has run, on several loops. */
 CS_API cs_err chanserv_handle(chanserv_server *server, const char *method, mux_accept_fn *accept,
                               void *user);
 
 /* "host:port", "[v6]:port", ":port", "unix:/path"; port 0 picks one.  "fd:3": a socket that listens
  * already, see mux_listen().  With options.net.tls.  CS_EINVAL, CS_ESYS, CS_EPERM: see `insecure`;
- * errmsg has the words. */
+ * errmsg has the words.  With several loops connections go to each in turn, and CS_EMISUSE: it runs. */
 CS_API cs_err chanserv_listen(chanserv_server *server, const char *addr);
 /* With the real port; NULL past the last. */
 CS_API const char *chanserv_server_addr(const chanserv_server *server, size_t i);
@@ -337,7 +349,8 @@ CS_API cs_err chanserv_server_reload(chanserv_server *server);
  * only watches services, or has a session and no channel in it, is not waited for. */
 CS_API void chanserv_server_drain(chanserv_server *server, int grace_ms);
 
-/* Until it is stopped, or drained: CS_OK. */
+/* Until it is stopped, or drained: CS_OK.  Its further loops run as long, on threads of their own;
+ * CS_ESYS: one could not be started. */
 CS_API cs_err chanserv_server_run(chanserv_server *server);
 CS_API void chanserv_server_stop(chanserv_server *server); /* any thread, signal handlers too */
 CS_API void chanserv_server_free(chanserv_server *server); /* see loop.h, FREEING */
@@ -408,7 +421,8 @@ struct chanserv_counters {
     CHANSERV_COUNTERS(X)
 #undef X
 };
-/* On the server's thread (or with nobody running it). */
+/* On the server's thread (or with nobody running it).  Of several loops: the sum; a loop that is busy for
+ * 100 ms adds what it counted when it was asked last. */
 CS_API void chanserv_server_counters(chanserv_server *server, struct chanserv_counters *ret);
 
 #ifdef __cplusplus

@@ -297,6 +297,7 @@ void chanserv__accept_due(void *server);             /* the timer's */
 struct chanserv__service {
     chanserv_source_fn *fn;
     void *user;
+    bool parallel; /* runs on the loop of the connection */
     size_t name_len;
     char name[]; /* the key of its entry */
 };
@@ -323,8 +324,25 @@ struct chanserv__drain { /* drain.c */
 void chanserv__drain_look(void *server);              /* the timer's */
 bool chanserv__drain_signal(chanserv_server *server); /* run() shall go on */
 
+struct chanserv__loops; /* loops__in.h */
+struct chanserv__at {   /* one loop of several */
+    size_t number;      /* 0: the first, and the only one */
+    mux_conn **ways;    /* to the others; NULL: not needed so far */
+    cs_timer *stays;    /* so that its thread has something to wait for */
+    cs_knock knock;
+    atomic_uint errands;
+    atomic_int grace_ms;
+    /* While it drains; see chanserv__loops_held() and so on. */
+    atomic_size_t held;
+    atomic_bool shut, over;
+    struct chanserv_counters counted; /* loops->lock; at the question */
+    uint64_t counted_at;
+};
+
 struct chanserv_server {
     cs_loop *loop;
+    struct chanserv__loops *loops; /* NULL: it has one */
+    struct chanserv__at at;
     struct chanserv_server_options options; /* resolved: no zeros, no CS_OFF */
     struct mux_tls *tls;                    /* a copy, what options.net.tls points at; or NULL */
     uint8_t instance[8];
@@ -356,10 +374,14 @@ struct chanserv_server {
     struct chanserv__drain drain;
     bool *gone; /* run()'s: set when our memory goes */
     bool own_loop, ran;
-    bool dying; /* all has been told to end: nothing new */
-    bool freed; /* by its owner */
-    bool dead;  /* and its listeners are gone */
+    bool run_ends; /* run() sees to our end, when it is freed there */
+    bool dying;    /* all has been told to end: nothing new */
+    bool freed;    /* by its owner */
+    bool dead;     /* and its listeners are gone */
 };
+
+/* What this loop counts. */
+void chanserv__counters_here(chanserv_server *server, struct chanserv_counters *ret);
 
 /* Every channel ends UNAVAILABLE `draining`, every thread is told. */
 void chanserv__server_tell_all(chanserv_server *server);

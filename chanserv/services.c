@@ -2,7 +2,7 @@
  *
  * The stream stays until the client leaves.  A list that could not be sent yet is not queued: what
  * is said when there is room is what is true then. */
-#include "chanserv/server__in.h"
+#include "chanserv/loops__in.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -179,6 +179,8 @@ void chanserv__services_accept(mux_stream *stream, void *user)
 {
     struct watcher w = {.call.server = user};
 
+    if (chanserv__route_services(stream, user))
+        return;
     if (mux_stream_accept(stream, &watch_ops, &w) == CS_OK)
         w.call.server->calls++;
 }

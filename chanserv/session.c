@@ -1,4 +1,5 @@
 /* session -- the method Session: what a client says of its channels, and is told of them (PROTOCOL, 2). */
+#include "chanserv/loops__in.h"
 #include "chanserv/session__in.h"
 
 #include "mux/rx.h"
@@ -36,23 +37,29 @@ static void acks(mux_stream *stream, struct chanserv__call *call, cs_bytes msg)
         nonsense(stream, call, WIRE_R_BAD_REQUEST, NULL);
 }
 
-static void hear(mux_stream *stream, struct chanserv__call *call, cs_bytes msg)
+/* False: it is answered elsewhere, or was refused, and `call` may be gone. */
+static bool hear(mux_stream *stream, struct chanserv__call *call, cs_bytes msg)
 {
     struct wire_session_up up;
     enum wire_reason reason;
 
     if (wire_session_up_parse(msg, &up) != CS_OK) {
         nonsense(stream, call, WIRE_R_BAD_REQUEST, NULL);
-        return;
+        return true;
     }
     if (!call->object) {
+        call->heard = true; /* when it is refused; when it is passed on, `call` is gone */
+        if (chanserv__route_session(stream, call->server, up.session, msg))
+            return false;
+        call->heard = false;
         reason = chanserv__session_take_up(call, stream, &up);
         if (reason != WIRE_NO_REASON) {
             nonsense(stream, call, reason, NULL);
-            return;
+            return true;
         }
     }
     acks(stream, call, up.acks);
+    return true;
 }
 
 static void good_bye(mux_stream *stream, struct chanserv__call *call)
@@ -72,7 +79,8 @@ static void readable(mux_stream *stream, void *state)
 
     while (!call->heard && (err = mux_stream_recv(stream, &msg)) != CS_AGAIN) {
         if (err == CS_OK) {
-            hear(stream, call, msg);
+            if (!hear(stream, call, msg))
+                return;
             continue;
         }
         call->heard = true;
@@ -128,7 +136,7 @@ static void hear_out(mux_stream *stream, struct chanserv__call *call)
                 good_bye(stream, call);
             return;
         }
-        hear(stream, call, msg);
+        (void)hear(stream, call, msg); /* of a session that is here */
     }
 }
 

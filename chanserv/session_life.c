@@ -7,6 +7,7 @@
  *                      ▼                                          ▼
  *                    GONE: channels are cancelled               GONE: channels are lost
  */
+#include "chanserv/loops__in.h"
 #include "chanserv/session__in.h"
 
 #include "mux/lasting.h"
@@ -85,6 +86,7 @@ void chanserv__session_end(struct chanserv__session *session, cs_err why,
         chanserv__channel_end(channel, why, reason, cs_bytes_of(NULL, 0));
     cs_row_fini(&session->channels);
     (void)cs_map_remove(&server->sessions, key_of(cs_bytes_of(session->id, sizeof session->id)));
+    chanserv__loops_forget(server, key_of(cs_bytes_of(session->id, sizeof session->id)));
     cs_unlink(&session->link);
     cs_task_drop(&session->judge);
     server->counters.sessions--;
@@ -234,6 +236,11 @@ static struct chanserv__session *session_new(chanserv_server *server, mux_stream
     if (!session->owner ||
         cs_timer_new(server->loop, on_linger, session, &session->timer) != CS_OK ||
         cs_map_put(&server->sessions, key_of(id), session) != CS_OK) {
+        session_free(session);
+        return NULL;
+    }
+    if (chanserv__loops_home(server, key_of(id)) != CS_OK) {
+        (void)cs_map_remove(&server->sessions, key_of(id));
         session_free(session);
         return NULL;
     }

@@ -2,7 +2,7 @@
  *
  * The first message is the opening, and claims when it is there and not at the half-close; what
  * comes behind it is the producer's to ask for (uplink.c). */
-#include "chanserv/server__in.h"
+#include "chanserv/loops__in.h"
 
 static void refuse(mux_stream *stream, struct chanserv__call *call, enum wire_reason reason,
                    const char *words)
@@ -11,18 +11,18 @@ static void refuse(mux_stream *stream, struct chanserv__call *call, enum wire_re
     chanserv__refuse(stream, reason, words);
 }
 
-/* NULL: refused. */
-static chanserv_outlet *open_by(mux_stream *stream, struct chanserv__call *call,
+/* NULL: refused, or passed on: `call` is gone. */
+static chanserv_outlet *open_by(mux_stream *stream, struct chanserv__call *call, cs_bytes msg,
                                 const struct wire_up *up)
 {
     struct wire_open asked;
 
     if (up->kind != WIRE_UP_OPEN)
         refuse(stream, call, WIRE_R_BAD_REQUEST, "the first message of Talk is `open`");
-    else if (wire_open_parse(up->open, &asked) == CS_OK)
-        return chanserv__open_claim(stream, call->server, &asked, true);
-    else
+    else if (wire_open_parse(up->open, &asked) != CS_OK)
         refuse(stream, call, WIRE_R_BAD_REQUEST, NULL);
+    else if (!chanserv__route_open(stream, call->server, &asked, msg, false))
+        return chanserv__open_claim(stream, call->server, &asked, true);
     return NULL;
 }
 
@@ -42,7 +42,7 @@ static chanserv_outlet *read_first(mux_stream *stream, struct chanserv__call *ca
     } while (err == CS_OK && up.kind == WIRE_UP_NOTHING);
     call->heard = true;
     if (err == CS_OK)
-        return open_by(stream, call, &up);
+        return open_by(stream, call, msg, &up);
     if (err == CS_DONE)
         refuse(stream, call, WIRE_R_BAD_REQUEST, "the first message of Talk is `open`");
     else if (err == CS_ETOOBIG)

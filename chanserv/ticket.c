@@ -90,7 +90,7 @@ cs_err chanserv__ticket_issue(chanserv_server *server, chanserv_outlet *outlet)
 void chanserv__ticket_put(const chanserv_outlet *outlet, uint8_t *to)
 {
     memcpy(to, outlet->post->server->instance, HOME_AT);
-    to[HOME_AT] = 0; /* the server has one loop */
+    to[HOME_AT] = (uint8_t)outlet->post->server->at.number;
     for (int i = 0; i < 7; i++)
         to[INDEX_AT + i] = (uint8_t)(outlet->index >> (8 * (6 - i)));
     memcpy(to + SECRET_AT, outlet->secret, SECRET);
@@ -118,7 +118,7 @@ chanserv_outlet *chanserv__ticket_find(chanserv_server *server, cs_bytes ticket,
         return NULL;
     }
     *ret_why = WIRE_R_UNKNOWN_TICKET;
-    if (at[HOME_AT] != 0)
+    if (at[HOME_AT] != server->at.number)
         return NULL;
     for (int i = 0; i < 7; i++)
         index = index << 8 | at[INDEX_AT + i];

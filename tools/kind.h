@@ -14,6 +14,7 @@ struct tool_kind {
      * `why`; CS_EINVAL: the arguments make no sense. */
     cs_err (*open)(cs_loop *loop, const char *args, void **ret, char *why, size_t why_len);
     chanserv_source_fn *post;
+    bool is_stateless; /* posts have nothing in common: they may run on several loops at once */
     void (*close)(void *service);
 };
 extern const struct tool_kind tool_kind_gen, tool_kind_echo, tool_kind_tail, tool_kind_exec,

@@ -57,5 +57,8 @@ void tool_kind_nothing(void *service)
     (void)service;
 }
 
-const struct tool_kind tool_kind_echo = {
-    .name = "echo", .open = tool_kind_no_args, .post = echo_post, .close = tool_kind_nothing};
+const struct tool_kind tool_kind_echo = {.name = "echo",
+                                         .open = tool_kind_no_args,
+                                         .post = echo_post,
+                                         .is_stateless = true,
+                                         .close = tool_kind_nothing};

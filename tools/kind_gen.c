@@ -173,5 +173,8 @@ static cs_err gen_post(chanserv_post *post, cs_bytes body, void *user)
     return err;
 }
 
-const struct tool_kind tool_kind_gen = {
-    .name = "gen", .open = tool_kind_no_args, .post = gen_post, .close = tool_kind_nothing};
+const struct tool_kind tool_kind_gen = {.name = "gen",
+                                        .open = tool_kind_no_args,
+                                        .post = gen_post,
+                                        .is_stateless = true,
+                                        .close = tool_kind_nothing};

@@ -23,6 +23,7 @@ static const char help[] =
     "      --gzip            compress what gets smaller, for clients that read gzip\n"
     "      --node NAME       the stable name of this server, for buckets (without: host:port)\n"
     "      --name-space NS   serve NAME as NAME.NS\n"
+    "      --loops N         serve connections on N threads (1)\n"
     "  -v, --verbose         log lines on standard error (or CHANSERV_LOG=error|warn|info|debug)\n"
     "  -h, --help            this text\n"
     "\n"
@@ -131,7 +132,11 @@ static int make_server(struct serve *s)
     for (size_t i = 0; i < s->services_len; i++) {
         const struct serve_service *service = &s->services[i];
 
-        err = chanserv_serve(s->server, service->name, service->kind->post, service->state);
+        /* The rules may change while they are asked, on the first loop. */
+        bool parallel = service->kind->is_stateless && !with.authorise;
+
+        err = (parallel ? chanserv_serve_parallel : chanserv_serve)(
+            s->server, service->name, service->kind->post, service->state);
         if (err == CS_EINVAL || err == CS_EEXIST)
             return config_wrong(&s->config, s->config.service.items[i].line, "%s",
                                 chanserv_server_errmsg(s->server));

@@ -27,6 +27,7 @@ static const struct config_option table[] = {
     {"gzip", CONFIG_FLAG, AT(gzip)},
     {"node", CONFIG_TEXT, AT(node)},
     {"name-space", CONFIG_TEXT, AT(name_space)},
+    {"loops", CONFIG_LOOPS, LIMIT(loops)},
     {"verbose", CONFIG_FLAG, AT(verbose)},
     {"serving-timeout", CONFIG_DURATION, LIMIT(serving_timeout_ms)},
     {"sourcing-timeout", CONFIG_DURATION, LIMIT(sourcing_timeout_ms)},
@@ -110,6 +111,16 @@ static bool read_count(const char *text, int64_t *ret)
     return true;
 }
 
+static bool read_loops(const char *text, int *ret)
+{
+    uint64_t n;
+
+    if (!tool_number(cs_str(text), 255, &n) || n == 0)
+        return false;
+    *ret = (int)n;
+    return true;
+}
+
 static bool read_bytes(const char *text, int64_t *ret)
 {
     static const struct {
@@ -149,6 +160,8 @@ static const char *read_value(enum config_unit unit, const char *text, void *int
         if (off)
             *(int64_t *)into = CS_OFF;
         return off || read_count(text, into) ? NULL : "a number from 1 up, or off";
+    case CONFIG_LOOPS:
+        return read_loops(text, into) ? NULL : "a number from 1 to 255";
     default: /* CONFIG_FLAG, in a file */
         *(bool *)into = strcmp(text, "yes") == 0;
         return *(bool *)into || strcmp(text, "no") == 0 ? NULL : "yes or no";

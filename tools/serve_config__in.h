@@ -10,7 +10,8 @@ enum config_unit {
     CONFIG_LIST,     /* struct config_list: may be repeated */
     CONFIG_DURATION, /* int, milliseconds */
     CONFIG_BYTES,    /* int64_t */
-    CONFIG_COUNT     /* int64_t */
+    CONFIG_COUNT,    /* int64_t */
+    CONFIG_LOOPS     /* int, 1..255 */
 };
 
 struct config_option {

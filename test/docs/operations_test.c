@@ -55,18 +55,31 @@ Test(operations, the_options_of_a_server_have_these_defaults)
     cr_assert_eq(cs_loop_new_virtual(&loop), CS_OK);
     cr_assert_eq(chanserv_server_new(loop, NULL, &server), CS_OK);
     const struct chanserv_server_options options = server->options;
-    const struct row rows[] = {OPTION(serving_timeout_ms), OPTION(sourcing_timeout_ms),
-                               OPTION(accept_timeout_ms),  OPTION(write_timeout_ms),
-                               OPTION(inline_max_bytes),   OPTION(frame_max_bytes),
-                               OPTION(part_bytes),         OPTION(body_max_bytes),
-                               OPTION(header_max_bytes),   OPTION(posts_max),
-                               OPTION(sources_max),        OPTION(post_sources_max),
-                               OPTION(post_queue_bytes),   OPTION(connections_max),
-                               OPTION(assembly_bytes),     OPTION(linger_ms),
-                               OPTION(grace_ms),           OPTION(keep_bytes),
-                               OPTION(sessions_max),       OPTION(channels_max),
-                               OPTION(lingering_max),      OPTION(lingering_peer_max),
-                               OPTION(lingering_bytes),    OPTION(attached_bytes)};
+    const struct row rows[] = {OPTION(loops),
+                               OPTION(serving_timeout_ms),
+                               OPTION(sourcing_timeout_ms),
+                               OPTION(accept_timeout_ms),
+                               OPTION(write_timeout_ms),
+                               OPTION(inline_max_bytes),
+                               OPTION(frame_max_bytes),
+                               OPTION(part_bytes),
+                               OPTION(body_max_bytes),
+                               OPTION(header_max_bytes),
+                               OPTION(posts_max),
+                               OPTION(sources_max),
+                               OPTION(post_sources_max),
+                               OPTION(post_queue_bytes),
+                               OPTION(connections_max),
+                               OPTION(assembly_bytes),
+                               OPTION(linger_ms),
+                               OPTION(grace_ms),
+                               OPTION(keep_bytes),
+                               OPTION(sessions_max),
+                               OPTION(channels_max),
+                               OPTION(lingering_max),
+                               OPTION(lingering_peer_max),
+                               OPTION(lingering_bytes),
+                               OPTION(attached_bytes)};
     table_is("## Options of a server", rows, COUNT(rows));
     chanserv_server_free(server);
     cs_loop_free(loop);

@@ -105,7 +105,7 @@ Test(serve_config, every_limit_is_one_of_the_table_and_no_two_go_to_one_place)
         if (strstr(name, "timeout") || strstr(name, "interval") || strcmp(name, "grace") == 0 ||
             strcmp(name, "connection-age") == 0)
             at += sprintf(at, "%s = %dms\n", config_name(i), 1 << n++);
-        else if (i > 12) /* behind "verbose" */
+        else if (i > 13) /* behind "verbose" */
             at += sprintf(at, "%s = %d\n", config_name(i), 1 << n++);
     }
     cr_assert_eq(n, 26);
