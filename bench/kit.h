@@ -7,6 +7,7 @@
  * From the environment, beside what bench/bench.h says:
  *   BENCH_RESUME=MS   the client's resume_ms; -1: no session
  *   BENCH_INLINE=1    sources that may ride in their announcement do (`eager`)
+ *   BENCH_LOOPS=N     the server has so many
  *   BENCH_TLS=DIR     TLS by DIR/cert.pem, which is its own authority, and DIR/key.pem */
 #ifndef BENCH_KIT_H
 #define BENCH_KIT_H
@@ -42,6 +43,9 @@ static inline bool kit_is_frame(cs_bytes frame, uint64_t number, size_t size)
 /* A copy, until the next call, with one bit wrong. */
 cs_bytes kit_spoiled(cs_bytes frame);
 bool kit_corrupts(void); /* BENCH_CORRUPT */
+/* Of "hashes": once, before the others; and is it frame `number` of one? */
+void kit_hash_init(void);
+bool kit_is_hash(cs_bytes frame, uint64_t number);
 
 /* ---- The server --------------------------------------------------------------------------------- */
 
@@ -50,9 +54,11 @@ bool kit_corrupts(void); /* BENCH_CORRUPT */
  *   idles   "SOURCES": they are open and say nothing
  *   ping    one eager source of one frame
  *   echo    one source that gives back what it is sent
+ *   hashes  one source without end, whose frames are hashes: see kit_is_hash(); on any loop
  *   stamps  one source with a frame each millisecond that begins with the time, of now_ns() */
-int kit_serve(const char *port);
+int kit_serve(const char *port, const char *workload);
 cs_err kit_stamps(chanserv_post *post, cs_bytes body, void *user);
+cs_err kit_hashes(chanserv_post *post, cs_bytes body, void *user);
 cs_err kit_echo(chanserv_post *post, cs_bytes body, void *user);
 
 /* ---- The client --------------------------------------------------------------------------------- */

@@ -40,7 +40,7 @@ int kit_main(int argc, char **argv, void (*client)(const char *port, const struc
         DIE("usage: %s server|client PORT WORKLOAD [ARG]", argv[0]);
     bench_bound();
     if (!strcmp(argv[1], "server"))
-        return kit_serve(argv[2]);
+        return kit_serve(argv[2], argv[3]);
     kit_work_init(&work, argv[3], argc > 4 ? argv[4] : "");
     client(argv[2], &work);
     return 0;

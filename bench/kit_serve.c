@@ -118,12 +118,30 @@ static cs_err ping(chanserv_post *post, cs_bytes body, void *user)
     return err == CS_OK ? CS_DONE : err;
 }
 
-int kit_serve(const char *port)
+/* The only service there is, so that sessions stay where they are. */
+static void serve_hashes(chanserv_server *s)
+{
+    kit_hash_init();
+    (void)kit_corrupts(); /* before there are several threads */
+    chanserv_serve_parallel(s, "hashes", kit_hashes, NULL);
+}
+
+static void serve_flows(chanserv_server *s)
+{
+    chanserv_serve(s, "flows", flows, NULL);
+    chanserv_serve(s, "idles", idles, NULL);
+    chanserv_serve(s, "ping", ping, NULL);
+    chanserv_serve(s, "echo", kit_echo, NULL);
+    chanserv_serve(s, "stamps", kit_stamps, NULL);
+}
+
+int kit_serve(const char *port, const char *workload)
 {
     char addr[64], cert[256], key[256];
     const char *tls = getenv("BENCH_TLS");
     const struct mux_tls files = {.cert_file = cert, .key_file = key};
-    struct chanserv_server_options options = {.signals = true, .grace_ms = CS_OFF};
+    struct chanserv_server_options options = {
+        .signals = true, .grace_ms = CS_OFF, .loops = (int)env_d("BENCH_LOOPS", 1)};
     chanserv_server *s;
     if (tls) {
         snprintf(cert, sizeof cert, "%s/cert.pem", tls);
@@ -133,11 +151,10 @@ int kit_serve(const char *port)
     snprintf(addr, sizeof addr, "127.0.0.1:%s", port);
     if (chanserv_server_new(NULL, &options, &s) != CS_OK)
         DIE("no server");
-    chanserv_serve(s, "flows", flows, NULL);
-    chanserv_serve(s, "idles", idles, NULL);
-    chanserv_serve(s, "ping", ping, NULL);
-    chanserv_serve(s, "echo", kit_echo, NULL);
-    chanserv_serve(s, "stamps", kit_stamps, NULL);
+    if (!strcmp(workload, "loops"))
+        serve_hashes(s);
+    else
+        serve_flows(s);
     if (chanserv_listen(s, addr) != CS_OK)
         DIE("%s", chanserv_server_errmsg(s));
     ready();

@@ -19,6 +19,7 @@ static const struct row {
     {"w6", KIT_SOURCES, 0, 0, 0, ENDLESS},
     {"w7", KIT_LATENCY, 1, 1, SMALL, AGAIN},
     {"beside", KIT_LATENCY, 1, 0, 65536, ENDLESS},
+    {"loops", KIT_MSGS, 1, 0, 0, ENDLESS},
     /* What the original measures itself with. */
     {"connect", KIT_POSTS, 1, 1, 0, AGAIN},
     {"heavy", KIT_MB, 10, 500, 1 << 20, FIXED},
@@ -37,7 +38,9 @@ void kit_work_init(struct kit_work *work, const char *name, const char *arg)
     *work =
         (struct kit_work){.name = name,
                           .arg = arg,
-                          .service = strcmp(name, "w7") ? "flows" : "ping",
+                          .service = !strcmp(name, "w7")      ? "ping"
+                                     : !strcmp(name, "loops") ? "hashes"
+                                                              : "flows",
                           .sources = row->sources,
                           .frames = row->frames,
                           .size = row->size == BY_ARG ? strtoul(arg, NULL, 10) : (size_t)row->size,

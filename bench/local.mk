@@ -18,6 +18,7 @@ libbench_a_SOURCES = \
 	bench/kit.h \
 	bench/kit_client.c \
 	bench/kit_frames.c \
+	bench/kit_hash.c \
 	bench/kit_live.c \
 	bench/kit_serve.c \
 	bench/kit_work.c \
@@ -25,6 +26,7 @@ libbench_a_SOURCES = \
 	bench/peer_beside.c \
 	bench/peer_flows.c \
 	bench/peer_idle.c \
+	bench/peer_loops.c \
 	bench/peer_talk.c
 # files: bench/run bench/*.sh bench/*.py bench/peers/* bench/peers/go/*
 EXTRA_DIST += \

@@ -7,6 +7,7 @@
  * w3 stalled  w3 beside one more source that is open, full and never read
  * w7 talk     ping-pong over one source that listens
  * beside      a source of a frame each millisecond, beside one that saturates the connection: p99
+ * loops       two sources that take 2 us for a frame, on two connections; BENCH_LOOPS
  *
  * and the three that the original measures itself with:
  * connect  posts of one source with one empty frame, one after the other
@@ -19,6 +20,8 @@ static void client(const char *port, const struct kit_work *work)
         peer_idle(port, work);
     else if (!strcmp(work->name, "beside"))
         peer_beside(port, work);
+    else if (!strcmp(work->name, "loops"))
+        peer_loops(port, work);
     else if (!strcmp(work->name, "w7") && !strcmp(work->arg, "talk"))
         peer_talk(port, work);
     else

@@ -11,6 +11,7 @@ void peer_idle(const char *port,
 void peer_talk(const char *port, const struct kit_work *work); /* w7 talk: there and back */
 void peer_beside(const char *port,
                  const struct kit_work *work); /* a small source beside a large one */
+void peer_loops(const char *port, const struct kit_work *work); /* a server of several loops */
 
 /* Turns the loop for so long. */
 void peer_wait_ms(cs_loop *loop, int ms);

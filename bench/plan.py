@@ -49,6 +49,7 @@ def ours(build, tls):
         "heavy": {**rate, "chanserv-block": block},
         "flood": {**rate, "chanserv-block": block},
         "beside": {"chanserv": all_defaults},
+        "loops": {"chanserv": all_defaults, "chanserv-2-loops": variant(env={"BENCH_LOOPS": "2"})},
     }
 
 
@@ -109,7 +110,8 @@ WORKLOADS = ([("w1", a, "apart") for a in ("64", "16", "1024")]
              + [("w4", a, p) for a in ("100", "1") for p in ("apart", "same")]
              + [("w5", "", p) for p in ("apart", "same")] + [("w6", a, "apart") for a in ("10000", "100000")]
              + [("w7", "", p) for p in ("apart", "same")]
-             + [(w, "", "apart") for w in ("connect", "heavy", "flood", "beside")])
+             + [(w, "", "apart") for w in ("connect", "heavy", "flood", "beside")]
+             + [("loops", "", "all")])  # its server has both processors
 
 
 def key_of(workload, arg):

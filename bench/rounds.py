@@ -21,7 +21,7 @@ class Run:
 
     def __init__(self, program, workload, arg, place, secs, free=False, env=None):
         self.program, self.workload, self.arg, self.secs = program, workload, arg, secs
-        both = [0] if place == "same" else [0, 1]
+        both, free = [0] if place == "same" else [0, 1], free or place == "all"
         self.on_server, self.on_client, self.on_broker = (pin(c, free) for c in ([0], both[-1:], both))
         self.env = {**os.environ, "BENCH_SECS": str(secs), "BENCH_WARM": "0.2", "BENCH_MAX": str(MAX_S),
                     **program.env, **(env or {})}

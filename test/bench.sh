@@ -24,7 +24,7 @@ while IFS= read -r line; do
     'ok '*) ok "${line#ok * - }" ;;
     'not ok '*) sed -n "/^${line%% - *} - /q; /^#/p" "$scratch/check" | tail -n 20 | not_ok "${line#not ok * - }" ;;
     esac
-done < <(bench --check -w w1-64,w2-1048576,w3,w4,w5,w6,w7,connect,heavy,flood,beside 2>&1 | tee "$scratch/check")
+done < <(bench --check -w w1-64,w2-1048576,w3,w4,w5,w6,w7,connect,heavy,flood,beside,loops 2>&1 | tee "$scratch/check")
 grep -q '^1\.\.[1-9]' "$scratch/check"
 verdict $? "$scratch/check" "all of them were asked"
 
