@@ -34,7 +34,10 @@ cs_err chanserv__announce_check(chanserv_post *post, cs_bytes header)
         (post->queue_bytes > 0 &&
          post->queue_bytes + header.len + WEIGHT > (uint64_t)options->post_queue_bytes) ||
         post->unopened >= (uint64_t)options->post_sources_max) {
-        server->counters.announce_again++;
+        if (post->unopened >= (uint64_t)options->post_sources_max)
+            server->counters.announce_unopened++;
+        else
+            server->counters.announce_again++;
         post->full = post->refused = true;
         return CS_AGAIN;
     }

@@ -18,12 +18,14 @@ void chanserv__counters_here(chanserv_server *server, struct chanserv_counters *
     ret->bytes_out = mux->bytes_out;
     ret->streams = mux->streams;
     ret->streams_total = mux->streams_total;
-    ret->streams_stalled = mux->stalled;
     ret->bad_requests = mux->bad_requests;
     ret->connections_rolled = mux->connections_rolled;
     ret->pings_lost = mux->pings_lost;
     ret->messages_gzipped = mux->messages_gzipped;
     ret->gzip_saved = mux->gzip_saved;
+#define X(name, help) ret->name = mux->name;
+    MUX_LIMIT_COUNTERS(X)
+#undef X
 }
 
 void chanserv_server_counters(chanserv_server *server, struct chanserv_counters *ret)

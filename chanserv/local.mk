@@ -22,6 +22,7 @@ libcs_la_SOURCES = \
 	chanserv/feed_known.c \
 	chanserv/frames.c \
 	chanserv/go.c \
+	chanserv/limits.h \
 	chanserv/line.c \
 	chanserv/listen.c \
 	chanserv/lookup.c \
@@ -80,4 +81,5 @@ libchanserv_la_LDFLAGS = -pthread $(SANITIZERS) $(LTO) -version-info 0:0:0 -no-u
 # Installed one level down, so that <chanserv/chanserv.h> and what it includes, "base/base.h"
 # and "mux/mux.h", are found with the one -I of chanserv.pc.
 chanservincludedir = $(includedir)/chanserv/chanserv
-chanservinclude_HEADERS = chanserv/adapters.h chanserv/chanserv.h chanserv/client.h chanserv/server.h
+chanservinclude_HEADERS = chanserv/adapters.h chanserv/chanserv.h chanserv/client.h \
+	chanserv/limits.h chanserv/server.h

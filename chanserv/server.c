@@ -38,33 +38,26 @@ static int timeout_or(int given, int standard)
 /* A part must fit the 4 MiB that gRPC clients take by default, and so must an announcement. */
 enum { PART_LIMIT = (4 << 20) - 64, INLINE_LIMIT = 1 << 20, HEADER_LIMIT = 1 << 20 };
 
+#define RESOLVE_MS timeout_or
+#define RESOLVE_BYTES bytes_or
+#define RESOLVE_COUNT bytes_or
+
 static void resolve(struct chanserv_server_options *o)
 {
     o->serving_timeout_ms = timeout_or(o->serving_timeout_ms, CS_OFF);
     o->sourcing_timeout_ms = timeout_or(o->sourcing_timeout_ms, CS_OFF);
-    o->accept_timeout_ms = timeout_or(o->accept_timeout_ms, 30000);
     o->write_timeout_ms = timeout_or(o->write_timeout_ms, CS_OFF);
     o->inline_max_bytes =
         o->inline_max_bytes < 0 ? 0 : at_most(bytes_or(o->inline_max_bytes, 65536), INLINE_LIMIT);
-    o->frame_max_bytes = bytes_or(o->frame_max_bytes, (int64_t)100 << 20);
     o->part_bytes = at_most(bytes_or(o->part_bytes, 1 << 20), PART_LIMIT);
     o->body_max_bytes = bytes_or(o->body_max_bytes, 4 << 20);
     o->header_max_bytes = at_most(bytes_or(o->header_max_bytes, 65536), HEADER_LIMIT);
-    o->posts_max = bytes_or(o->posts_max, 100000);
-    o->sources_max = bytes_or(o->sources_max, 1000000);
-    o->post_sources_max = bytes_or(o->post_sources_max, 65536);
-    o->post_queue_bytes = bytes_or(o->post_queue_bytes, 1 << 20);
-    o->connections_max = bytes_or(o->connections_max, 10000);
-    o->assembly_bytes = bytes_or(o->assembly_bytes, (int64_t)256 << 20);
     o->linger_ms = timeout_or(o->linger_ms, 30000);
     o->grace_ms = timeout_or(o->grace_ms, 5000);
     o->keep_bytes = bytes_or(o->keep_bytes, 1 << 20);
-    o->sessions_max = bytes_or(o->sessions_max, 100000);
-    o->channels_max = bytes_or(o->channels_max, 1000000);
-    o->lingering_max = bytes_or(o->lingering_max, 4096);
-    o->lingering_peer_max = bytes_or(o->lingering_peer_max, 256);
-    o->lingering_bytes = bytes_or(o->lingering_bytes, (int64_t)64 << 20);
-    o->attached_bytes = bytes_or(o->attached_bytes, (int64_t)256 << 20);
+#define ROW(X, option, unit, standard, ...) o->option = RESOLVE_##unit(o->option, standard);
+    CHANSERV_LIMITS(ROW, )
+#undef ROW
     if (o->net.message_max_bytes == 0) /* a body is judged before it is here */
         o->net.message_max_bytes = at_most(o->body_max_bytes, UINT32_MAX);
 }

@@ -20,6 +20,7 @@
 #define CHANSERV_SERVER_H
 
 #include "base/chan.h"
+#include "chanserv/limits.h"
 #include "mux/mux.h"
 
 #ifdef __cplusplus
@@ -267,30 +268,17 @@ struct chanserv_server_options {
     int loops;                /* 1, at most 255: while run() does, the others run on threads */
     int serving_timeout_ms;   /* off: a post, and from their opening each of its sources */
     int sourcing_timeout_ms;  /* off: silence between two announcements */
-    int accept_timeout_ms;    /* 30 000: an announced source that nobody opens */
     int write_timeout_ms;     /* off: an open source has frames and the reader takes none */
     int64_t inline_max_bytes; /* 64 KiB: of an eager source in its announcement, if asked for */
-    int64_t frame_max_bytes;  /* 100 MiB; a larger one fails here, on the sender */
     int64_t part_bytes;       /* 1 MiB: larger frames travel in parts of this size */
     int64_t body_max_bytes;   /* 4 MiB: a post's body, with all of its request */
     int64_t header_max_bytes; /* 64 KiB: a source's header */
-    int64_t posts_max;        /* 100 000 at once */
-    int64_t sources_max;      /* 1 000 000 at once, announced or open */
-    int64_t post_sources_max; /* 65 536 of one post announced and not opened */
-    int64_t post_queue_bytes; /* 1 MiB of announcements waiting for their client */
-    int64_t connections_max;  /* 10 000 */
-    int64_t assembly_bytes;   /* 256 MiB: all frames of readers that are being put together */
     int linger_ms;            /* 30 000: a session whose connection broke; CS_OFF: no sessions */
     int grace_ms;             /* 5 000: a drain; CS_OFF: it ends all at once */
     /* 1 MiB: of a channel of a session, sent and not acknowledged, but for its newest message if that
      * is over 16 KiB: two as large as the bound may be under way. */
     int64_t keep_bytes;
-    int64_t sessions_max;       /* 100 000 at once */
-    int64_t channels_max;       /* 1 000 000 posts and sources of these, until they are forgotten */
-    int64_t lingering_max;      /* 4 096 sessions without a connection; the oldest ends first */
-    int64_t lingering_peer_max; /* 256 of these of one identity, or without any of one address */
-    int64_t lingering_bytes;    /* 64 MiB kept for these; the newest alone may have more */
-    int64_t attached_bytes;     /* 256 MiB kept for the others; then one message a channel */
+    CHANSERV_LIMITS(MUX_LIMIT_FIELD, ) /* see limits.h */
     /* Told from the loop: a drain has begun; then, `over`, last: see chanserv_server_drain(). */
     void (*drains)(bool over, void *user);
     void *drains_user;
@@ -363,7 +351,6 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
 #define CHANSERV_COUNTERS(X)                                                                       \
     X(connections, "connections open now")                                                         \
     X(connections_total, "connections accepted")                                                   \
-    X(connections_refused, "connections refused: connections_max")                                 \
     X(connections_rolled, "connections told to go: their age, a new certificate, a drain")         \
     X(tls_connections_total, "connections with TLS whose handshake went well")                     \
     X(tls_handshakes, "TLS handshakes under way now")                                              \
@@ -373,26 +360,21 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
     X(posts_refused_no_service, "posts for a service that nobody serves")                          \
     X(posts_refused_denied, "calls that the authorise hook refused")                               \
     X(posts_refused_bad, "posts and opens that made no sense")                                     \
-    X(posts_refused_limit, "posts refused: posts_max")                                             \
     X(posts_refused_draining, "posts refused: the server drains")                                  \
-    X(announce_refused_limit, "announcements refused: sources_max")                                \
-    X(announce_again, "announcements told to wait: post_queue_bytes or post_sources_max")          \
     X(sources_total, "sources announced")                                                          \
     X(sources_waiting, "sources announced and not opened, now")                                    \
     X(sources_open, "sources open now")                                                            \
     X(sources_inline, "sources that rode whole in their announcement")                             \
     X(opens_refused_ticket, "opens with a ticket that is unknown, dead or of another process")     \
     X(opens_refused_claimed, "opens with a ticket that was used before")                           \
-    X(accept_timeouts, "sources that nobody opened in time")                                       \
     X(deadlines, "posts and sources ended by a deadline or timeout")                               \
     X(readers_left, "sources whose reader left before their end")                                  \
     X(frames_out, "frames handed over, parts counted once")                                        \
     X(frame_bytes_out, "payload bytes handed over")                                                \
-    X(frames_too_large, "frames refused on the sender: frame_max_bytes")                           \
     X(talks, "sources opened by a reader that may send frames too")                                \
     X(frames_in, "frames taken from readers, parts counted once")                                  \
     X(frame_bytes_in, "payload bytes taken from readers")                                          \
-    X(frames_in_refused, "readers ended: frame_max_bytes, assembly_bytes, or bytes without sense") \
+    X(frames_in_refused, "readers ended for what they sent")                                       \
     X(gaps, "gaps sent")                                                                           \
     X(go_threads, "threads of chanserv_go running now")                                            \
     X(sessions, "sessions there are now")                                                          \
@@ -400,21 +382,20 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
     X(sessions_lingering, "sessions whose connection broke, now")                                  \
     X(sessions_resumed, "sessions taken up again")                                                 \
     X(sessions_lost, "sessions given up: linger_ms, or one of the limits of lingering")            \
-    X(sessions_refused, "sessions refused: sessions_max, or another's")                            \
+    X(sessions_refused, "sessions refused, for whatever reason")                                   \
     X(sessions_kept, "bytes kept for sessions until they are acknowledged, now")                   \
-    X(sessions_waits, "times a producer waited for attached_bytes or lingering_bytes")             \
     X(channels, "posts and sources of sessions, until their client is done with them")             \
-    X(channels_refused, "posts and opens refused: channels_max")                                   \
     X(channels_resumed, "posts and sources that went on, on another stream")                       \
     X(bytes_in, "bytes read from connections")                                                     \
     X(bytes_out, "bytes written to connections")                                                   \
     X(streams, "HTTP/2 streams open now")                                                          \
     X(streams_total, "HTTP/2 streams opened")                                                      \
-    X(streams_stalled, "streams ended because their window was never opened")                      \
     X(bad_requests, "requests that were not gRPC, or of no known method")                          \
     X(pings_lost, "connections ended because a PING stayed without answer")                        \
     X(messages_gzipped, "messages sent compressed")                                                \
-    X(gzip_saved, "bytes that compressing them saved")
+    X(gzip_saved, "bytes that compressing them saved")                                             \
+    CHANSERV_LIMIT_COUNTERS(X)                                                                     \
+    MUX_LIMIT_COUNTERS(X)
 
 struct chanserv_counters {
 #define X(name, help) uint64_t name;

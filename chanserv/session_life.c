@@ -172,10 +172,14 @@ void chanserv__session_judge(struct chanserv__session *session)
     cs_task_post(session->server->loop, CS_REAP, &session->judge);
 }
 
-static bool is_crowded(const chanserv_server *server)
+/* What counts that there are too many of them; NULL: there are not. */
+static uint64_t *crowd(chanserv_server *server)
 {
-    return server->counters.sessions_lingering > (uint64_t)server->options.lingering_max ||
-           server->kept_lingering.bytes > (uint64_t)server->options.lingering_bytes;
+    if (server->counters.sessions_lingering > (uint64_t)server->options.lingering_max)
+        return &server->counters.lingering_lost;
+    return server->kept_lingering.bytes > (uint64_t)server->options.lingering_bytes
+               ? &server->counters.lingering_bytes_lost
+               : NULL;
 }
 
 /* So that vanishing is no attack: the oldest go first, of the same owner or of all (PROTOCOL, B18). */
@@ -183,18 +187,22 @@ static void make_room(chanserv_server *server, const struct chanserv__session *n
 {
     struct chanserv__owner *owner = newest->owner;
     struct chanserv__session *oldest;
+    uint64_t *counter;
 
     for (;;) {
-        if (owner->lingering_len > server->options.lingering_peer_max)
+        if (owner->lingering_len > server->options.lingering_peer_max) {
+            counter = &server->counters.lingering_peer_lost;
             oldest =
                 CS_CONTAINER(cs_list_first(&owner->lingering), struct chanserv__session, of_owner);
-        else if (is_crowded(server))
+        } else if ((counter = crowd(server))) {
             oldest =
                 CS_CONTAINER(cs_list_first(&server->lingering), struct chanserv__session, link);
-        else
+        } else {
             return;
+        }
         if (oldest == newest)
             return;
+        ++*counter;
         lost(oldest);
     }
 }
@@ -303,8 +311,11 @@ enum wire_reason chanserv__session_take_up(struct chanserv__call *call, mux_stre
         return WIRE_R_SESSION_LOST;
     if (session && up->attempt <= session->attempt)
         return WIRE_R_SUPERSEDED;
-    if (!session && (server->counters.sessions >= (uint64_t)server->options.sessions_max ||
-                     !(session = session_new(server, stream, up->session))))
+    if (!session && server->counters.sessions >= (uint64_t)server->options.sessions_max) {
+        server->counters.sessions_refused_limit++;
+        return WIRE_R_LIMIT;
+    }
+    if (!session && !(session = session_new(server, stream, up->session)))
         return WIRE_R_LIMIT;
     server->counters.sessions_resumed += up->attempt > 1;
     attach(session, stream, up->attempt);

@@ -62,6 +62,8 @@ static cs_err broke(chanserv_outlet *o, cs_err err)
     enum wire_reason reason = chanserv__reason_of(err);
 
     o->post->server->counters.frames_in_refused += err != CS_ENOMEM;
+    o->post->server->counters.assembly_refused += err == CS_ELIMIT;
+    o->post->server->counters.frames_too_large += err == CS_ETOOBIG;
     chanserv__outlet_cut(o, reason ? reason : WIRE_R_PROTOCOL, err, CHANSERV__FAILED);
     return err;
 }

@@ -24,24 +24,24 @@ void mux__options_fill(struct mux_options *to, const struct mux_options *from)
     *to = *from;
     to->window_bytes = pick(from->window_bytes, MUX__WINDOW);
     to->window_max_bytes = pick(from->window_max_bytes, 4 * 1024 * 1024);
-    to->window_grow_bytes = pick(from->window_grow_bytes, 64 * 1024 * 1024);
-    to->message_max_bytes = pick(from->message_max_bytes, 4 * 1024 * 1024);
-    to->streams_max = pick(from->streams_max, 1 << 20);
-    to->header_max_bytes = pick(from->header_max_bytes, 64 * 1024);
     to->dial_timeout_ms = (int)pick(from->dial_timeout_ms, 5000);
     to->ping_interval_ms = (int)pick(from->ping_interval_ms, 30000);
     to->ping_timeout_ms = (int)pick(from->ping_timeout_ms, 10000);
-    to->stall_timeout_ms = (int)pick(from->stall_timeout_ms, 30000);
-    to->handshake_timeout_ms = (int)pick(from->handshake_timeout_ms, 10000);
     to->connection_age_ms = (int)pick(from->connection_age_ms, CS_OFF);
     to->calls_max = pick(from->calls_max, 1000 * 1000 * 1000);
     to->connections_max = (int)pick(from->connections_max, 4);
+#define ROW(X, option, unit, standard, ...)                                                        \
+    to->option = (MUX_LIMIT_##unit)pick(from->option, standard);
+    MUX_LIMITS(ROW, )
+#undef ROW
     if (to->connections_max == CS_OFF)
         to->connections_max = 1;
     if (to->message_max_bytes == CS_OFF)
         to->message_max_bytes = UINT32_MAX;
     if (to->streams_max == CS_OFF || to->streams_max > INT32_MAX)
         to->streams_max = INT32_MAX;
+    if (to->header_fields_max == CS_OFF)
+        to->header_fields_max = INT32_MAX;
     if (to->header_max_bytes == CS_OFF || to->header_max_bytes > UINT32_MAX)
         to->header_max_bytes = UINT32_MAX;
     if (to->window_bytes < 0 || to->window_bytes > INT32_MAX)
@@ -120,6 +120,7 @@ void mux__conn_up(mux_conn *conn, mux__link *link)
 {
     conn->state = MUX__UP;
     conn->link = link;
+    conn->up_ms = conn->idle_ms = cs_loop_now_ms(conn->loop);
     conn->stats->connections++;
     conn->stats->connections_total++;
     cs_free(*story_of(conn));
@@ -238,6 +239,7 @@ void mux__conn_stream_gone(mux_conn *conn)
 {
     if (!cs_list_empty(&conn->streams))
         return;
+    conn->idle_ms = cs_loop_now_ms(conn->loop);
     if (conn->state == MUX__OVER && (conn->freed || conn->is_server || is_sibling(conn)))
         cs_task_post(conn->loop, CS_REAP, &conn->reap);
     else if (conn->state == MUX__UP && conn->spent) {

@@ -11,7 +11,7 @@
 static void want(mux_conn *conn)
 {
     if (conn->link)
-        mux__link_want(conn->link, true, conn->blocked);
+        mux__link_want(conn->link, !conn->calm.paused, conn->blocked);
 }
 
 static bool fresh_block(mux_conn *conn)
@@ -30,6 +30,26 @@ static void broke_rules(mux_conn *conn, cs_err err, const char *story)
     else if (conn->is_server) /* nobody else would tell whoever runs it */
         cs_log(CS_INFO, "mux", "connection of %.*s: %s", CS_FMT(conn->link->peer.addr), story);
     mux__conn_lost(conn, err == CS_ENOMEM ? err : CS_EPROTO, story);
+}
+
+/* The peer asks and does not take the answers.  Only this stops reading: DATA that waits to be written
+ * never does, else both sides could wait for each other's credit (PROTOCOL B2). */
+static void pause_reading(mux_conn *conn)
+{
+    if (conn->calm.paused || !conn->blocked || conn->opt.control_max == CS_OFF ||
+        conn->calm.owed <= conn->opt.control_max)
+        return;
+    conn->calm.paused = true;
+    conn->stats->reads_paused++;
+    want(conn);
+}
+
+static void go_on_reading(mux_conn *conn)
+{
+    if (!conn->calm.paused || conn->calm.owed > conn->opt.control_max / 2)
+        return;
+    conn->calm.paused = false;
+    want(conn);
 }
 
 /* Of bytes that are not HTTP/2.  A handshake of TLS begins with a record 22 of version 3.x (RFC
@@ -85,9 +105,11 @@ static void read_some(mux_conn *conn)
             return;
         }
         mux__conn_flush_soon(conn);
-        if (n < MUX__READ)
+        pause_reading(conn);
+        if (n < MUX__READ || conn->calm.paused)
             break;
     }
+    mux__alive_look(conn);
     if (conn->block && cs_block_is_mine(conn->block)) {
         cs_block_drop(conn->block); /* an idle connection keeps no buffer */
         conn->block = NULL;
@@ -158,6 +180,7 @@ void mux__conn_flush(cs_task *task)
             broke_rules(conn, err, "the peer does not speak HTTP/2");
             return;
         }
+        go_on_reading(conn);
         bool full = mux__out_full(&conn->out) || conn->out.len > MUX__OUT_IOV / 2 ||
                     conn->out.copied > MUX__OUT_COPIES / 2;
         if (!write_out(conn))
@@ -195,8 +218,6 @@ static void on_ready(int can, void *user)
             return;
         mux__conn_flush_soon(conn);
     }
-    /* Reading never stops because DATA waits to be written: else both sides could wait for each
-     * other's credit (PROTOCOL B2). */
     if (can & CS_IO_READ)
         read_some(conn);
 }

@@ -66,6 +66,7 @@ static int refuse(nghttp2_session *h2, int32_t id)
 
 static int on_begin_headers(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 {
+    ((mux_conn *)user)->fields = 0;
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
     if (((mux_conn *)user)->roll >= MUX__LAST &&
@@ -103,9 +104,20 @@ static bool is_tired_of_pings(const nghttp2_goaway *goaway)
                    cs_str("too_many_pings"));
 }
 
+/* A stream that was answered did its work: who cancels that is a good client (PROTOCOL B25). */
+static void peer_reset(mux_conn *conn, const mux_stream *stream)
+{
+    if (conn->is_server && stream && !stream->submitted)
+        mux__calm_take(conn, MUX__RESETS);
+}
+
 static int on_frame_recv(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 {
     mux_conn *conn = user;
+    bool is_answered = frame->hd.type == NGHTTP2_SETTINGS || frame->hd.type == NGHTTP2_PING;
+    conn->calm.owed += is_answered && !(frame->hd.flags & NGHTTP2_FLAG_ACK);
+    if (frame->hd.type == NGHTTP2_RST_STREAM)
+        peer_reset(conn, stream_of(h2, frame->hd.stream_id));
     if (frame->hd.type == NGHTTP2_GOAWAY) {
         conn->goaway = true;
         mux__front_goaway(conn, is_tired_of_pings(&frame->goaway));
@@ -163,9 +175,24 @@ static int on_before_send(nghttp2_session *h2, const nghttp2_frame *frame, void 
     return 0;
 }
 
+/* Resets that nghttp2 makes, or makes us make.  Those of our own will cost the peer's mistakes nothing. */
+static void we_reset(mux_conn *conn, uint32_t error)
+{
+    conn->stats->streams_refused += error == NGHTTP2_REFUSED_STREAM;
+    if (error == NGHTTP2_REFUSED_STREAM)
+        mux__calm_take(conn, MUX__RESETS);
+    else if (error != NGHTTP2_NO_ERROR && error != NGHTTP2_CANCEL)
+        mux__calm_take(conn, MUX__FAULTS);
+}
+
 static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 {
     mux_conn *conn = user;
+    if (frame->hd.type == NGHTTP2_RST_STREAM)
+        we_reset(conn, frame->rst_stream.error_code);
+    else if ((frame->hd.type == NGHTTP2_SETTINGS || frame->hd.type == NGHTTP2_PING) &&
+             frame->hd.flags & NGHTTP2_FLAG_ACK && conn->calm.owed > 0)
+        conn->calm.owed--;
     /* The server's last word ends a call both ways; a client that is still talking is told so
      * without blame (doc/PROTOCOL-HTTP2.md; RFC 9113, 8.1). */
     if (conn->is_server && frame->hd.type == NGHTTP2_HEADERS &&
@@ -246,6 +273,7 @@ static int send_data(nghttp2_session *h2, nghttp2_frame *frame, const uint8_t *h
     if (mux__out_full(&conn->out) ||
         !mux__out_fits(&conn->out, len, mux__sendq_pieces(&stream->out, len)))
         return NGHTTP2_ERR_WOULDBLOCK;
+    MUX__CALM_SENT(conn, len);
     mux__out_copy(&conn->out, head, 9);
     mux__sendq_emit(&stream->out, len, &conn->out);
     stream->reserved = 0;
@@ -300,6 +328,8 @@ static nghttp2_option *options_new(void)
     /* nghttp2's own limiter ends a connection after 1,000 resets, good client or not: cancelling
      * is normal here. */
     nghttp2_option_set_stream_reset_rate_limit(o, UINT64_C(1) << 40, UINT64_C(1) << 30);
+    nghttp2_option_set_max_continuations(o, SIZE_MAX); /* and its others are ours: calm.c */
+    nghttp2_option_set_max_outbound_ack(o, SIZE_MAX);
     return o;
 }
 
@@ -340,6 +370,7 @@ cs_err mux__h2_new(mux_conn *conn)
         return CS_ENOMEM;
     }
     conn->h2 = h2;
+    mux__calm_begin(conn);
     if (say_settings(conn) == 0)
         return CS_OK;
     mux__h2_free(conn);
@@ -356,9 +387,13 @@ void mux__h2_free(mux_conn *conn)
 cs_err mux__h2_feed(mux_conn *conn, const uint8_t *bytes, size_t len)
 {
     mem_settle(conn);
+    if (conn->calm.cut)
+        return CS_OK; /* until the peer has read why, and hangs up */
     ssize_t n = nghttp2_session_mem_recv(conn->h2, bytes, len);
     if (n == NGHTTP2_ERR_NOMEM)
         return CS_ENOMEM;
+    if (n >= 0)
+        mux__calm_feed(conn, bytes, len);
     return n < 0 ? CS_EPROTO : CS_OK;
 }
 
@@ -437,6 +472,7 @@ cs_err mux__h2_request(mux_stream *stream, const struct mux__field *fields, size
         return CS_AGAIN;
     stream->id = id;
     stream->conn->open++;
+    MUX__CALM_OPENED(stream->conn);
     return CS_OK;
 }
 
@@ -474,6 +510,13 @@ static void must(mux_conn *conn, int rv)
         return;
     conn->failed = true;
     cs_task_post(conn->loop, CS_FLUSH, &conn->flush);
+}
+
+void mux__h2_enough(mux_conn *conn, const char *why)
+{
+    must(conn, nghttp2_submit_goaway(conn->h2, NGHTTP2_FLAG_NONE,
+                                     nghttp2_session_get_last_proc_stream_id(conn->h2),
+                                     NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)why, strlen(why)));
 }
 
 void mux__h2_notice(mux_conn *conn)

@@ -49,7 +49,7 @@ static cs_err sock_read(mux__link *link, void *to, size_t room, size_t *ret)
         n = recv(sock->fd, to, room, 0);
     while (n < 0 && errno == EINTR);
     if (n > 0) {
-        mux__lowat_read(&sock->lowat, (size_t)n, (size_t)n == room);
+        mux__lowat_read(&sock->lowat, (size_t)n);
         *ret = (size_t)n;
         return CS_OK;
     }

@@ -43,6 +43,7 @@ struct mux__link {
     struct mux_peer peer;
     char addr[136];  /* what peer.addr is a view of */
     const char *why; /* what broke it, where the link knows more than its answer says; or NULL */
+    bool timed_out;  /* its handshake */
 };
 
 static inline cs_err mux__link_read(mux__link *l, void *to, size_t room, size_t *ret)
@@ -68,9 +69,9 @@ static inline void mux__link_listen(mux__link *l, mux__ready_fn *ready, void *us
 
 /* A connected, non-blocking stream socket; takes the descriptor only on CS_OK.
  *
- * Reading adapts the kernel's low-water mark (SO_RCVLOWAT): above 48 KiB at once it goes up, to at
+ * Reading adapts the kernel's low-water mark (SO_RCVLOWAT): above 48 KiB a read it goes up, to at
  * most `lowat_max` (a quarter of the window, so that flow control cannot deadlock against it), so
- * that a busy receiver is woken less often; under 16 KiB at once, or 1 ms after a mark was set
+ * that a busy receiver is woken less often; under 16 KiB a read, or 1 ms after a mark was set
  * without anything to read, it goes down to 1 again. */
 cs_err mux__link_of_socket(cs_loop *loop, int fd, size_t lowat_max, mux__link **ret);
 

@@ -8,6 +8,8 @@ libmux_la_SOURCES = \
 	mux/addr.c \
 	mux/alive.c \
 	mux/call.c \
+	mux/calm.c \
+	mux/calm__in.h \
 	mux/conn.c \
 	mux/conn_io.c \
 	mux/count.c \
@@ -22,6 +24,7 @@ libmux_la_SOURCES = \
 	mux/keep.h \
 	mux/lasting.c \
 	mux/lasting.h \
+	mux/limits.h \
 	mux/link.c \
 	mux/link__in.h \
 	mux/local.h \
@@ -63,4 +66,4 @@ libmux_la_SOURCES = \
 MUX_LIBS = libmux.la $(PROTO_LIBS) $(NGHTTP2_LIBS) $(OPENSSL_LIBS) $(ZLIB_LIBS)
 
 muxincludedir = $(includedir)/chanserv/mux
-muxinclude_HEADERS = mux/mux.h
+muxinclude_HEADERS = mux/limits.h mux/mux.h

@@ -63,17 +63,13 @@ void mux__lowat_fini(struct mux__lowat *lowat)
     lowat->timer = NULL;
 }
 
-void mux__lowat_read(struct mux__lowat *lowat, size_t bytes, bool more)
+void mux__lowat_read(struct mux__lowat *lowat, size_t bytes)
 {
     size_t mark;
 
     if (!lowat->timer)
         return;
     lowat->has_read = true;
-    bytes += lowat->sum;
-    lowat->sum = more && bytes < 2 * lowat->max ? bytes : 0;
-    if (lowat->sum > 0)
-        return;
     if (bytes < READ_SMALL) {
         lowat->streak = 0;
         set_mark(lowat, 1);

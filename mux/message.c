@@ -257,9 +257,13 @@ static void grow(mux_stream *stream)
     in->credited = 0;
     stream->longed = false;
     in->window_at_ms = now;
-    if (!pays || 2 * window > conn->opt.window_max_bytes ||
-        conn->grown + window > conn->opt.window_grow_bytes)
+    if (!pays || 2 * window > conn->opt.window_max_bytes)
         return;
+    if (conn->opt.window_grow_bytes != CS_OFF &&
+        conn->grown + window > conn->opt.window_grow_bytes) {
+        conn->stats->windows_kept++;
+        return;
+    }
     conn->grown += window;
     conn->stats->windows_grown++;
     stream->window *= 2;
@@ -287,6 +291,7 @@ static cs_err broke(mux_stream *stream, cs_err err)
 {
     if (!stream->broken) {
         stream->broken = true;
+        stream->conn->stats->messages_refused += err == CS_ETOOBIG;
         if (!stream->over) {
             enum wire_reason reason = err == CS_ETOOBIG  ? WIRE_R_TOO_LARGE
                                       : err == CS_EPROTO ? WIRE_R_PROTOCOL

@@ -18,6 +18,7 @@
 
 #include "base/base.h"
 #include "base/loop.h"
+#include "mux/limits.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -46,19 +47,12 @@ struct mux_options {
     int64_t window_bytes;      /* a stream, towards us, at first; 0: 64 KiB (RFC 9113: 65 535);
                                   at least 16 KiB */
     int64_t window_max_bytes;  /* to which it may grow while it pays; 0: 4 MiB; CS_OFF: never */
-    int64_t window_grow_bytes; /* all such growth of a connection together; 0: 64 MiB */
-    int64_t message_max_bytes; /* 0: 4 MiB, unpacked too; judged before anything is allocated */
-    int64_t streams_max;       /* 0: 1 048 576 open at once that the peer may have */
-    int64_t header_max_bytes;  /* 0: 64 KiB of header fields a request or answer may carry */
     int dial_timeout_ms;       /* 0: 5 000, for all addresses of a name and the handshake of TLS
                                   together; and so long a call waits for a place when the
                                   peer's limit of streams is reached */
     int ping_interval_ms;      /* 0: 30 000 without a sign of life, then PING.  A server
                                   that says too_many_pings halves a client's, for its next one */
     int ping_timeout_ms;       /* 0: 10 000 for its answer, then every stream ends CS_EPEER */
-    int stall_timeout_ms;      /* 0: 30 000 with something to send and never a byte of window */
-    int handshake_timeout_ms;  /* 0: 10 000 from accept to the end of TLS's handshake; then it is
-                                  closed, and counted */
     int connection_age_ms;     /* off: a connection this old, a tenth more or less, takes no new
                                   calls, and goes when its last one has ended: a port's, and one
                                   that was dialed.  It is hard on clients behind a balancer that
@@ -71,6 +65,7 @@ struct mux_options {
     /* Compress what gets smaller, for a peer that reads gzip (a server is believed to).  What comes
      * compressed is always read. */
     bool gzip;
+    MUX_LIMITS(MUX_LIMIT_FIELD, ) /* what a peer may do: limits.h has each, with its standard */
     int64_t reserved[8];
 };
 

@@ -1,7 +1,7 @@
 /* mux -- the objects of the room, as its files share them.  Private to mux.
  *
  *   conn.c     life of a connection: dialed, up, lost, freed
- *   conn_io.c  its reading and writing
+ *   conn_io.c  its reading and writing         calm.c     floods of frames that do no good
  *   shake.c    the handshake of TLS, between the two
  *   alive.c    keepalive and stalled streams     roll.c     a server's connection that goes
  *   front.c    what is dialed: connections to one address, and calls that wait for one
@@ -26,6 +26,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/turn.h"
+#include "mux/calm__in.h"
 #include "mux/count__in.h"
 #include "mux/gzip__in.h"
 #include "mux/link__in.h"
@@ -174,9 +175,17 @@ struct mux_conn {
     uint32_t last_id;    /* LAST: what came later is refused */
     uint64_t number;     /* a server's */
     int64_t heard_ms;    /* the last sign of life */
+    int64_t up_ms;       /* since when it stands, */
+    int64_t idle_ms;     /* and has no stream */
+    int64_t pinged_ms;
+    int64_t look_ms;  /* when alive.c looks next */
+    int64_t close_ms; /* of one that was cut */
     bool pinged;
     int64_t grown;    /* of window_grow_bytes */
     uint64_t arrived; /* a limbo's: bytes, on all its calls */
+    struct mux__calm calm;
+    char calm_words[48]; /* why it was cut */
+    uint32_t fields;     /* of the header list that comes */
     char *story;
 };
 
@@ -218,6 +227,8 @@ void mux__unaries_end(struct mux__front *front);
 
 void mux__alive_start(mux_conn *conn);
 void mux__alive_heard(mux_conn *conn);
+void mux__alive_look(mux_conn *conn); /* when it must: something has begun that has a time */
+void mux__alive_close(mux_conn *conn, int ms); /* then it is lost, if the peer does not hang up */
 
 void mux__roll_up(mux_conn *conn); /* it stands: its age begins */
 void mux__roll_answered(mux_conn *conn);
@@ -321,7 +332,7 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     bool passes : 1;      /* client: pass.c; readable() also says that it is over */
     bool bare : 1;        /* client: the answer was a status alone */
     bool impatient : 1;   /* a refusal has waited long enough for the rest of its request */
-    bool big_headers : 1; /* over header_max_bytes; the rest was passed over */
+    bool big_headers : 1; /* over a limit of limits.h; the rest was passed over */
     bool waits : 1;       /* client: for a connection */
     bool patient : 1;     /* client: wait_for_ready */
     bool request_out : 1; /* client: our HEADERS are on their way */
@@ -418,7 +429,8 @@ cs_err mux__h2_fill(mux_conn *conn); /* the output's batch: until it is full or 
 bool mux__h2_is_over(const mux_conn *conn);  /* wants neither to read nor to write */
 bool mux__h2_has_more(const mux_conn *conn); /* wants to write */
 void mux__h2_ping(mux_conn *conn);
-void mux__h2_goodbye(mux_conn *conn);  /* GOAWAY */
+void mux__h2_goodbye(mux_conn *conn);                 /* GOAWAY */
+void mux__h2_enough(mux_conn *conn, const char *why); /* GOAWAY ENHANCE_YOUR_CALM */
 void mux__h2_notice(mux_conn *conn);   /* GOAWAY that leaves nothing out, and a PING behind it */
 uint32_t mux__h2_last(mux_conn *conn); /* GOAWAY behind the last stream that came: its id */
 

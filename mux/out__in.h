@@ -28,9 +28,7 @@ void mux__chunk_drop(mux__chunk *chunk);
 
 enum {
     MUX__OUT_IOV = 120,
-    /* Where a larger writev() gained nothing any more: a frame above 256 KiB, so that of so much and its
-     * heads not some bytes are left for a writev() of their own, and a peer that is woken for them. */
-    MUX__OUT_BATCH = 272 * 1024,
+    MUX__OUT_BATCH = 256 * 1024, /* where a larger writev() gained nothing any more */
     MUX__OUT_COPIES = 64 * 1024, /* room for what is copied */
     MUX__OUT_SHORT = 1024        /* shorter pieces are copied */
 };

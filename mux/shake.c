@@ -16,6 +16,7 @@ static void on_shaken(const char *why, void *user)
         return;
     }
     conn->stats->tls_handshakes_failed++;
+    conn->stats->handshake_timeouts += link->timed_out;
     if (conn->is_server) {
         cs_log(CS_INFO, "mux", "connection of %.*s: %s", CS_FMT(link->peer.addr), why);
         snprintf(story, sizeof story, "%s", why);

@@ -48,13 +48,11 @@ struct mux__lowat {
     size_t mark;       /* what the kernel was told last; 1 at first */
     unsigned streak;   /* large reads in a row */
     unsigned patience; /* how many it takes before the mark goes up */
-    size_t sum;        /* of the reads since the last that emptied the socket */
     bool has_read;     /* since the timer was set */
     cs_timer *timer;   /* set only while mark > 1 */
 };
 cs_err mux__lowat_init(struct mux__lowat *lowat, cs_loop *loop, int fd, size_t max);
 void mux__lowat_fini(struct mux__lowat *lowat);
-/* So many came in one read; `more`: all that there was room for, so that there may be more. */
-void mux__lowat_read(struct mux__lowat *lowat, size_t bytes, bool more);
+void mux__lowat_read(struct mux__lowat *lowat, size_t bytes); /* so many came in one read */
 
 #endif

@@ -20,12 +20,12 @@
     X(bytes_in, "bytes read from links")                                                           \
     X(bytes_out, "bytes written to links")                                                         \
     X(pings_lost, "connections ended because a PING stayed without answer")                        \
-    X(stalled, "streams ended because their window was never opened")                              \
     X(bad_requests, "requests that were not gRPC, or of no known method")                          \
     X(streams_no_place, "calls ended because the peer's limit of streams left no place")           \
     X(windows_grown, "times a stream's window was made larger because it paid")                    \
     X(messages_gzipped, "messages sent compressed")                                                \
-    X(gzip_saved, "bytes that compressing them saved")
+    X(gzip_saved, "bytes that compressing them saved")                                             \
+    MUX_LIMIT_COUNTERS(X)
 
 struct mux_stats {
 #define X(name, help) uint64_t name;

@@ -358,11 +358,25 @@ mux_stream *mux__stream_on_begin(mux_conn *conn, int32_t id)
     return stream;
 }
 
+static void refuse_headers(mux_stream *stream)
+{
+    struct mux_stats *stats = stream->conn->stats;
+    if (stream->big_headers)
+        return;
+    stream->big_headers = true;
+    if (stream->header_bytes > stream->conn->opt.header_max_bytes)
+        stats->headers_refused++;
+    else
+        stats->header_fields_refused++;
+    mux__calm_take(stream->conn, MUX__FAULTS);
+}
+
 cs_err mux__stream_on_header(mux_stream *stream, cs_bytes name, cs_bytes value)
 {
     stream->header_bytes += (uint32_t)(name.len + value.len + 32); /* RFC 9113, 6.5.2 */
-    if (stream->header_bytes > stream->conn->opt.header_max_bytes) {
-        stream->big_headers = true;
+    if (stream->header_bytes > stream->conn->opt.header_max_bytes ||
+        ++stream->conn->fields > stream->conn->opt.header_fields_max) {
+        refuse_headers(stream);
         /* A failure resets the stream, and nghttp2 looks at no field of the rest, of which a byte may
          * mean 4 KiB.  As long as that costs little a request is still answered. */
         if (stream->is_server)

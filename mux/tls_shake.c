@@ -62,6 +62,7 @@ static void on_limit(void *user)
     struct mux__tls_link *link = user;
 
     mux__tls_say(link, "the handshake timed out");
+    link->link.timed_out = true;
     handshake_over(link, false);
 }
 

@@ -73,6 +73,7 @@ test_mux_SOURCES = \
 	test/mux/addr_test.c \
 	test/mux/alive_test.c \
 	test/mux/call_test.c \
+	test/mux/calm_test.c \
 	test/mux/chaos_test.c \
 	test/mux/conn_test.c \
 	test/mux/dial_test.c \
@@ -186,6 +187,7 @@ test_docs_SOURCES = \
 	test/docs/conversation_test.c \
 	test/docs/doc.c \
 	test/docs/doc.h \
+	test/docs/limits_test.c \
 	test/docs/operations_test.c \
 	test/docs/options_test.c \
 	test/docs/tap.c \
@@ -324,6 +326,7 @@ EXTRA_DIST += test/fuzz/corpus test/mutants
 # files: test/interop/**/* !test/interop/*.c test/attack/**/* !test/attack/*.c !test/attack/*.h test/conform/**/*
 EXTRA_DIST += \
 	test/attack/run \
+	test/attack/scenarios \
 	test/interop/cells.sh \
 	test/interop/curl.sh \
 	test/interop/js/cells.js \

@@ -12,6 +12,7 @@
 
 #define AT(field) offsetof(struct serve_config, field)
 #define LIMIT(field) offsetof(struct serve_config, options.field)
+#define CONFIG_MS CONFIG_DURATION
 
 /* A limit has the name of its field in server.h or mux.h, without the unit at the end. */
 static const struct config_option table[] = {
@@ -31,30 +32,23 @@ static const struct config_option table[] = {
     {"verbose", CONFIG_FLAG, AT(verbose)},
     {"serving-timeout", CONFIG_DURATION, LIMIT(serving_timeout_ms)},
     {"sourcing-timeout", CONFIG_DURATION, LIMIT(sourcing_timeout_ms)},
-    {"accept-timeout", CONFIG_DURATION, LIMIT(accept_timeout_ms)},
     {"write-timeout", CONFIG_DURATION, LIMIT(write_timeout_ms)},
     {"grace", CONFIG_DURATION, LIMIT(grace_ms)},
     {"connection-age", CONFIG_DURATION, LIMIT(net.connection_age_ms)},
     {"inline-max", CONFIG_BYTES, LIMIT(inline_max_bytes)},
-    {"frame-max", CONFIG_BYTES, LIMIT(frame_max_bytes)},
     {"part", CONFIG_BYTES, LIMIT(part_bytes)},
     {"body-max", CONFIG_BYTES, LIMIT(body_max_bytes)},
     {"header-max", CONFIG_BYTES, LIMIT(header_max_bytes)},
-    {"posts-max", CONFIG_COUNT, LIMIT(posts_max)},
-    {"sources-max", CONFIG_COUNT, LIMIT(sources_max)},
-    {"post-sources-max", CONFIG_COUNT, LIMIT(post_sources_max)},
-    {"post-queue", CONFIG_BYTES, LIMIT(post_queue_bytes)},
-    {"connections-max", CONFIG_COUNT, LIMIT(connections_max)},
-    {"assembly", CONFIG_BYTES, LIMIT(assembly_bytes)},
     {"window", CONFIG_BYTES, LIMIT(net.window_bytes)},
     {"window-max", CONFIG_BYTES, LIMIT(net.window_max_bytes)},
-    {"window-grow", CONFIG_BYTES, LIMIT(net.window_grow_bytes)},
-    {"streams-max", CONFIG_COUNT, LIMIT(net.streams_max)},
-    {"fields-max", CONFIG_BYTES, LIMIT(net.header_max_bytes)},
-    {"handshake-timeout", CONFIG_DURATION, LIMIT(net.handshake_timeout_ms)},
     {"ping-interval", CONFIG_DURATION, LIMIT(net.ping_interval_ms)},
     {"ping-timeout", CONFIG_DURATION, LIMIT(net.ping_timeout_ms)},
-    {"stall-timeout", CONFIG_DURATION, LIMIT(net.stall_timeout_ms)},
+#define ROW(X, option, unit, standard, name, ...) {name, CONFIG_##unit, LIMIT(option)},
+    CHANSERV_LIMITS(ROW, )
+#undef ROW
+#define ROW(X, option, unit, standard, name, ...) {name, CONFIG_##unit, LIMIT(net.option)},
+        MUX_LIMITS(ROW, )
+#undef ROW
 };
 enum { OPTIONS = sizeof table / sizeof *table };
 _Static_assert((int)OPTIONS <= (int)CONFIG_OPTIONS_MAX, "line_of has room for every option");

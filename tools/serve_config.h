@@ -9,7 +9,7 @@
 
 #include "chanserv/chanserv.h"
 
-enum { CONFIG_LIST_MAX = 256, CONFIG_OPTIONS_MAX = 64 };
+enum { CONFIG_LIST_MAX = 256, CONFIG_OPTIONS_MAX = 96 };
 
 struct config_text {
     const char *text;

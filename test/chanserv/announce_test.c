@@ -174,7 +174,7 @@ Test(limits, too_many_unopened_sources_are_told_to_wait_and_come_when_there_is_r
     struct raw_call *c = post_list("ab.");
 
     cr_assert_eq(chanserv_announce(the_post, cs_str("c"), &one, NULL, NULL), CS_AGAIN);
-    cr_assert_eq(raw_counters().announce_again, 1);
+    cr_assert_eq(raw_counters().announce_unopened, 1);
     raw_heard(raw_open(c, 0, 0), "f|");
     cr_assert_eq(chanserv_announce(the_post, cs_str("c"), &one, NULL, NULL), CS_OK);
     cs_loop_settle(raw.loop);

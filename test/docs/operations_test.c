@@ -12,7 +12,8 @@
 
 struct row {
     const char *name, *value;
-    int64_t number; /* when `value` is NULL */
+    int64_t number;      /* when `value` is NULL */
+    const char *more[2]; /* the cells behind these, if there are any */
 };
 
 /* The rows of the section's table, but for its first cells which are in code's order. */
@@ -35,6 +36,9 @@ static void table_is(const char *heading, const struct row *rows, size_t n)
                   rows[at].name);
         cr_assert(cs_same(cells[1], cs_str(rows[at].value ? rows[at].value : number)),
                   "%s: %s is %s", heading, rows[at].name, rows[at].value ? rows[at].value : number);
+        for (size_t i = 0; i < 2 && rows[at].more[i]; i++)
+            cr_assert(cs_same(cells[2 + i], cs_str(rows[at].more[i])), "%s: %s: %s", heading,
+                      rows[at].name, rows[at].more[i]);
         at++;
     }
     cr_assert_eq(at, n, "%s: the page has no %s", heading, rows[at < n ? at : 0].name);
@@ -43,8 +47,13 @@ static void table_is(const char *heading, const struct row *rows, size_t n)
 
 #define OPTION(name)                                                                               \
     {                                                                                              \
-#name, NULL, options.name                                                                  \
+#name, NULL, options.name,                                                                 \
+        {                                                                                          \
+            NULL, NULL                                                                             \
+        }                                                                                          \
     }
+#define LIMIT(X, option, unit, standard, name, counter, counted, beyond)                           \
+    {#option, NULL, options.option, {#counter, beyond}},
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
 
 Test(operations, the_options_of_a_server_have_these_defaults)
@@ -58,28 +67,16 @@ Test(operations, the_options_of_a_server_have_these_defaults)
     const struct row rows[] = {OPTION(loops),
                                OPTION(serving_timeout_ms),
                                OPTION(sourcing_timeout_ms),
-                               OPTION(accept_timeout_ms),
                                OPTION(write_timeout_ms),
                                OPTION(inline_max_bytes),
-                               OPTION(frame_max_bytes),
                                OPTION(part_bytes),
                                OPTION(body_max_bytes),
                                OPTION(header_max_bytes),
-                               OPTION(posts_max),
-                               OPTION(sources_max),
-                               OPTION(post_sources_max),
-                               OPTION(post_queue_bytes),
-                               OPTION(connections_max),
-                               OPTION(assembly_bytes),
                                OPTION(linger_ms),
                                OPTION(grace_ms),
-                               OPTION(keep_bytes),
-                               OPTION(sessions_max),
-                               OPTION(channels_max),
-                               OPTION(lingering_max),
-                               OPTION(lingering_peer_max),
-                               OPTION(lingering_bytes),
-                               OPTION(attached_bytes)};
+                               OPTION(keep_bytes)};
+    const struct row limits[] = {CHANSERV_LIMITS(LIMIT, )};
+    table_is("### Limits of a server", limits, COUNT(limits));
     table_is("## Options of a server", rows, COUNT(rows));
     chanserv_server_free(server);
     cs_loop_free(loop);
@@ -93,13 +90,14 @@ Test(operations, the_options_of_a_client_have_these_defaults)
     cr_assert_eq(cs_loop_new_virtual(&loop), CS_OK);
     cr_assert_eq(chanserv_client_new(loop, NULL, &client), CS_OK);
     const struct chanserv_client_options options = client->options;
-    const struct row rows[] = {OPTION(resume_ms),
-                               OPTION(lookup_timeout_ms),
-                               {"announce_timeout_ms", options.announce_timeout_ms ? "" : "off", 0},
-                               {"frame_timeout_ms", options.frame_timeout_ms ? "" : "off", 0},
-                               OPTION(inline_bytes),
-                               OPTION(frame_max_bytes),
-                               OPTION(assembly_bytes)};
+    const struct row rows[] = {
+        OPTION(resume_ms),
+        OPTION(lookup_timeout_ms),
+        {"announce_timeout_ms", options.announce_timeout_ms ? "" : "off", 0, {NULL, NULL}},
+        {"frame_timeout_ms", options.frame_timeout_ms ? "" : "off", 0, {NULL, NULL}},
+        OPTION(inline_bytes),
+        OPTION(frame_max_bytes),
+        OPTION(assembly_bytes)};
     table_is("## Options of a client", rows, COUNT(rows));
     chanserv_client_free(client);
     cs_loop_free(loop);
@@ -112,26 +110,22 @@ Test(operations, the_options_of_a_connection_have_these_defaults)
     mux__options_fill(&options, NULL);
     const struct row rows[] = {OPTION(window_bytes),
                                OPTION(window_max_bytes),
-                               OPTION(window_grow_bytes),
-                               OPTION(message_max_bytes),
-                               OPTION(streams_max),
-                               OPTION(header_max_bytes),
                                OPTION(dial_timeout_ms),
                                OPTION(ping_interval_ms),
                                OPTION(ping_timeout_ms),
-                               OPTION(stall_timeout_ms),
-                               OPTION(handshake_timeout_ms),
                                OPTION(connection_age_ms),
                                OPTION(calls_max),
                                OPTION(connections_max),
-                               {"gzip", options.gzip ? "" : "off", 0}};
+                               {"gzip", options.gzip ? "" : "off", 0, {NULL, NULL}}};
+    const struct row limits[] = {MUX_LIMITS(LIMIT, )};
     table_is("## Options of a connection", rows, COUNT(rows));
+    table_is("### Limits of a connection", limits, COUNT(limits));
 }
 
 Test(operations, every_counter_is_there_with_its_help)
 {
     static const struct row rows[] = {
-#define X(name, help) {#name, help, 0},
+#define X(name, help) {#name, help, 0, {NULL, NULL}},
         CHANSERV_COUNTERS(X)
 #undef X
     };

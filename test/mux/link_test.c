@@ -308,7 +308,7 @@ static int mark(void)
 static void read_often(size_t bytes, int times)
 {
     while (times-- > 0)
-        mux__lowat_read(&m.lowat, bytes, false);
+        mux__lowat_read(&m.lowat, bytes);
 }
 
 TestSuite(lowat, .init = open_mark, .fini = close_mark);
@@ -347,21 +347,6 @@ Test(lowat, goes_down_after_a_small_read)
     cr_assert_eq(mark(), 1);
 }
 
-Test(lowat, reads_in_a_row_that_were_filled_are_one)
-{
-    for (int i = 0; i < 100; i++) {
-        mux__lowat_read(&m.lowat, 64 * 1024, true);
-        mux__lowat_read(&m.lowat, 100, false); /* the rest of it, and no small read */
-    }
-    cr_assert_eq(mark(), 32 * 1024 + 50);
-    for (int i = 0; i < 100; i++)
-        mux__lowat_read(&m.lowat, 40 * 1024, true);
-    cr_assert_eq(mark(), 64 * 1024, "a socket that is never empty");
-    mux__lowat_read(&m.lowat, 100 * 1024, false);
-    mux__lowat_read(&m.lowat, 100, false);
-    cr_assert_eq(mark(), 1);
-}
-
 Test(lowat, goes_down_when_nothing_comes)
 {
     read_often(100 * 1024, 4);
@@ -391,7 +376,7 @@ Test(lowat, never_adapts_when_it_must_not)
 
     cr_assert_eq(mux__lowat_init(&fixed, m.loop, m.fds[0], 0), CS_OK);
     for (int i = 0; i < 100; i++)
-        mux__lowat_read(&fixed, 100 * 1024, false);
+        mux__lowat_read(&fixed, 100 * 1024);
     cr_assert_eq(mark(), 1);
     mux__lowat_fini(&fixed);
 }

@@ -68,7 +68,7 @@ Test(promise5, announcements_that_find_no_room_are_not_taken_and_come_later)
     }
     cr_expect_eq(s->sources_len, 25);
     story_wants(s->feed_end, CS_DONE);
-    cr_expect_gt(story_counters(s).announce_again, 0);
+    cr_expect_gt(story_counters(s).announce_unopened, 0);
     story_free(s);
 }
 

@@ -48,6 +48,12 @@ static void say(fake_peer *peer, const void *bytes, size_t len)
     peer->out_len += len;
 }
 
+void fake_bytes(fake_peer *peer, cs_bytes bytes)
+{
+    say(peer, bytes.base, bytes.len);
+    write_out(peer);
+}
+
 void fake_frame(fake_peer *peer, int type, int flags, int32_t id, cs_bytes payload)
 {
     const uint8_t head[HEAD] = {(uint8_t)(payload.len >> 16),
@@ -207,7 +213,8 @@ static void hear_frame(fake_peer *peer, const uint8_t *head, uint8_t *payload, s
     } else if (type == FAKE_RST || type == FAKE_WINDOW)
         note(peer, " %u", get32(payload));
     else if (type == FAKE_GOAWAY)
-        note(peer, " %u %u", get32(payload), get32(payload + 4));
+        note(peer, " %u %u%s%.*s", get32(payload), get32(payload + 4), len > 8 ? " " : "",
+             (int)(len - 8), (char *)payload + 8);
     else if (flags & ACK)
         note(peer, " ack");
     note(peer, "\n");
@@ -351,13 +358,22 @@ void fake_spend_ids(mux_conn *conn)
     cr_assert_eq(nghttp2_session_set_next_stream_id(conn->h2, INT32_MAX), 0);
 }
 
-fake_peer *fake_client(cs_loop *loop, const struct mux_options *options, mux_handlers *handlers)
+fake_peer *fake_client_mute(cs_loop *loop, const struct mux_options *options,
+                            mux_handlers *handlers)
 {
     mux__link *ends[2];
     cr_assert_eq(mux__link_pair(loop, ends), CS_OK);
     cr_assert_eq(mux__conn_accept(loop, ends[1], options, handlers, &handlers->local_conns, NULL),
                  CS_OK);
     fake_peer *peer = fake_new(ends[0]);
+    peer->silent = true;
+    return peer;
+}
+
+fake_peer *fake_client(cs_loop *loop, const struct mux_options *options, mux_handlers *handlers)
+{
+    fake_peer *peer = fake_client_mute(loop, options, handlers);
+    peer->silent = false;
     say(peer, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24);
     fake_frame(peer, FAKE_SETTINGS, 0, 0, cs_bytes_of(NULL, 0));
     return peer;

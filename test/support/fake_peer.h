@@ -27,6 +27,9 @@ typedef struct fake_peer fake_peer;
 /* A client of ours whose server is the fake; or a server with `handlers` whose client it is. */
 fake_peer *fake_server(cs_loop *loop, const struct mux_options *options, mux_conn **ret);
 fake_peer *fake_client(cs_loop *loop, const struct mux_options *options, mux_handlers *handlers);
+/* One that has said nothing at all. */
+fake_peer *fake_client_mute(cs_loop *loop, const struct mux_options *options,
+                            mux_handlers *handlers);
 void fake_free(fake_peer *peer); /* the link ends */
 
 /* What a client of ours meets when it dials: a new fake each time, or nobody. */
@@ -57,6 +60,7 @@ size_t fake_heard(const fake_peer *peer); /* bytes of DATA, in all */
 void fake_mute(fake_peer *peer);          /* answers no PING any more */
 
 void fake_settings(fake_peer *peer, unsigned id, uint32_t value); /* instead of the usual none */
+void fake_bytes(fake_peer *peer, cs_bytes bytes);                 /* as they are */
 void fake_frame(fake_peer *peer, int type, int flags, int32_t id, cs_bytes payload);
 void fake_word(fake_peer *peer, int type, int32_t id,
                uint32_t word); /* RST_STREAM, WINDOW_UPDATE */
