@@ -10,8 +10,17 @@
 #define CHANSERV_LIMITS(ROW, X) \
     ROW(X, connections_max, COUNT, 10000, "connections-max", connections_refused, \
         "connections refused: connections_max", "connections at once: one more is closed as it comes") \
+    ROW(X, connections_peer_max, COUNT, 5000, "connections-peer-max", connections_peer_refused, \
+        "connections refused: connections_peer_max", \
+        "connections of one address, or of one user of a unix socket: one more is closed") \
     ROW(X, posts_max, COUNT, 100000, "posts-max", posts_refused_limit, \
         "posts refused: posts_max", "posts that run at once: RESOURCE_EXHAUSTED, it never ran") \
+    ROW(X, posts_peer_max, COUNT, 50000, "posts-peer-max", posts_peer_refused, \
+        "posts refused: posts_peer_max", \
+        "of these of one identity, or without any of one address: the same") \
+    ROW(X, opens_peer_max, COUNT, 500000, "opens-peer-max", opens_peer_refused, \
+        "opens refused: opens_peer_max", \
+        "sources of his posts that are open: RESOURCE_EXHAUSTED, and the ticket stays good") \
     ROW(X, sources_max, COUNT, 1000000, "sources-max", announce_refused_limit, \
         "announcements refused: sources_max", \
         "sources at once, announced or open: announce says CS_ELIMIT") \

@@ -106,7 +106,10 @@ static chanserv_outlet *check(chanserv_server *server, mux_stream *stream,
         chanserv__refuse(stream, WIRE_R_BAD_REQUEST, "the source has no uplink: use Open");
     } else if (asked->from != o->next && (!o->ops->open || o->flags & CHANSERV__ASKED)) {
         refuse_from(stream, o, asked->from);
-    } else if (chanserv__times_new(o) != CS_OK) {
+    } else if (chanserv__owner_is_full(o->post->owner, o->post->owner->opens,
+                                       server->options.opens_peer_max, "opens_peer_max",
+                                       &server->counters.opens_peer_refused) ||
+               chanserv__times_new(o) != CS_OK) {
         chanserv__refuse(stream, WIRE_R_LIMIT, NULL);
     } else {
         return o;
@@ -133,6 +136,7 @@ static void claim(chanserv_outlet *o, mux_stream *stream, uint64_t from,
     post->unopened--;
     post->server->counters.sources_waiting--;
     post->server->counters.sources_open++;
+    post->owner->opens++;
     o->life = CHANSERV__OPEN;
     o->u.open.stream = stream;
     chanserv__post_room(post);

@@ -139,6 +139,7 @@ void chanserv__outlet_over(chanserv_outlet *o, cs_err why, enum chanserv__reason
     server->outlets--;
     if (was == CHANSERV__OPEN) {
         server->counters.sources_open--;
+        post->owner->opens--;
     } else {
         server->counters.sources_waiting--;
         post->unopened--;

@@ -1,4 +1,4 @@
-/* owner -- whose sessions they are: of an identity, where there is one, else of an address.
+/* owner -- whose sessions and posts they are: of an identity, where there is one, else of an address.
  *
  * Certificates and addresses change in good faith; who they are of does not (PROTOCOL, B19).  Who shows
  * more than one identity is somebody else than who shows one of them. */
@@ -72,13 +72,42 @@ struct chanserv__owner *chanserv__owner_of(chanserv_server *server, const mux_st
         owner = known;
     }
     if (owner)
-        owner->sessions++;
+        owner->holds++;
     return owner;
+}
+
+struct chanserv__owner *chanserv__owner_hold(struct chanserv__owner *owner)
+{
+    owner->holds++;
+    return owner;
+}
+
+/* A token is never told. */
+static void complain(const struct chanserv__owner *owner, const char *limit)
+{
+    if (owner->uid >= 0)
+        cs_log(CS_WARN, "chanserv", "uid %lld is beyond %s", (long long)owner->uid, limit);
+    else
+        cs_log(CS_WARN, "chanserv", "%.*s is beyond %s",
+               owner->subject_len > 0 ? (int)owner->subject_len : 16,
+               owner->subject_len > 0 ? owner->words : "who bears a token", limit);
+}
+
+bool chanserv__owner_is_full(struct chanserv__owner *owner, int64_t has, int64_t max,
+                             const char *limit, uint64_t *counter)
+{
+    if (has < max)
+        return false;
+    ++*counter;
+    if (!owner->has_complained)
+        complain(owner, limit);
+    owner->has_complained = true;
+    return true;
 }
 
 void chanserv__owner_drop(chanserv_server *server, struct chanserv__owner *owner)
 {
-    if (--owner->sessions > 0)
+    if (--owner->holds > 0)
         return;
     (void)cs_names_remove(&server->owners, name_of(owner));
     cs_free(owner);

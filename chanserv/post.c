@@ -258,22 +258,34 @@ static enum wire_reason check_session(chanserv_server *server, mux_stream *strea
     return WIRE_NO_REASON;
 }
 
-/* NULL: no memory; nothing is left of it. */
+/* NULL: no memory, or one post too many of somebody; nothing is left of it. */
 static chanserv_post *post_new(chanserv_server *server, mux_stream *stream,
                                const struct wire_post *asked, struct chanserv__session *session)
 {
-    chanserv_post *post = chanserv__post_new(server, stream, asked);
-    cs_err err = post ? prepare(post) : CS_ENOMEM;
+    struct chanserv__owner *owner =
+        session ? chanserv__owner_hold(session->owner) : chanserv__owner_of(server, stream);
+    chanserv_post *post = NULL;
+    cs_err err;
+
+    if (!owner)
+        return NULL;
+    if (!chanserv__owner_is_full(owner, owner->posts, server->options.posts_peer_max,
+                                 "posts_peer_max", &server->counters.posts_peer_refused))
+        post = chanserv__post_new(server, stream, asked, owner);
+    if (!post) {
+        chanserv__owner_drop(server, owner);
+        return NULL;
+    }
+    err = prepare(post);
 
     if (err == CS_OK && session)
         err = chanserv__channel_new(session, asked->channel.number, stream, post, NULL, 0,
                                     &post->channel);
     if (err == CS_OK)
         return post;
-    if (post) {
-        server->counters.posts--;
-        chanserv__post_free(post);
-    }
+    server->counters.posts--;
+    owner->posts--;
+    chanserv__post_free(post);
     return NULL;
 }
 

@@ -49,7 +49,7 @@ static void copy_asked(chanserv_post *post, mux_stream *stream, const struct wir
 }
 
 chanserv_post *chanserv__post_new(chanserv_server *server, mux_stream *stream,
-                                  const struct wire_post *asked)
+                                  const struct wire_post *asked, struct chanserv__owner *owner)
 {
     size_t n, size = asked->service.len + asked->bucket.len + peer_size(mux_stream_peer(stream));
     const cs_pair *pairs = mux_stream_headers(stream, &n);
@@ -63,6 +63,7 @@ chanserv_post *chanserv__post_new(chanserv_server *server, mux_stream *stream,
     copy_asked(post, stream, asked);
     mux_stream_drop_headers(stream);
     post->server = server;
+    post->owner = owner;
     post->service = chanserv__short_name(server, post->service);
     post->stream = stream;
     post->connection = mux_conn_number(mux_stream_conn(stream));
@@ -74,6 +75,7 @@ chanserv_post *chanserv__post_new(chanserv_server *server, mux_stream *stream,
     cs_list_init(&post->open);
     cs_list_push(&server->posts, &post->link);
     server->counters.posts++;
+    owner->posts++;
     return post;
 }
 
@@ -115,6 +117,7 @@ void chanserv__post_free(chanserv_post *post)
     cs_task_drop(&post->task);
     timers_free(post);
     cs_unlink(&post->link);
+    chanserv__owner_drop(post->server, post->owner);
     if (post->channel)
         post->channel->of.post = NULL;
     if (post->skippable)
@@ -194,6 +197,7 @@ void chanserv__post_stream_end(mux_stream *stream, cs_err why, void *state)
     cs_task_drop(&post->task);
     timers_free(post);
     post->server->counters.posts--;
+    post->owner->posts--;
     post->server->counters.deadlines += reason == CHANSERV__DEADLINE;
     CS_TRACE("server > post over: %s", cs_strerror(post->why));
     if (post->ops && post->ops->closed)

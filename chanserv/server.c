@@ -177,6 +177,8 @@ static cs_err server_init(chanserv_server *server)
     if (err == CS_OK)
         mux_handlers_set_max(server->handlers, server->options.connections_max);
     if (err == CS_OK)
+        mux_handlers_set_peer_max(server->handlers, server->options.connections_peer_max);
+    if (err == CS_OK)
         err = mux_handle(server->handlers, "/chanserv.v1.Chanserv/Post", chanserv__post_accept,
                          server);
     if (err == CS_OK)

@@ -70,6 +70,7 @@ enum {
     CHANSERV__ASLEEP = 256   /* the producer said CS_AGAIN and was not woken */
 };
 
+struct chanserv__owner;
 struct chanserv__outlet_times; /* outlet_times.c; only when an option asks for it */
 
 /* What few of them need. */
@@ -174,6 +175,7 @@ void chanserv__uplink_readable(chanserv_outlet *outlet);
 
 struct chanserv_post {
     chanserv_server *server;
+    struct chanserv__owner *owner;     /* with whose others it is counted */
     mux_stream *stream;                /* NULL: over */
     struct chanserv__channel *channel; /* of a session; or NULL */
     int linger_ms;                     /* with a session: how long it waits for its client */
@@ -208,7 +210,8 @@ struct chanserv_post {
 
 void chanserv__post_accept(mux_stream *stream, void *user);
 chanserv_post *chanserv__post_new(chanserv_server *server, mux_stream *stream,
-                                  const struct wire_post *asked); /* NULL: no memory */
+                                  const struct wire_post *asked,
+                                  struct chanserv__owner *owner); /* NULL: no memory */
 void chanserv__post_free(chanserv_post *post);
 void chanserv__post_run(cs_task *task); /* asks next() */
 void chanserv__post_body_free(chanserv_post *post);

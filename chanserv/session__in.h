@@ -34,11 +34,13 @@ struct chanserv__session {
     uint8_t id[CHANSERV__SESSION_ID];
 };
 
-/* Who may take a session up, and with whose others it is counted while it lingers. */
+/* Who may take a session up, with whose others it is counted while it lingers, and who posts. */
 struct chanserv__owner {
     struct cs_list lingering; /* the oldest first */
     int64_t lingering_len;
-    size_t sessions, name_len; /* the name begins with uid */
+    int64_t posts, opens;   /* that run, and sources of his posts that are open */
+    bool has_complained;    /* that he has too many */
+    size_t holds, name_len; /* sessions and posts; the name begins with uid */
     int64_t uid;
     uint64_t subject_len;
     char words[]; /* subject, then token */
@@ -94,9 +96,13 @@ void chanserv__session_end(struct chanserv__session *session, cs_err why,
 
 /* ---- owner.c --------------------------------------------------------------------------------- */
 
-/* Whose a session made by this stream is, with one session more; NULL: no memory. */
+/* Whose a session made by this stream is, held once more; NULL: no memory. */
 struct chanserv__owner *chanserv__owner_of(chanserv_server *server, const mux_stream *stream);
-void chanserv__owner_drop(chanserv_server *server, struct chanserv__owner *owner); /* one less */
+struct chanserv__owner *chanserv__owner_hold(struct chanserv__owner *owner);
+void chanserv__owner_drop(chanserv_server *server, struct chanserv__owner *owner);
+/* He has `has` of something; is that as many as one may have?  Then it is said, once, and counted. */
+bool chanserv__owner_is_full(struct chanserv__owner *owner, int64_t has, int64_t max,
+                             const char *limit, uint64_t *counter);
 /* Is the stream one of his; of those without any identity each may be any other. */
 bool chanserv__owner_is(const struct chanserv__owner *owner, const mux_stream *stream);
 

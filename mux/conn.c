@@ -175,8 +175,11 @@ void mux__conn_lost(mux_conn *conn, cs_err why, const char *story)
     end_all(conn, why, *told ? *told : story);
     mux__h2_free(conn);
     conn->open = 0;
-    if (conn->is_server)
+    if (conn->is_server) {
         cs_unlink(&conn->link_in);
+        mux__peer_leave(conn->handlers, conn->of_peer);
+        conn->of_peer = NULL;
+    }
     mux__front_lost(conn, settled, why, *told ? *told : story);
     if (conn->state == MUX__OVER)
         mux__conn_stream_gone(conn);

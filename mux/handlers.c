@@ -46,6 +46,7 @@ void mux__handlers_drop(mux_handlers *handlers)
         cs_free(handler);
     cs_names_fini(&handlers->methods);
     cs_timer_free(handlers->trim);
+    cs_names_fini(&handlers->peers);
     mux__gzip_free(handlers->gzip);
     cs_free(handlers);
 }
@@ -97,12 +98,23 @@ void mux_handlers_set_max(mux_handlers *handlers, int64_t connections)
     handlers->connections_max = connections;
 }
 
+void mux_handlers_set_peer_max(mux_handlers *handlers, int64_t connections)
+{
+    handlers->peer_max = connections;
+}
+
 bool mux__handlers_are_full(mux_handlers *handlers)
 {
     const struct mux_stats *stats = &handlers->stats;
     if (handlers->connections_max <= 0 ||
-        stats->connections + stats->tls_handshakes < (uint64_t)handlers->connections_max)
+        stats->connections + stats->tls_handshakes < (uint64_t)handlers->connections_max) {
+        handlers->has_complained = false;
         return false;
+    }
+    if (!handlers->has_complained)
+        cs_log(CS_WARN, "mux", "there are %lld connections, and more are refused",
+               (long long)handlers->connections_max);
+    handlers->has_complained = true;
     handlers->stats.connections_refused++;
     return true;
 }

@@ -37,6 +37,8 @@ libmux_la_SOURCES = \
 	mux/out__in.h \
 	mux/pair.c \
 	mux/pass.c \
+	mux/peers.c \
+	mux/peers__in.h \
 	mux/port.c \
 	mux/reach.c \
 	mux/resolve.c \

@@ -10,6 +10,7 @@
  *   across.c   between two loops of the process   pass.c  calls that go on at the other one
  *   h2.c       all that is spoken with nghttp2
  *   stream.c   life of a stream, and its calls        message.c  its messages, both ways
+ *   peers.c    connections of one peer
  *   call.c     gRPC's spelling of a request and of its answer
  *   meta.c     metadata      handlers.c  methods that are served      gzip.c  all that is zlib's
  *   lasting.c  calls that outlive their HTTP/2 streams; keep.c what such a call has sent; count.c what
@@ -32,6 +33,7 @@
 #include "mux/link__in.h"
 #include "mux/mux.h"
 #include "mux/out__in.h"
+#include "mux/peers__in.h"
 #include "mux/roll.h"
 #include "mux/rx.h"
 #include "mux/sendq__in.h"
@@ -90,6 +92,9 @@ struct mux__handler {
 struct mux_handlers { /* counted: a connection may outlive its server by a turn */
     unsigned refs;
     int64_t connections_max; /* 0, CS_OFF: any number */
+    int64_t peer_max;        /* the same, of one peer */
+    bool has_complained;     /* of too many, since there were fewer */
+    struct cs_names peers;   /* peers.c */
     struct cs_names methods;
     struct cs_list local_conns;     /* servers' ends of mux_dial_local(), */
     struct cs_list across_conns;    /* and of mux_dial_across() */
@@ -167,6 +172,7 @@ struct mux_conn {
     struct cs_list fresh; /* every mux_rx that got bytes this turn */
     cs_block *block;      /* where the next read goes, or NULL */
     mux_handlers *handlers;
+    struct mux__peer_count *of_peer; /* a port's; or NULL */
     struct mux_stats *stats, own_stats;
     struct mux__gzip **gzip, *own_gzip; /* the handlers', or its own */
     cs_task flush, settle, reap, rolled;

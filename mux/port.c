@@ -1,4 +1,5 @@
 #include "mux/across.h"
+#include "mux/peers__in.h"
 #include "mux/roll.h"
 #include "mux/sock__in.h"
 #include "mux/tls.h"
@@ -54,6 +55,7 @@ static size_t lowat_max(const struct mux_options *options)
 /* On the port's thread. */
 static void keep(mux_port *port, int fd)
 {
+    struct mux__peer_count *of_peer = NULL;
     mux__link *link;
     mux_conn *conn;
 
@@ -65,9 +67,14 @@ static void keep(mux_port *port, int fd)
         close(fd);
         return;
     }
-    if (mux__conn_accept_tls(port->loop, link, port->tls, &port->options, port->handlers,
-                             &port->conns, &conn) != CS_OK)
+    if (mux__peer_enter(port->handlers, link, &of_peer) != CS_OK ||
+        mux__conn_accept_tls(port->loop, link, port->tls, &port->options, port->handlers,
+                             &port->conns, &conn) != CS_OK) {
+        mux__peer_leave(port->handlers, of_peer);
         mux__link_free(link);
+        return;
+    }
+    mux__peer_give(conn, of_peer);
 }
 
 struct handed {

@@ -120,6 +120,7 @@ test_chanserv_SOURCES = \
 	test/chanserv/feed_test.c \
 	test/chanserv/frames_test.c \
 	test/chanserv/loops_test.c \
+	test/chanserv/limits_test.c \
 	test/chanserv/moment_test.c \
 	test/chanserv/open_test.c \
 	test/chanserv/outlet_test.c \

@@ -1,4 +1,5 @@
 #include "mux/link__in.h"
+#include "mux/stats.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -305,4 +306,63 @@ Test(port, without_descriptors_it_waits_and_complains_once)
     cr_assert(is_served(fd));
     cs_timer_free(timer);
     close(fd);
+}
+
+/* ---- Connections of one peer ---------------------------------------------------------------- */
+
+static bool is_hung_up_on(int fd)
+{
+    char rest[4096];
+    ssize_t n;
+
+    while ((n = recv(fd, rest, sizeof rest, 0)) > 0)
+        ;
+    return n == 0 || errno == ECONNRESET;
+}
+
+static void turn(void)
+{
+    cs_timer *timer;
+
+    cr_assert_eq(cs_timer_new(t.loop, stop, t.loop, &timer), CS_OK);
+    cs_timer_set(timer, 1);
+    cr_assert_eq(cs_loop_run(t.loop), CS_OK);
+    cs_timer_free(timer);
+}
+
+static void two_and_no_more(const char *addr)
+{
+    int fds[3], other;
+    const struct mux_stats *stats = mux_handlers_stats(t.handlers);
+
+    open_port(addr);
+    mux_handlers_set_peer_max(t.handlers, 2);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_geq(fds[i] = client_of(mux_port_addr(t.port)), 0);
+        cr_assert(is_served(fds[i]));
+    }
+    cr_assert_geq(fds[2] = client_of(mux_port_addr(t.port)), 0);
+    while (stats->connections_peer_refused == 0)
+        turn();
+    cr_assert(is_hung_up_on(fds[2]));
+    cr_assert_eq(stats->connections, 2);
+    close(fds[0]);
+    while (stats->connections > 1)
+        turn();
+    cr_assert_geq(other = client_of(mux_port_addr(t.port)), 0);
+    cr_assert(is_served(other));
+    cr_assert_eq(stats->connections_peer_refused, 1);
+    close(fds[1]);
+    close(fds[2]);
+    close(other);
+}
+
+Test(port, an_address_has_so_many_connections_and_no_more)
+{
+    two_and_no_more("127.0.0.1:0");
+}
+
+Test(port, and_so_has_a_user_at_a_unix_socket)
+{
+    two_and_no_more(t.addr);
 }
