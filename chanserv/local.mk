@@ -28,6 +28,7 @@ libcs_la_SOURCES = \
 	chanserv/lookup.c \
 	chanserv/loops.c \
 	chanserv/loops__in.h \
+	chanserv/memory.c \
 	chanserv/node.c \
 	chanserv/nodes.c \
 	chanserv/open.c \

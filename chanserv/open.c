@@ -183,6 +183,7 @@ chanserv_outlet *chanserv__open_claim(mux_stream *stream, chanserv_server *serve
     if (up)
         up->armed = true;
     server->counters.talks += talks;
+    (void)chanserv__memory_is_short(server); /* what was announced can be opened, and others end */
     claim(o, stream, asked->from, up, channel);
     return o;
 }

@@ -198,6 +198,10 @@ static enum wire_reason check(chanserv_server *server, mux_stream *stream,
         server->counters.posts_refused_limit++;
         return WIRE_R_LIMIT;
     }
+    if (chanserv__memory_is_short(server)) {
+        server->counters.posts_refused_memory++;
+        return WIRE_R_LIMIT;
+    }
     if (server->dying) /* the hook may have freed it, */
         return WIRE_R_DRAINING;
     *ret = cs_names_get(&server->services, asked->service); /* or changed what is served */

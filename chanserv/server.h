@@ -368,6 +368,7 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
     X(opens_refused_ticket, "opens with a ticket that is unknown, dead or of another process")     \
     X(opens_refused_claimed, "opens with a ticket that was used before")                           \
     X(deadlines, "posts and sources ended by a deadline or timeout")                               \
+    X(memory_ended, "posts and sources ended because memory was short and nobody read them")       \
     X(readers_left, "sources whose reader left before their end")                                  \
     X(frames_out, "frames handed over, parts counted once")                                        \
     X(frame_bytes_out, "payload bytes handed over")                                                \

@@ -116,7 +116,8 @@ static void block_begins(mux_conn *conn, uint8_t flags)
     MUX__CALM_OPENED(conn);
     conn->calm.in_block = !(flags & END_HEADERS);
     conn->calm.blocks = 0;
-    conn->calm.block_ms = cs_loop_now_ms(conn->loop);
+    if (conn->calm.in_block)
+        conn->calm.block_ms = cs_loop_now_ms(conn->loop);
 }
 
 static void block_goes_on(mux_conn *conn, uint8_t flags)

@@ -274,6 +274,7 @@ static int send_data(nghttp2_session *h2, nghttp2_frame *frame, const uint8_t *h
         !mux__out_fits(&conn->out, len, mux__sendq_pieces(&stream->out, len)))
         return NGHTTP2_ERR_WOULDBLOCK;
     MUX__CALM_SENT(conn, len);
+    stream->born_ms = (uint32_t)cs_loop_now_ms(conn->loop);
     mux__out_copy(&conn->out, head, 9);
     mux__sendq_emit(&stream->out, len, &conn->out);
     stream->reserved = 0;

@@ -300,7 +300,7 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     uint32_t reserved; /* bytes nghttp2 was told of and has not asked for yet */
     uint32_t send_max;
     uint32_t window;  /* towards us, what it has been made */
-    uint32_t born_ms; /* times modulo 2^32: only differences are looked at */
+    uint32_t born_ms; /* or when DATA went out; modulo 2^32: only differences are looked at */
     uint32_t header_bytes;
     uint32_t clear; /* in a pull: so far the queue grows and nobody need look whether it is full */
     uint16_t http_status; /* the answer's, when it is not 200 */

@@ -36,6 +36,8 @@ struct mux_stats {
 
 /* What the connections of a table of handlers count; NULL for none. */
 struct mux_stats *mux_handlers_stats(mux_handlers *handlers);
+/* For how long nothing of the stream went out. */
+int64_t mux_stream_still_ms(const mux_stream *stream);
 /* What a client's connection counts. */
 const struct mux_stats *mux_conn_stats(const mux_conn *conn);
 

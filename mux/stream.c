@@ -528,6 +528,11 @@ mux_conn *mux_stream_conn(const mux_stream *stream)
     return stream->conn->front ? stream->conn->front->main : stream->conn;
 }
 
+int64_t mux_stream_still_ms(const mux_stream *stream)
+{
+    return (uint32_t)cs_loop_now_ms(stream->conn->loop) - stream->born_ms;
+}
+
 void *mux_stream_state(const mux_stream *stream)
 {
     return stream->state;

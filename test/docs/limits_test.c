@@ -45,7 +45,7 @@ Test(limits, each_has_a_counter_of_its_own)
 /* "OPTION SCENARIO", a line each in the order of the tables; "-" for a row that has none yet. */
 Test(limits, each_has_its_attack)
 {
-    enum { WITHOUT = 34 };
+    enum { WITHOUT = 38 };
     char *page = doc_read("test/attack/scenarios"), option[64], scenario[64];
     cs_bytes text = cs_str(page), line;
     size_t at = 0, without = 0;
