@@ -1,14 +1,15 @@
 /* Floods of every kind: what is below a limit passes, the next one ends the connection, and what pays
  * for itself may go on for ever. */
 #include "test/mux/talk.h"
+#include "test/support/failing.h"
 #include "test/support/fake_peer.h"
 
-#include "mux/stats.h"
+#include "mux/mux__in.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-enum { PRIORITY = 2, CONTINUATION = 9, PADDED = 8, UNKNOWN = 0x50, CALM = 11 };
+enum { PRIORITY = 2, CONTINUATION = 9, PADDED = 8, UNKNOWN = 0x50 };
 
 #define NOWHERE "/test/Nowhere"
 
@@ -447,4 +448,152 @@ Test(calm, a_connection_may_have_nothing_to_do_for_ever)
     cs_loop_advance(t.loop, 24 * 3600 * 1000);
     cr_assert(!strstr(fake_said(peer), "GOAWAY"));
     end();
+}
+
+/* ---- Answers that nobody takes --------------------------------------------------------------- */
+
+static int pings_without_reading(int most)
+{
+    int n = 0;
+    fake_deaf(peer, true);
+    for (; n < most && mux_handlers_stats(t.handlers)->reads_paused == 0; n++) {
+        ping();
+        if (n % 100 == 0)
+            talk_settle(&t);
+    }
+    talk_settle(&t);
+    return n;
+}
+
+Test(calm, who_leaves_answers_unread_is_not_read_until_he_takes_them)
+{
+    enum { RING = 256 * 1024, PING = 17, MOST = 100000 };
+    begin(&(struct mux_options){.pings_max = CS_OFF, .ping_interval_ms = CS_OFF});
+    int n = pings_without_reading(MOST);
+    cr_assert_lt(n, MOST);
+    cr_assert_geq(n, RING / PING, "before that all of them went out");
+    uint64_t taken = mux_handlers_stats(t.handlers)->bytes_in;
+    for (int i = 0; i < 1000; i++)
+        ping();
+    talk_settle(&t);
+    cr_assert_eq(mux_handlers_stats(t.handlers)->bytes_in, taken);
+    fake_deaf(peer, false);
+    talk_settle(&t);
+    cr_assert_geq(mux_handlers_stats(t.handlers)->bytes_in, taken + 1000 * PING);
+    cr_assert_eq(mux_handlers_stats(t.handlers)->reads_paused, 1);
+    cr_assert_eq(t.server[0].ends, 0);
+    side_send(&t.server[0], "goes on");
+    talk_settle(&t);
+    cr_assert_eq(fake_heard(peer), 12);
+    end();
+}
+
+Test(calm, answers_that_nobody_takes_may_be_any_number)
+{
+    begin(&(struct mux_options){
+        .pings_max = CS_OFF, .control_max = CS_OFF, .ping_interval_ms = CS_OFF});
+    cr_assert_eq(pings_without_reading(20000), 20000);
+    cr_assert_eq(mux_handlers_stats(t.handlers)->reads_paused, 0);
+    fake_deaf(peer, false);
+    talk_settle(&t);
+    cr_assert_eq(t.server[0].ends, 0);
+    end();
+}
+
+Test(calm, data_that_nobody_takes_never_stops_reading)
+{
+    begin(&(struct mux_options){.ping_interval_ms = CS_OFF});
+    fake_word(peer, FAKE_WINDOW, 0, 1 << 29);
+    fake_word(peer, FAKE_WINDOW, 1, 1 << 29);
+    fake_deaf(peer, true);
+    for (int i = 0; i < 5; i++) {
+        side_send_bytes(&t.server[0], 1 << 20);
+        talk_settle(&t);
+        if (mux_stream_room(t.server[0].stream) == 0)
+            break;
+    }
+    fake_message(peer, 1, "heard", false);
+    talk_settle(&t);
+    cr_assert_str_eq(t.server[0].text, "heard|");
+    cr_assert_eq(mux_handlers_stats(t.handlers)->reads_paused, 0);
+    fake_deaf(peer, false);
+    talk_settle(&t);
+    end();
+}
+
+/* ---- A client of ours, and a server that floods ----------------------------------------------- */
+
+Test(calm, a_server_that_floods_loses_its_client_who_knows_why)
+{
+    cr_assert_eq(cs_loop_new_virtual(&t.loop), CS_OK);
+    peer = fake_server(t.loop, &(struct mux_options){.settings_max = 50}, &t.conn);
+    struct side *c = talk_open(&t, 0);
+    talk_settle(&t);
+    for (int n = 0; n < 48; n++) /* and the two that there were */
+        settings();
+    talk_settle(&t);
+    cr_assert_eq(c->ends, 0);
+    settings();
+    cs_loop_advance(t.loop, 1);
+    cr_assert_eq(c->ends, 1);
+    cr_assert_eq(c->why, CS_EPROTO);
+    cr_assert(strstr(c->errmsg, "the peer went beyond settings_max"), "%s", c->errmsg);
+    cr_assert(strstr(fake_said(peer), " 11 settings_max\n"));
+    cr_assert(fake_hung_up(peer));
+    cr_assert_eq(mux_conn_stats(t.conn)->cut_settings, 1);
+    mux_conn_free(t.conn);
+    talk_settle(&t);
+    fake_free(peer);
+    cs_loop_free(t.loop);
+}
+
+/* ---- Without memory --------------------------------------------------------------------------- */
+
+/* The fake asserts that it has memory; this is the link alone. */
+static void flood_by_hand(cs_loop *loop, mux_handlers *handlers, mux__link *ends[2])
+{
+    static const char hello[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
+    static const char setting[] = "\0\0\0\4\0\0\0\0\0";
+    struct iovec v = {(char *)(uintptr_t)hello, sizeof hello - 1};
+    const struct mux_options options = {.settings_max = 5};
+    mux_conn *conn;
+    size_t n;
+    if (mux__conn_accept(loop, ends[1], &options, handlers, &handlers->local_conns, &conn) !=
+        CS_OK) {
+        mux__link_free(ends[1]);
+        return;
+    }
+    (void)mux__link_write(ends[0], &v, 1, &n);
+    for (int i = 0; i < 10; i++) {
+        v = (struct iovec){(char *)(uintptr_t)setting, sizeof setting - 1};
+        (void)mux__link_write(ends[0], &v, 1, &n);
+    }
+    cs_loop_advance(loop, 1000);
+    if (!failing_failed())
+        cr_assert_eq(handlers->stats.cut_settings, 1);
+    cr_assert_eq(handlers->stats.connections, 0, "whatever failed, it is gone");
+    cs_loop_settle(loop);
+}
+
+static void flooded(void)
+{
+    mux_handlers *handlers;
+    cs_loop *loop;
+    if (cs_loop_new_virtual(&loop) != CS_OK)
+        return;
+    if (mux_handlers_new(&handlers) == CS_OK) {
+        mux__link *ends[2];
+        if (mux__link_pair(loop, ends) == CS_OK) {
+            flood_by_hand(loop, handlers, ends);
+            mux__link_free(ends[0]);
+        }
+        mux_handlers_free(handlers);
+        cs_loop_settle(loop);
+    }
+    cs_loop_free(loop);
+}
+
+Test(calm, survives_every_failed_allocation)
+{
+    failing_story(flooded);
 }

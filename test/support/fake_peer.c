@@ -19,7 +19,7 @@ struct fake_peer {
     nghttp2_hd_inflater *inflater;
     uint8_t *in, *out;
     size_t in_len, out_len, data;
-    bool mute, hung_up, expects_preface, silent;
+    bool mute, hung_up, expects_preface, silent, deaf;
     char said[SAID];
     size_t said_len;
 };
@@ -36,7 +36,7 @@ static void write_out(fake_peer *peer)
         memmove(peer->out, peer->out + n, peer->out_len - n);
         peer->out_len -= n;
     }
-    mux__link_want(peer->link, !peer->hung_up, peer->out_len > 0);
+    mux__link_want(peer->link, !peer->hung_up && !peer->deaf, peer->out_len > 0);
 }
 
 static void say(fake_peer *peer, const void *bytes, size_t len)
@@ -248,7 +248,7 @@ static void on_ready(int can, void *user)
     fake_peer *peer = user;
     size_t n = 0;
     (void)can;
-    while (!peer->hung_up) {
+    while (!peer->hung_up && !peer->deaf) {
         peer->in = realloc(peer->in, peer->in_len + ROOM);
         cr_assert(peer->in);
         cs_err err = mux__link_read(peer->link, peer->in + peer->in_len, ROOM, &n);
@@ -407,6 +407,12 @@ bool fake_hung_up(const fake_peer *peer)
 size_t fake_heard(const fake_peer *peer)
 {
     return peer->data;
+}
+
+void fake_deaf(fake_peer *peer, bool deaf)
+{
+    peer->deaf = deaf;
+    write_out(peer);
 }
 
 void fake_mute(fake_peer *peer)
