@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HEAD = 9, SAID = 64 * 1024, ACK = 1 };
+enum { HEAD = 9, SAID = 64 * 1024, ACK = 1, ENHANCE_YOUR_CALM = 11 };
 
 struct fake_peer {
     mux__link *link;
@@ -213,10 +213,11 @@ static void hear_frame(fake_peer *peer, const uint8_t *head, uint8_t *payload, s
     } else if (type == FAKE_RST || type == FAKE_WINDOW)
         note(peer, " %u", get32(payload));
     else if (type == FAKE_GOAWAY)
-        note(peer, " %u %u%s%.*s", get32(payload), get32(payload + 4), len > 8 ? " " : "",
-             (int)(len - 8), (char *)payload + 8);
+        note(peer, " %u %u", get32(payload), get32(payload + 4));
     else if (flags & ACK)
         note(peer, " ack");
+    if (type == FAKE_GOAWAY && get32(payload + 4) == ENHANCE_YOUR_CALM)
+        note(peer, " %.*s", (int)(len - 8), (char *)payload + 8);
     note(peer, "\n");
     if (type == FAKE_SETTINGS && !(flags & ACK) && !peer->silent)
         fake_frame(peer, FAKE_SETTINGS, ACK, 0, cs_bytes_of(NULL, 0));
