@@ -11,6 +11,7 @@ void chanserv__counters_here(chanserv_server *server, struct chanserv_counters *
     ret->connections = mux->connections;
     ret->connections_total = mux->connections_total;
     ret->connections_refused = mux->connections_refused;
+    ret->accepts_paused = mux->accepts_paused;
     ret->connections_peer_refused = mux->connections_peer_refused;
     ret->tls_connections_total = mux->tls_connections_total;
     ret->tls_handshakes = mux->tls_handshakes;

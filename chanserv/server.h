@@ -351,6 +351,7 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
 #define CHANSERV_COUNTERS(X)                                                                       \
     X(connections, "connections open now")                                                         \
     X(connections_total, "connections accepted")                                                   \
+    X(accepts_paused, "times nobody was let in for want of descriptors or memory")                 \
     X(connections_rolled, "connections told to go: their age, a new certificate, a drain")         \
     X(tls_connections_total, "connections with TLS whose handshake went well")                     \
     X(tls_handshakes, "TLS handshakes under way now")                                              \

@@ -2,6 +2,7 @@
 #include "mux/peers__in.h"
 #include "mux/roll.h"
 #include "mux/sock__in.h"
+#include "mux/stats.h"
 #include "mux/tls.h"
 #include "mux/tls__in.h"
 
@@ -113,6 +114,7 @@ static void pause_for(mux_port *port, int error)
     if (port->has_complained)
         return;
     port->has_complained = true;
+    mux_handlers_stats(port->handlers)->accepts_paused++;
     mux__sock_words(error, words, sizeof words);
     cs_log(CS_WARN, "mux", "accept %s: %s; no new connections for now", port->addr, words);
 }

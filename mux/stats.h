@@ -12,6 +12,7 @@
     X(connections, "connections that stand now")                                                   \
     X(connections_refused, "connections closed at once: mux_handlers_set_max()")                   \
     X(connections_peer_refused, "connections closed at once: mux_handlers_set_peer_max()")         \
+    X(accepts_paused, "times nobody was let in for want of descriptors or memory")                 \
     X(connections_rolled, "connections told to go: their age, a new certificate, a drain")         \
     X(tls_connections_total, "connections with TLS whose handshake went well")                     \
     X(tls_handshakes, "TLS handshakes under way now")                                              \

@@ -302,6 +302,7 @@ Test(port, without_descriptors_it_waits_and_complains_once)
     cs_timer_set(timer, 250); /* three times it tries */
     cr_assert_eq(cs_loop_run(t.loop), CS_OK);
     cr_assert_eq(warnings, 1);
+    cr_assert_eq(mux_handlers_stats(t.handlers)->accepts_paused, 1, "an episode counts once");
     cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
     cr_assert(is_served(fd));
     cs_timer_free(timer);
