@@ -119,8 +119,8 @@ test_chanserv_SOURCES = \
 	test/chanserv/fanout_test.c \
 	test/chanserv/feed_test.c \
 	test/chanserv/frames_test.c \
-	test/chanserv/loops_test.c \
 	test/chanserv/limits_test.c \
+	test/chanserv/loops_test.c \
 	test/chanserv/moment_test.c \
 	test/chanserv/open_test.c \
 	test/chanserv/outlet_test.c \
