@@ -66,6 +66,7 @@ static void happen(struct side *to)
     case PROXY_HALF:
         shutdown(to->end.fd, SHUT_WR);
         to->shut = true;
+        to->len = 0;
         break;
     case PROXY_SWALLOW:
         pair->swallows = true;
@@ -105,11 +106,15 @@ static void take(struct side *to, int64_t now)
 
 static void give(struct side *to, int64_t now)
 {
+    size_t len = to->len;
     ssize_t n;
 
     if (to->len == 0 || now < to->due_ms)
         return;
-    n = send(to->end.fd, to->waits + to->at, to->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (is_fated(to) &&
+        to->pair->fate.bytes < (int64_t)len) /* after a stall: it was taken before */
+        len = (size_t)to->pair->fate.bytes;
+    n = send(to->end.fd, to->waits + to->at, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0) {
         if (errno != EAGAIN)
             finish(to->pair, true);
