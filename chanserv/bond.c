@@ -24,6 +24,7 @@
 enum {
     FIRST_MS = 100,
     LAST_MS = 5000,
+    STOOD_MS = 1000, /* at most, after a break while it stood: somebody is there */
     STRANGERS = 3 /* connections in a row where nobody ever spoke HTTP/2: then this is no server */
 };
 
@@ -306,9 +307,11 @@ void chanserv__bond_broke(struct chanserv__bond *bond, const char *words)
     cs_story(&bond->story, "%s", words);
     bond->leaves = false;
     chanserv__bond_doom(bond, words);
-    bond->standing = CHANSERV__BOND_BROKEN;
     if (bond->moved) /* and not only greeted, again and again */
         bond->delay_ms = 0;
+    else if (bond->standing == CHANSERV__BOND_STANDS && bond->delay_ms > STOOD_MS)
+        bond->delay_ms = STOOD_MS;
+    bond->standing = CHANSERV__BOND_BROKEN;
     bond->moved = false;
     chanserv__bond_rest(bond);
 }

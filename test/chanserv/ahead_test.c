@@ -242,6 +242,27 @@ Test(ahead, who_posted_nothing_does_not_dial_again_either)
     fake_end(&f);
 }
 
+/* Each time it is greeted and nothing more. */
+Test(ahead, who_was_there_is_asked_again_within_a_second_or_so)
+{
+    int ms = 0;
+
+    begin(CS_OK);
+    (void)fake_post(&f, "x");
+    for (int i = 0; i < 20; i++) {
+        const int calls = s.calls;
+
+        mux_conn_break(chanserv__nodes_first(f.client)->conn);
+        for (ms = 0; s.calls == calls && ms < RESUME; ms++)
+            cs_loop_advance(f.loop, 1);
+        cs_loop_settle(f.loop);
+        cr_assert_eq(chanserv__nodes_first(f.client)->bond->standing, CHANSERV__BOND_STANDS);
+        cr_assert_leq(ms, 1201, "the %dth: %d", i, ms);
+    }
+    cr_assert_geq(ms, 800, "but not at once either: %d", ms);
+    fake_end(&f);
+}
+
 Test(ahead, an_open_of_a_ticket_waits_too)
 {
     chanserv_source *source;
