@@ -111,6 +111,8 @@ test_chanserv_SOURCES = \
 	test/chanserv/authorise_test.c \
 	test/chanserv/both_test.c \
 	test/chanserv/bound_test.c \
+	test/chanserv/breaks.c \
+	test/chanserv/breaks.h \
 	test/chanserv/churn_test.c \
 	test/chanserv/client_test.c \
 	test/chanserv/drain_test.c \
@@ -132,6 +134,9 @@ test_chanserv_SOURCES = \
 	test/chanserv/raw.h \
 	test/chanserv/ref_test.c \
 	test/chanserv/relay_test.c \
+	test/chanserv/resume_alone_test.c \
+	test/chanserv/resume_lost_test.c \
+	test/chanserv/resume_moves_test.c \
 	test/chanserv/resume_test.c \
 	test/chanserv/say_memory_test.c \
 	test/chanserv/say_test.c \
