@@ -154,7 +154,7 @@ void mux__conn_lost(mux_conn *conn, cs_err why, const char *story)
         return;
     conn->state = conn->is_server || conn->freed || is_sibling(conn) ? MUX__OVER : MUX__IDLE;
     conn->blocked = conn->pinged = conn->goaway = conn->failed = false;
-    conn->settled = conn->spent = conn->told = false;
+    conn->settled = conn->spent = conn->told = conn->answers = false;
     conn->calls = 0;
     if (was_up) {
         conn->stats->connections--;

@@ -187,13 +187,17 @@ int mux__pause_ms(int first, int max, unsigned n)
     return ms - ms / 5 + (int)(random % (uint32_t)(2 * ms / 5 + 1));
 }
 
+static void pause_dials(struct mux__front *front, unsigned n)
+{
+    front->again_ms = cs_loop_now_ms(front->main->loop) + mux__pause_ms(AGAIN_MS, AGAIN_MAX_MS, n);
+}
+
 /* Nobody was reached.  Who waits for a full connection to get a place goes on waiting, and so do
  * calls that wait for ready; the others are told. */
 static void failed(struct mux__front *front, cs_err why, const char *story)
 {
-    front->again_ms = cs_loop_now_ms(front->main->loop) +
-                      mux__pause_ms(AGAIN_MS, AGAIN_MAX_MS, front->failures++);
     struct cs_link *link, *next;
+    pause_dials(front, front->failures++);
     for (link = mux__front_standing(front) ? NULL : cs_list_first(&front->waiting); link;
          link = next) {
         mux_stream *stream = CS_CONTAINER(link, mux_stream, link_in);
@@ -363,12 +367,23 @@ void mux__front_goaway(mux_conn *conn, bool tired_of_pings)
 {
     if (!conn->front)
         return;
+    /* The second in a row that answers nothing is as a dial that failed: else a server could make us
+     * dial without end. */
+    if (!conn->told && !conn->answers && conn->front->turned_away++ > 0)
+        pause_dials(conn->front, conn->front->turned_away - 2);
     struct mux_options *opt = &conn->front->main->opt;
     if (tired_of_pings && opt->ping_interval_ms != CS_OFF && opt->ping_interval_ms < INT32_MAX / 2)
         opt->ping_interval_ms *= 2; /* of the connections that follow */
     tell_calls(conn);
     recall(conn, UINT32_MAX);
     place_soon(conn->front);
+}
+
+void mux__front_answered(mux_conn *conn)
+{
+    conn->answers = true;
+    if (conn->front)
+        conn->front->turned_away = 0;
 }
 
 void mux__front_closed(mux_conn *conn)

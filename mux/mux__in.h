@@ -128,6 +128,7 @@ struct mux__front {
     int64_t again_ms;       /* not dialed before */
     int64_t full_ms;        /* since when calls wait while a connection stands, or CS_OFF */
     unsigned failures;      /* in a row: dials that did not lead to SETTINGS */
+    unsigned turned_away;   /* in a row: connections that were told to go before any answer */
     uint32_t limit; /* streams a connection that the peer was last seen to allow; 0: unknown */
     bool met;       /* a peer said SETTINGS, once */
     /* Begins to dial, and ends in mux__conn_dialed(), then or later; NULL: nobody to dial. */
@@ -159,6 +160,7 @@ struct mux_conn {
     char *authority;
     mux__dial *dial;
     int64_t dialed_ms;          /* when it began */
+    bool answers;               /* a client's: a call was answered, well or not */
     mux__link *link;            /* DIALING: with TLS, while hands are shaken */
     struct mux_peer no_peer;    /* while there is no link */
     void *h2;                   /* nghttp2's session */
@@ -219,7 +221,8 @@ cs_err mux__front_open(mux_stream *stream);                    /* CS_ENOMEM */
 void mux__front_give_up(mux_stream *stream);                   /* it waits no more */
 void mux__front_settings(mux_conn *conn);                      /* they came */
 void mux__front_goaway(mux_conn *conn, bool tired_of_pings);
-void mux__front_spent(mux_conn *conn);  /* it takes no new calls any more */
+void mux__front_spent(mux_conn *conn); /* it takes no new calls any more */
+void mux__front_answered(mux_conn *conn);
 void mux__front_closed(mux_conn *conn); /* a stream of it */
 void mux__front_lost(mux_conn *conn, bool settled, cs_err why, const char *story);
 bool mux__front_is_empty(const struct mux__front *front); /* but for the main connection */

@@ -396,6 +396,7 @@ void mux__stream_on_headers(mux_stream *stream, bool last)
         mux__call_answer_begins(stream, last);
         if (stream->http_status >= 100 && stream->http_status < 200)
             return; /* informational: the answer is still to come */
+        mux__front_answered(stream->conn);
     }
     stream->remote_headers = true;
     if (stream->is_server)

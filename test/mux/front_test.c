@@ -485,6 +485,40 @@ Test(front, a_lost_connection_takes_its_own_calls_along_and_no_other)
     leave();
 }
 
+/* Somebody who lets us in, and tells us to go elsewhere, again and again. */
+Test(front, who_is_turned_away_dials_at_once_and_then_no_more_often_than_who_meets_nobody)
+{
+    static const int waits[] = {0, 0, 100, 200};
+    begin(NULL);
+    for (int i = 0; i < 4; i++) {
+        struct call *call = open_with(i, &patient);
+        settle();
+        cr_assert_eq(net.dials, waits[i] ? i : i + 1);
+        if (waits[i]) {
+            cs_loop_advance(loop, waits[i] * 4 / 5 - 1);
+            cr_assert_eq(net.dials, i, "not within four fifths of %d ms", waits[i]);
+            cs_loop_advance(loop, waits[i] * 2 / 5 + 2);
+        }
+        cr_assert_eq(net.dials, i + 1);
+        if (i == 3) { /* who is answered begins anew */
+            answer(3, 1);
+            expect_end(call, CS_DONE, false);
+        }
+        fake_goaway(net.peers[i], i == 3 ? 1 : 0, 0);
+        settle();
+        if (i < 3)
+            expect_end(call, CS_EDRAIN, true);
+    }
+    for (int i = 4; i < 6; i++) {
+        open_with(i, &patient);
+        settle();
+        cr_assert_eq(net.dials, i + 1, "at once");
+        fake_goaway(net.peers[i], 0, 0);
+        settle();
+    }
+    leave();
+}
+
 /* ---- Nobody is there yet -------------------------------------------------------------------- */
 
 Test(front, a_call_that_waits_for_ready_is_dialed_for_again_and_again)
