@@ -279,10 +279,18 @@ test_long_cuts_LDADD = libproxy.a $(LDADD) $(NGHTTP2_LIBS)
 test_long_keepalive_LDADD = libproxy.a $(LDADD) $(NGHTTP2_LIBS)
 test_long_proxy_LDADD = libproxy.a $(NGHTTP2_LIBS)
 
-# Hostile clients, for the attack stage.
-noinst_PROGRAMS += test/attack/attack
+# Hostile clients and servers, for the attack stage.
+noinst_PROGRAMS += test/attack/attack test/attack/trap
+test_attack_trap_LDADD = $(NGHTTP2_LIBS)
+# files: test/attack/trap* test/attack/peer*
+test_attack_trap_SOURCES = \
+	test/attack/peer.c \
+	test/attack/peer.h \
+	test/attack/trap.c \
+	test/attack/trap.h \
+	test/attack/traps.c
 test_attack_attack_LDADD = $(NGHTTP2_LIBS) $(ZLIB_LIBS)
-# files: test/attack/*.c test/attack/*.h
+# files: test/attack/*.c test/attack/*.h !test/attack/trap*
 test_attack_attack_SOURCES = \
 	test/attack/attack.h \
 	test/attack/bodies.c \

@@ -67,6 +67,17 @@ bool peer_open(struct peer *peer, int port, int from, struct work *work)
     return peer_flush(peer);
 }
 
+void peer_take(struct peer *peer, int fd, struct work *work)
+{
+    memset(peer, 0, sizeof *peer);
+    peer->work = work;
+    peer->status = -1;
+    peer->fd = fd;
+    peer->preface = 24;
+    (void)fcntl(fd, F_SETFL, O_NONBLOCK);
+    work->connections++;
+}
+
 void peer_free(struct peer *peer)
 {
     if (peer->fd > 0)
@@ -122,6 +133,8 @@ static void hear_fields(struct peer *peer, const uint8_t *block, size_t len)
         if (flags & NGHTTP2_HD_INFLATE_EMIT && nv.namelen == 11 &&
             memcmp(nv.name, "grpc-status", 11) == 0)
             peer->status = atoi((const char *)nv.value);
+        if (flags & NGHTTP2_HD_INFLATE_EMIT && nv.namelen == 5 && memcmp(nv.name, ":path", 5) == 0)
+            snprintf(peer->path, sizeof peer->path, "%s", (const char *)nv.value);
     } while (!(flags & NGHTTP2_HD_INFLATE_FINAL));
     nghttp2_hd_inflate_end_headers(inflater);
 }
@@ -157,11 +170,16 @@ static void hear_frame(struct peer *peer, const uint8_t *head, size_t len)
         if (peer->on_data)
             peer->on_data(peer, id, payload, len);
     } else if (type == HEADERS) {
-        hear_fields(peer, payload, len);
+        size_t skip = flags & WITH_PRIORITY ? 5 : 0;
+        if (len < skip)
+            return;
+        hear_fields(peer, payload + skip, len - skip);
         if (flags & END_STREAM)
             hear_end(peer);
         else
             peer->opened++;
+        if (peer->on_headers)
+            peer->on_headers(peer, id, flags);
     } else if (type == RST_STREAM && len == 4) {
         peer->reset_code = word_at(payload);
         peer->resets[peer->reset_code & 15]++;
@@ -177,7 +195,8 @@ static void hear_frame(struct peer *peer, const uint8_t *head, size_t len)
 
 static void hear_all(struct peer *peer)
 {
-    size_t at = 0, len;
+    size_t at = peer->preface < peer->in_len ? peer->preface : peer->in_len, len;
+    peer->preface -= at;
     while (peer->in_len - at >= HEAD) {
         len = word_at(peer->in + at) >> 8;
         if (peer->in_len - at < HEAD + len)

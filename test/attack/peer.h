@@ -40,10 +40,11 @@ struct work {
 struct peer {
     struct work *work;
     int fd;
-    bool ended; /* the connection is over */
-    bool deaf;  /* takes nothing from the socket */
-    bool rude;  /* acknowledges neither SETTINGS nor PING */
-    bool calm;  /* heard GOAWAY with ENHANCE_YOUR_CALM */
+    bool ended;     /* the connection is over */
+    bool deaf;      /* takes nothing from the socket */
+    bool rude;      /* acknowledges neither SETTINGS nor PING */
+    bool calm;      /* heard GOAWAY with ENHANCE_YOUR_CALM */
+    size_t preface; /* bytes of it that are still to come, where we are the server */
     uint8_t *out, *in;
     size_t out_len, out_max, in_len, in_max;
     void *inflater;
@@ -56,7 +57,10 @@ struct peer {
     uint32_t reset_code, goaway_code; /* the last one's */
     int status;                       /* of the answer that came last; -1: none */
     char goaway_words[128];
+    size_t gone;    /* for who counts what went */
+    char path[128]; /* of the request that came last */
     void (*on_data)(struct peer *peer, uint32_t id, const uint8_t *bytes, size_t len);
+    void (*on_headers)(struct peer *peer, uint32_t id, int flags);
     void *user;
 };
 
@@ -64,6 +68,8 @@ struct peer {
 bool peer_dial(struct peer *peer, int port, int from, struct work *work);
 /* The preface, SETTINGS without a word, and flushes them. */
 bool peer_open(struct peer *peer, int port, int from, struct work *work);
+/* The server's side of a connection that was accepted. */
+void peer_take(struct peer *peer, int fd, struct work *work);
 void peer_free(struct peer *peer);
 void peer_reset(struct peer *peer); /* the same with a RST of TCP */
 

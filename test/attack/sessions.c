@@ -190,7 +190,7 @@ const struct scenario attack_sessions[] = {
     {"attempts", NULL, "sessions_resumed", 1000, 1000, NULL, attempts},
     {"acks", NULL, "sessions_total", 1, 10, NULL, acks},
     {"sessions-of-nobody", NULL, "streams_total", 10000, 10000, NULL, of_nobody},
-    {"unread-announcements", NULL, "announce_again", 1, 20, NULL, unread},
+    {"unread-announcements", NULL, "sources_total", 500, 20, NULL, unread},
     {"unopened-sources", NULL, "accept_timeouts", 10000, 10, "--accept-timeout 500ms", unopened},
     {"endless-posts", NULL, "posts_total", 1000, 1000, NULL, endless_posts},
     {"watchers", NULL, "streams_total", 1000, 1000, NULL, watchers},
