@@ -122,6 +122,9 @@ void mux__conn_settle(cs_task *task)
 {
     mux_conn *conn = CS_CONTAINER(task, mux_conn, settle);
     struct cs_link *link;
+    conn->unpacked = 0;
+    if (conn->handlers)
+        conn->handlers->unpacked = 0;
     while ((link = cs_list_pop(&conn->fresh)))
         mux_rx_settle(CS_CONTAINER(link, struct mux_rx, fresh));
     if (conn->block && (conn->state != MUX__UP || cs_block_is_mine(conn->block))) {

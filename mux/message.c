@@ -319,6 +319,13 @@ static cs_err nothing_left(mux_stream *stream)
     return stream->is_server && !stream->remote_done ? stream->why : CS_DONE;
 }
 
+/* Four KiB may be four MiB, for which 9 ms go by: so much is unpacked a turn, of all connections, and what
+ * is left waits for the next, so that others are served in between. */
+static size_t *unpacked(mux_conn *conn)
+{
+    return conn->handlers ? &conn->handlers->unpacked : &conn->unpacked;
+}
+
 cs_err mux_stream_recv(mux_stream *stream, cs_bytes *ret)
 {
     if (stream->aborted) /* not a last word of the peer's */
@@ -327,7 +334,16 @@ cs_err mux_stream_recv(mux_stream *stream, cs_bytes *ret)
         return stream->over && stream->why != CS_DONE ? stream->why : CS_DONE;
     if (!stream->rx)
         return nothing_left(stream);
+    bool packed = mux_rx_is_packed(stream->rx);
+    if (packed && *unpacked(stream->conn) >= MUX__UNPACK) {
+        mux_stream_resume(stream);
+        return CS_AGAIN;
+    }
     cs_err err = mux_rx_next(stream->rx, ret);
+    if (packed && err == CS_OK) {
+        *unpacked(stream->conn) += ret->len;
+        cs_task_post(stream->conn->loop, CS_REAP, &stream->conn->settle);
+    }
     mux_stream_credit(stream, mux_rx_credit(stream->rx));
     if (err == CS_AGAIN)
         return nothing_left(stream);

@@ -47,7 +47,8 @@ enum {
     MUX__CONN_WINDOW = 16 * 1024 * 1024, /* never the bottleneck: it is given back on arrival */
     MUX__READ = 64 * 1024,               /* a block, and what a stalled stream may pin of it */
     MUX__READS = 4,                      /* a turn */
-    MUX__SEND_MAX = 16 * 1024            /* queued on a stream before send() says CS_AGAIN */
+    MUX__UNPACK = 1024 * 1024, /* bytes of what came compressed, a turn; and one message */
+    MUX__SEND_MAX = 16 * 1024  /* queued on a stream before send() says CS_AGAIN */
 };
 
 /* ---- Metadata ------------------------------------------------------------------------------ */
@@ -101,6 +102,7 @@ struct mux_handlers { /* counted: a connection may outlive its server by a turn 
     bool local_ended, across_ended; /* no more of them: mux_handlers_end_local() */
     struct mux_stats stats, across_stats;
     struct mux__gzip *gzip; /* of all connections; NULL: nothing was compressed yet */
+    size_t unpacked;        /* in this turn */
     cs_timer *trim;         /* runs when a connection has gone; NULL: none has yet */
     bool trims;
 };
@@ -173,6 +175,7 @@ struct mux_conn {
     struct cs_list streams;
     struct cs_list fresh; /* every mux_rx that got bytes this turn */
     cs_block *block;      /* where the next read goes, or NULL */
+    size_t unpacked;      /* a client's: in this turn */
     mux_handlers *handlers;
     struct mux__peer_count *of_peer; /* a port's; or NULL */
     struct mux_stats *stats, own_stats;

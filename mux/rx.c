@@ -269,6 +269,13 @@ static void drop_halves(struct mux_rx *rx)
     }
 }
 
+bool mux__rx_next_is_packed(const struct mux_rx *rx)
+{
+    if (rx->big && rx->big->have < rx->big->len)
+        return rx->big->packed;
+    return rx->first && rx->first->at < rx->first->end && rx->first->at[0] != 0;
+}
+
 cs_err mux_rx_next(struct mux_rx *rx, cs_bytes *ret)
 {
     release(rx);

@@ -49,6 +49,13 @@ void mux_rx_fini(struct mux_rx *rx);
  * coding, or not whole), CS_ENOMEM: final. */
 cs_err mux_rx_next(struct mux_rx *rx, cs_bytes *ret);
 
+/* Was the next message compressed, as far as can be told from what is there? */
+bool mux__rx_next_is_packed(const struct mux_rx *rx);
+static inline bool mux_rx_is_packed(const struct mux_rx *rx)
+{
+    return rx->gzip && mux__rx_next_is_packed(rx);
+}
+
 /* The same message once more, as a reference of your own, after CS_OK: for keeping it. */
 cs_err mux_rx_keep(struct mux_rx *rx, cs_bytes message, cs_ref *ret);
 

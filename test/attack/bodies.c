@@ -115,6 +115,11 @@ static void bombs_of_one(struct attack *attack)
     bombs_within_bounds(attack, 1, 50);
 }
 
+static void bombs_of_many(struct attack *attack)
+{
+    bombs_within_bounds(attack, 8, 30);
+}
+
 /* Flags and codings that do not belong together, members that are none. */
 static void packed_wrong(struct attack *attack)
 {
@@ -225,6 +230,7 @@ const struct scenario attack_bodies[] = {
     {"gzip-bombs", NULL, "bytes_in", MIB, 100, NULL, bombs_that_say_so},
     {"gzip-bombs-that-lie", NULL, "bytes_in", MIB, 100, NULL, bombs_that_lie},
     {"gzip-bombs-within-bounds", NULL, "streams_total", 50, 100, NULL, bombs_of_one},
+    {"gzip-bombs-of-many", NULL, "streams_total", 200, 400, NULL, bombs_of_many},
     {"packed-wrong", NULL, "streams_total", 1000, 3000, NULL, packed_wrong},
     {"lengths-that-lie", NULL, "streams_total", 1000, 2000, NULL, lengths_that_lie},
     {"noise", NULL, "posts_refused_bad", 100, 1000, NULL, noise},

@@ -617,6 +617,31 @@ Test(gzip_call, what_comes_compressed_is_read_whatever_the_option)
     leave();
 }
 
+/* Zeroes get small: four messages of a MiB come in one turn, and are read in four. */
+Test(gzip_call, what_comes_compressed_is_unpacked_by_the_mebibyte_a_turn)
+{
+    static uint8_t wire[20000];
+    size_t turns, len;
+
+    serve_a_fake(NULL);
+    for (int id = 1; id < 9; id += 2)
+        fake_headers(peer, id, false, ":method", "POST", ":scheme", "http", ":path", TALK_METHOD,
+                     ":authority", "fake", "te", "trailers", "content-type", "application/grpc",
+                     "grpc-encoding", "gzip", NULL);
+    talk_settle(&t);
+    len = put(wire, made(fill_zeroes, MOST));
+    for (int id = 1; id < 9; id += 2)
+        fake_frame(peer, FAKE_DATA, 0, id, cs_bytes_of(wire, len));
+    turns = cs_loop_settle(t.loop);
+    cr_assert_geq(turns, 4);
+    cr_assert_leq(turns, 8);
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq(t.server[i].messages, 1);
+        cr_assert_eq(t.server[i].bytes, MOST);
+    }
+    leave();
+}
+
 Test(gzip_call, compressed_without_a_coding_is_internal)
 {
     for (int i = 0; i < 2; i++) {
