@@ -80,7 +80,7 @@ static void windows_up_and_down(struct attack *attack)
 {
     struct peer *peer = attack_open(attack);
     peer_setting(peer, 4, 0);
-    post_all(peer, 2000, LARGE);
+    post_all(peer, 800, LARGE);
     for (int i = 0; i < 20000 && !peer->ended && !peer->calm; i++) {
         peer_setting(peer, 4, i % 2 ? 0 : 1);
         if (i % 100 == 99)
