@@ -298,6 +298,7 @@ test_attack_attack_SOURCES = \
 	test/attack/floods.c \
 	test/attack/good.c \
 	test/attack/good.h \
+	test/attack/limits.c \
 	test/attack/links.c \
 	test/attack/main.c \
 	test/attack/peer.c \

@@ -39,6 +39,10 @@ void attack_is_served(struct attack *attack, struct peer *peer, uint32_t id);
 /* It was told to go with ENHANCE_YOUR_CALM, or only cut. */
 void attack_is_cut(struct attack *attack, struct peer *peer);
 
+/* What becomes of the innocent client, where a limit is everybody's: it is served as ever; no new
+ * connection of it comes in; it is answered, perhaps RESOURCE_EXHAUSTED. */
+enum fate { SERVED, CROWDED, REFUSED };
+
 struct scenario {
     const char *name;
     const char *limit; /* the row of the table of limits that it breaks; NULL: a class of attack */
@@ -47,10 +51,11 @@ struct scenario {
     uint64_t least;      /* frames and connections that it makes */
     const char *options; /* of the server, besides the usual; NULL: none */
     void (*run)(struct attack *attack);
+    enum fate fate;
 };
 
 /* Each ends with one without a name. */
 extern const struct scenario attack_resets[], attack_floods[], attack_fields[], attack_windows[],
-    attack_links[], attack_bodies[], attack_sessions[];
+    attack_links[], attack_bodies[], attack_sessions[], attack_limits[];
 
 #endif

@@ -114,6 +114,7 @@ static void slow_fields(struct attack *attack)
     struct peer *peers[200];
     for (int i = 0; i < 200; i++) {
         peers[i] = attack_open(attack);
+        peers[i]->rude = true; /* an answer would have no place in it */
         peer_frame(peers[i], HEADERS, 0, 1, NULL, 0);
     }
     for (int n = 0; n < 7; n++) {
@@ -124,7 +125,7 @@ static void slow_fields(struct attack *attack)
         nap_ms(150);
     }
     for (int i = 0; i < 200; i++)
-        peer_hear(peers[i], 0);
+        EXPECT(attack, peer_until_ended(peers[i], 3000), "it goes on for ever");
 }
 
 /* Requests that are none: no path, two, upper case, a pseudo field behind the others, ... */
@@ -161,11 +162,38 @@ static void strange_requests(struct attack *attack)
     free(block);
 }
 
-const struct scenario attack_fields[] = {
-    {"field-bomb", NULL, "bytes_in", 10000, 2, NULL, bomb},
-    {"many-fields", NULL, "bytes_in", 10000, 2, NULL, many_fields},
-    {"table-churn", NULL, "bytes_in", 100000, 100, NULL, table_churn},
-    {"nonsense-fields", NULL, "connections_total", 400, 400, NULL, nonsense},
-    {"slow-fields", NULL, "connections_total", 200, 1000, "--handshake-timeout 500ms", slow_fields},
-    {"strange-requests", NULL, "bytes_in", 10000, 100, NULL, strange_requests},
-    {.name = NULL}};
+const struct scenario attack_fields[] = {{.name = "field-bomb",
+                                          .limit = "header_max_bytes",
+                                          .counter = "headers_refused",
+                                          .moves = 10,
+                                          .least = 2,
+                                          .run = bomb},
+                                         {.name = "many-fields",
+                                          .limit = "header_fields_max",
+                                          .counter = "header_fields_refused",
+                                          .moves = 10,
+                                          .least = 2,
+                                          .run = many_fields},
+                                         {.name = "table-churn",
+                                          .counter = "bytes_in",
+                                          .moves = 100000,
+                                          .least = 100,
+                                          .run = table_churn},
+                                         {.name = "nonsense-fields",
+                                          .counter = "connections_total",
+                                          .moves = 400,
+                                          .least = 400,
+                                          .run = nonsense},
+                                         {.name = "slow-fields",
+                                          .limit = "header_timeout_ms",
+                                          .counter = "header_timeouts",
+                                          .moves = 200,
+                                          .least = 1000,
+                                          .options = "--header-timeout 500ms",
+                                          .run = slow_fields},
+                                         {.name = "strange-requests",
+                                          .counter = "bytes_in",
+                                          .moves = 10000,
+                                          .least = 100,
+                                          .run = strange_requests},
+                                         {.name = NULL}};

@@ -20,7 +20,7 @@ static void look(struct peer *peer, uint32_t id, const uint8_t *bytes, size_t le
 }
 
 /* NULL: served. */
-static const char *ask(struct peer *peer, uint32_t id, int64_t until)
+static const char *ask(struct peer *peer, uint32_t id, int64_t until, enum fate fate)
 {
     uint64_t good = peer->statuses[0], ends = peer->ends;
     bool right = false;
@@ -31,6 +31,8 @@ static const char *ask(struct peer *peer, uint32_t id, int64_t until)
         return "cannot send";
     if (!peer_until(peer, &peer->ends, ends + 1, (int)(until - now_ms())))
         return peer->ended ? "hung up on" : "not answered in time";
+    if (fate == REFUSED && peer->status == 8)
+        return NULL;
     if (peer->statuses[0] != good + 1)
         return peer->status < 0 ? "reset" : "refused";
     return right ? NULL : "answered wrong";
@@ -47,24 +49,31 @@ static void note(struct good *good, const char *what, const char *why, int64_t b
                  status);
 }
 
+static void come_anew(struct good *good, struct work *work)
+{
+    struct peer peer;
+    int64_t began = now_ms();
+    const char *why = peer_open(&peer, good->port, COMES_FROM, work)
+                          ? ask(&peer, 1, began + GOOD_LIMIT_MS, good->fate)
+                          : "cannot connect";
+    note(good, "a new connection", why, began, peer.status);
+    peer_free(&peer);
+}
+
 static void *run(void *user)
 {
     struct good *good = user;
     struct work work = {0};
-    struct peer stays, comes;
+    struct peer stays;
     uint32_t id = 1;
     bool opened = peer_open(&stays, good->port, STAYS_FROM, &work);
     while (opened && !atomic_load(&good->over)) {
         int64_t began = now_ms();
-        note(good, "a connection that stays", ask(&stays, id, began + GOOD_LIMIT_MS), began,
-             stays.status);
+        note(good, "a connection that stays", ask(&stays, id, began + GOOD_LIMIT_MS, good->fate),
+             began, stays.status);
         id += 2;
-        began = now_ms();
-        const char *why = peer_open(&comes, good->port, COMES_FROM, &work)
-                              ? ask(&comes, 1, began + GOOD_LIMIT_MS)
-                              : "cannot connect";
-        note(good, "a new connection", why, began, comes.status);
-        peer_free(&comes);
+        if (good->fate != CROWDED)
+            come_anew(good, &work);
         if (good->why[0])
             break;
         do {
@@ -79,10 +88,11 @@ static void *run(void *user)
     return NULL;
 }
 
-bool good_start(struct good *good, int port)
+bool good_start(struct good *good, int port, enum fate fate)
 {
     memset(good, 0, sizeof *good);
     good->port = port;
+    good->fate = fate;
     return pthread_create(&good->thread, NULL, run, good) == 0;
 }
 

@@ -29,7 +29,7 @@ static struct peer tape_of(struct attack *attack)
 static void silent(struct attack *attack)
 {
     for (int i = 0; i < 500; i++)
-        attack_dial(attack);
+        attack_dial(attack)->rude = true;
     nap_ms(1200);
     for (int i = 0; i < 500; i++)
         peer_hear(attack->peers[i], 0);
@@ -38,7 +38,7 @@ static void silent(struct attack *attack)
 static void slow_prefaces(struct attack *attack)
 {
     for (int i = 0; i < 300; i++)
-        attack_dial(attack);
+        attack_dial(attack)->rude = true; /* an answer would be no preface */
     for (int n = 0; n < 23; n++) {
         for (int i = 0; i < 300; i++) {
             peer_bytes(attack->peers[i], PREFACE + n, 1);
@@ -47,7 +47,7 @@ static void slow_prefaces(struct attack *attack)
         nap_ms(50);
     }
     for (int i = 0; i < 300; i++)
-        peer_hear(attack->peers[i], 0);
+        EXPECT(attack, peer_until_ended(attack->peers[i], 3000), "a preface may take for ever");
 }
 
 /* Each a client like others, but for their number. */
@@ -209,14 +209,54 @@ static void frames_of_each_kind(struct attack *attack)
 }
 
 const struct scenario attack_links[] = {
-    {"silent", NULL, "connections_total", 500, 500, NULL, silent},
-    {"slow-prefaces", NULL, "connections_total", 300, 300, NULL, slow_prefaces},
-    {"two-thousand-connections", NULL, "connections_total", 2000, 4000, NULL, two_thousand},
-    {"hang-up-at-once", NULL, "connections_total", 2000, 5000, NULL, hang_up_at_once},
-    {"ask-and-go", NULL, "connections_total", 500, 10000, NULL, ask_and_go},
-    {"byte-by-byte", NULL, "bytes_in", 500, 1, NULL, byte_by_byte},
-    {"truncated", NULL, "connections_total", 500, 500, NULL, truncated},
-    {"mutated", NULL, "connections_total", 1000, 2000, NULL, mutated},
-    {"strangers", NULL, "connections_total", 600, 600, NULL, strangers},
-    {"frames-of-each-kind", NULL, "connections_total", 800, 2000, NULL, frames_of_each_kind},
+    {.name = "silent",
+     .limit = "preface_timeout_ms",
+     .counter = "preface_timeouts",
+     .moves = 500,
+     .least = 500,
+     .options = "--preface-timeout 500ms",
+     .run = silent},
+    {.name = "slow-prefaces",
+     .limit = "preface_timeout_ms",
+     .counter = "preface_timeouts",
+     .moves = 300,
+     .least = 300,
+     .options = "--preface-timeout 500ms",
+     .run = slow_prefaces},
+    {.name = "two-thousand-connections",
+     .counter = "connections_total",
+     .moves = 2000,
+     .least = 4000,
+     .run = two_thousand},
+    {.name = "hang-up-at-once",
+     .counter = "connections_total",
+     .moves = 2000,
+     .least = 5000,
+     .run = hang_up_at_once},
+    {.name = "ask-and-go",
+     .counter = "connections_total",
+     .moves = 500,
+     .least = 10000,
+     .run = ask_and_go},
+    {.name = "byte-by-byte", .counter = "bytes_in", .moves = 500, .least = 1, .run = byte_by_byte},
+    {.name = "truncated",
+     .counter = "connections_total",
+     .moves = 500,
+     .least = 500,
+     .run = truncated},
+    {.name = "mutated",
+     .counter = "connections_total",
+     .moves = 1000,
+     .least = 2000,
+     .run = mutated},
+    {.name = "strangers",
+     .counter = "connections_total",
+     .moves = 600,
+     .least = 600,
+     .run = strangers},
+    {.name = "frames-of-each-kind",
+     .counter = "connections_total",
+     .moves = 800,
+     .least = 2000,
+     .run = frames_of_each_kind},
     {.name = NULL}};

@@ -23,7 +23,7 @@
 enum { MIB = 1024 * 1024, PEAK_MAX = 64 * MIB, KEPT_MAX = 24 * MIB, WORDS_MAX = 64 * 1024 };
 enum { WARM_MS = 60, SETTLE_MS = 3000, STOP_MS = 5000 };
 
-static const char USUAL[] = "--service gen=gen --service echo=echo --grace 500ms";
+static const char USUAL[] = "--service gen=gen --service echo=echo  --grace 500ms";
 
 static struct {
     const char *tool;
@@ -215,7 +215,7 @@ static bool try(const struct scenario *scenario)
         return false;
     }
     attack->port = victim.port;
-    if (!good_start(&good, victim.port))
+    if (!good_start(&good, victim.port, scenario->fate))
         abort();
     rage(attack, scenario, &victim, &good);
     good_stop(&good);
@@ -238,9 +238,9 @@ static bool try(const struct scenario *scenario)
 
 /* ---- The program ----------------------------------------------------------------------------- */
 
-static const struct scenario *const groups[] = {attack_resets,  attack_floods, attack_fields,
-                                                attack_windows, attack_links,  attack_bodies,
-                                                attack_sessions};
+static const struct scenario *const groups[] = {attack_resets,   attack_floods, attack_fields,
+                                                attack_windows,  attack_links,  attack_bodies,
+                                                attack_sessions, attack_limits};
 
 static bool is_wanted(const char *name, int argc, char **argv)
 {

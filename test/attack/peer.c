@@ -185,7 +185,9 @@ static void hear_frame(struct peer *peer, const uint8_t *head, size_t len)
         peer->resets[peer->reset_code & 15]++;
         peer->ends++;
         peer->work->ends++;
-    } else if (type == GOAWAY)
+    } else if (type == WINDOW_UPDATE && len == 4 && id > 0)
+        peer->granted += word_at(payload);
+    else if (type == GOAWAY)
         hear_goaway(peer, payload, len);
     else if (type == SETTINGS && !(flags & ACK) && !peer->rude)
         peer_frame(peer, SETTINGS, ACK, 0, NULL, 0);

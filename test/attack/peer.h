@@ -50,6 +50,7 @@ struct peer {
     void *inflater;
     uint64_t seen[FRAME_TYPES];
     uint64_t data;                    /* bytes */
+    uint64_t granted;                 /* credit for streams, all together */
     uint64_t opened;                  /* answers that began: HEADERS that end nothing */
     uint64_t ends;                    /* streams ended, by trailers or reset */
     uint64_t statuses[17];            /* of them with grpc-status */

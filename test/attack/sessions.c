@@ -63,6 +63,20 @@ static void abandoned(struct attack *attack)
     attack_is_served(attack, attack_open(attack), 1);
 }
 
+/* One with many posts, and no acknowledgements. */
+static void channels(struct attack *attack)
+{
+    uint8_t session[SESSION];
+    struct peer *peer = attack_open(attack);
+    draw(attack, session);
+    session_up(peer, 1, session, 1);
+    for (unsigned n = 1; n < 120; n++)
+        session_post(peer, 2 * n + 1, session, n, "sources=100");
+    peer_flush(peer);
+    peer_until(peer, &peer->ends, 119, 1000);
+    EXPECT(attack, peer->opened > 1, "nobody was served");
+}
+
 /* As many as a connection takes. */
 static void many(struct attack *attack)
 {
@@ -185,13 +199,79 @@ static void watchers(struct attack *attack)
 }
 
 const struct scenario attack_sessions[] = {
-    {"abandoned-sessions", NULL, "sessions_lost", 100, 4000, NULL, abandoned},
-    {"many-sessions", NULL, "sessions_total", 1000, 1000, NULL, many},
-    {"attempts", NULL, "sessions_resumed", 1000, 1000, NULL, attempts},
-    {"acks", NULL, "sessions_total", 1, 10, NULL, acks},
-    {"sessions-of-nobody", NULL, "streams_total", 10000, 10000, NULL, of_nobody},
-    {"unread-announcements", NULL, "sources_total", 500, 20, NULL, unread},
-    {"unopened-sources", NULL, "accept_timeouts", 10000, 10, "--accept-timeout 500ms", unopened},
-    {"endless-posts", NULL, "posts_total", 1000, 1000, NULL, endless_posts},
-    {"watchers", NULL, "streams_total", 1000, 1000, NULL, watchers},
+    {.name = "abandoned-sessions",
+     .limit = "lingering_peer_max",
+     .counter = "lingering_peer_lost",
+     .moves = 100,
+     .least = 4000,
+     .run = abandoned},
+    {.name = "too-many-abandoned",
+     .limit = "lingering_max",
+     .counter = "lingering_lost",
+     .moves = 100,
+     .least = 4000,
+     .options = "--lingering-max 20",
+     .run = abandoned},
+    {.name = "abandoned-with-much",
+     .limit = "lingering_bytes",
+     .counter = "lingering_bytes_lost",
+     .moves = 10,
+     .least = 4000,
+     .options = "--lingering 10KiB",
+     .run = abandoned},
+    {.name = "too-many-sessions",
+     .limit = "sessions_max",
+     .counter = "sessions_refused_limit",
+     .moves = 1000,
+     .least = 1000,
+     .options = "--sessions-max 100",
+     .run = many},
+    {.name = "too-many-channels",
+     .limit = "channels_max",
+     .counter = "channels_refused",
+     .moves = 10,
+     .least = 100,
+     .options = "--channels-max 50",
+     .run = channels},
+    {.name = "unacknowledged",
+     .limit = "attached_bytes",
+     .counter = "sessions_waits",
+     .moves = 1,
+     .least = 10,
+     .options = "--attached 10KiB",
+     .run = channels},
+    {.name = "many-sessions",
+     .counter = "sessions_total",
+     .moves = 1000,
+     .least = 1000,
+     .run = many},
+    {.name = "attempts",
+     .counter = "sessions_resumed",
+     .moves = 1000,
+     .least = 1000,
+     .run = attempts},
+    {.name = "acks", .counter = "sessions_total", .moves = 1, .least = 10, .run = acks},
+    {.name = "sessions-of-nobody",
+     .counter = "streams_total",
+     .moves = 10000,
+     .least = 10000,
+     .run = of_nobody},
+    {.name = "unread-announcements",
+     .counter = "sources_total",
+     .moves = 500,
+     .least = 20,
+     .run = unread},
+    {.name = "unopened-sources",
+     .limit = "accept_timeout_ms",
+     .counter = "accept_timeouts",
+     .moves = 10000,
+     .least = 10,
+     .options = "--accept-timeout 500ms",
+     .run = unopened},
+    {.name = "endless-posts",
+     .counter = "posts_total",
+     .moves = 1000,
+     .least = 1000,
+     .run = endless_posts},
+    {.name = "watchers", .counter = "streams_total", .moves = 1000, .least = 1000, .run = watchers},
     {.name = NULL}};
