@@ -54,7 +54,7 @@ void chanserv__announce_queue(chanserv_outlet *o)
 
     o->life = CHANSERV__QUEUED;
     cs_list_push(&post->queue, &o->link);
-    post->queue_bytes += o->u.header.bytes.len + WEIGHT;
+    post->queue_bytes += chanserv__outlet_header(o).len + WEIGHT;
     post->unopened++;
     post->refused = false;
     post->server->counters.sources_total++;
@@ -228,14 +228,16 @@ static void end_fill(const chanserv_outlet *o, struct wire_status *end)
 
 static cs_err send_announcement(chanserv_post *post, const struct wire_announcement *a)
 {
-    uint8_t *msg;
-    size_t len;
-    cs_err err = wire_announcement_pack(a, &msg, &len);
+    uint8_t few[256], *msg = few;
+    const size_t len = wire_announcement_len(a);
+    cs_err err;
 
-    if (err != CS_OK)
-        return err;
+    if (len > sizeof few && !(msg = cs_alloc(len)))
+        return CS_ENOMEM;
+    (void)wire_announcement_put(msg, a);
     err = mux_stream_send(post->stream, cs_bytes_of(msg, len), cs_bytes_of(NULL, 0));
-    cs_free(msg);
+    if (msg != few)
+        cs_free(msg);
     return err;
 }
 
@@ -279,6 +281,22 @@ static cs_err fill_and_send(chanserv_outlet *o, struct wire_announcement *a, str
     return err;
 }
 
+/* From where it lies something else will. */
+static cs_ref header_move(chanserv_outlet *o, uint8_t *brief)
+{
+    cs_ref header = {{NULL, 0}, NULL};
+
+    if (o->flags & CHANSERV__BRIEF) {
+        header.bytes = cs_bytes_of(brief, o->u.brief.len);
+        memcpy(brief, o->u.brief.bytes, o->u.brief.len);
+        o->flags &= (uint16_t)~CHANSERV__BRIEF;
+    } else {
+        header = o->u.header;
+    }
+    o->u.header = (cs_ref){{NULL, 0}, NULL};
+    return header;
+}
+
 /* The first of the queue.  The outlet may end meanwhile, in its own next(); then so be it. */
 static void say(chanserv_post *post, chanserv_outlet *o)
 {
@@ -286,10 +304,10 @@ static void say(chanserv_post *post, chanserv_outlet *o)
     struct wire_announcement a = {
         .seq = post->seq, .eager = o->ops->eager, .uplink = o->ops->uplink};
     struct inlined in = {.room = (size_t)inline_max};
-    cs_ref header = o->u.header;
+    uint8_t brief[sizeof o->u.brief.bytes];
+    cs_ref header = header_move(o, brief);
     cs_err err = CS_OK;
 
-    o->u.header = (cs_ref){{NULL, 0}, NULL};
     o->seq = (uint32_t)post->seq;
     post->queue_bytes -= header.bytes.len + WEIGHT;
     a.header = header.bytes;

@@ -5,6 +5,8 @@
  * application said so" from "the framework said so" (PROTOCOL, B11). */
 #include "chanserv/server__in.h"
 
+#include "mux/rx.h"
+
 void chanserv__refuse(mux_stream *stream, enum wire_reason reason, const char *message)
 {
     /* Without memory for the trailer the code alone still says what happened. */
@@ -78,13 +80,30 @@ void chanserv__deny(chanserv_server *server, mux_stream *stream, cs_err err, con
                      why[0] ? why : NULL);
 }
 
-static void refuse_request(mux_stream *stream, struct chanserv__call *call, enum wire_reason reason,
-                           const char *message)
+/* After recv() has answered anything but "a message, and nothing behind it". */
+static void refuse_request(mux_stream *stream, chanserv_server *server, cs_err err)
 {
-    call->heard = true;
-    call->server->counters.posts_refused_bad++;
-    chanserv__call_clear(call);
-    chanserv__refuse(stream, reason, message);
+    server->counters.posts_refused_bad++;
+    if (err == CS_OK)
+        chanserv__refuse(stream, WIRE_R_BAD_REQUEST, "a request has one message only");
+    else if (err == CS_DONE)
+        chanserv__refuse(stream, WIRE_R_BAD_REQUEST, "a request has one message");
+    else if (err == CS_ETOOBIG)
+        chanserv__refuse(stream, WIRE_R_TOO_LARGE, "the request is over the size limit");
+    else if (err == CS_ENOMEM)
+        chanserv__refuse(stream, WIRE_R_LIMIT, "out of memory");
+    else
+        chanserv__refuse(stream, WIRE_R_PROTOCOL, NULL);
+}
+
+cs_err chanserv__call_whole(mux_stream *stream, chanserv_server *server, cs_bytes *ret)
+{
+    cs_err err = mux_stream_recv(stream, ret);
+
+    if (err == CS_OK && mux_stream_waiting(stream) == 0)
+        return CS_OK;
+    refuse_request(stream, server, err);
+    return CS_DONE;
 }
 
 /* The message is copied because asking for what is behind it takes it away. */
@@ -103,20 +122,16 @@ cs_err chanserv__call_read(mux_stream *stream, struct chanserv__call *call)
             call->heard = true;
             return CS_OK;
         }
-        if (err == CS_DONE) {
-            refuse_request(stream, call, WIRE_R_BAD_REQUEST, "a request has one message");
-        } else if (err == CS_ETOOBIG) {
-            refuse_request(stream, call, WIRE_R_TOO_LARGE, "the request is over the size limit");
-        } else if (cs_failed(err)) {
-            refuse_request(stream, call, WIRE_R_PROTOCOL, NULL);
-        } else if (call->request) {
-            refuse_request(stream, call, WIRE_R_BAD_REQUEST, "a request has one message only");
-        } else {
+        if (err == CS_OK && !call->request) {
             call->request = cs_bytesdup(msg);
             call->request_len = msg.len;
-            if (!call->request)
-                refuse_request(stream, call, WIRE_R_LIMIT, "out of memory");
+            if (call->request)
+                continue;
+            err = CS_ENOMEM;
         }
+        call->heard = true;
+        chanserv__call_clear(call);
+        refuse_request(stream, call->server, err);
     }
 }
 

@@ -431,8 +431,8 @@ void chanserv__tie_lost(struct chanserv__tie *tie, cs_err why, const char *words
 /* What a feed or a source asks for, with its place in the session; `from` counts it all. */
 cs_err chanserv__feed_ask_bytes(chanserv_feed *feed, const struct wire_channel *channel,
                                 uint64_t from, uint8_t **ret, size_t *ret_len);
-cs_err chanserv__source_ask_bytes(chanserv_source *source, const struct wire_channel *channel,
-                                  uint64_t from, uint8_t **ret, size_t *ret_len);
+size_t chanserv__source_ask_bytes(chanserv_source *source, const struct wire_channel *channel,
+                                  uint64_t from, uint8_t to[WIRE_OPEN_MAX]);
 
 /* ---- line.c: all entered ------------------------------------------------------------------- */
 

@@ -205,6 +205,15 @@ static chanserv_outlet *open_by(mux_stream *stream, chanserv_server *server, cs_
     return NULL;
 }
 
+static void hand_over(mux_stream *stream, chanserv_outlet *o)
+{
+    if (!o)
+        return;
+    mux_stream_hand_over(stream, &opened_ops, o);
+    if (o->ops->uplink) /* it hears that this reader will say nothing */
+        chanserv__uplink_readable(o);
+}
+
 static void readable(mux_stream *stream, void *state)
 {
     struct chanserv__call *call = state;
@@ -217,21 +226,38 @@ static void readable(mux_stream *stream, void *state)
     call->request = NULL; /* who passes it on has no call any more */
     o = open_by(stream, call->server, cs_bytes_of(request, call->request_len));
     cs_free(request);
-    if (!o)
-        return;
-    mux_stream_hand_over(stream, &opened_ops, o);
-    if (o->ops->uplink) /* it hears that this reader will say nothing */
-        chanserv__uplink_readable(o);
+    hand_over(stream, o);
 }
 
 static const struct mux_stream_ops open_ops = {.state_bytes = sizeof(struct chanserv__call),
                                                .readable = readable,
                                                .end = chanserv__call_unopened};
 
+/* Most of them have come as a whole: then there is nothing to remember. */
+static void whole_readable(mux_stream *stream, void *state)
+{
+    cs_bytes request;
+
+    if (chanserv__call_whole(stream, state, &request) != CS_OK)
+        return;
+    hand_over(stream, open_by(stream, state, request));
+    (void)mux_stream_recv(stream, &request); /* it is used: an idle answer keeps no memory for it */
+}
+
+static void whole_end(mux_stream *stream, cs_err why, void *state)
+{
+    (void)stream, (void)why;
+    ((chanserv_server *)state)->calls--;
+}
+
+static const struct mux_stream_ops whole_ops = {.readable = whole_readable, .end = whole_end};
+
 void chanserv__open_accept(mux_stream *stream, void *user)
 {
     struct chanserv__call call = {.server = user};
+    const bool is_whole = mux_stream_is_heard(stream);
 
-    if (mux_stream_accept(stream, &open_ops, &call) == CS_OK)
+    if (mux_stream_accept(stream, is_whole ? &whole_ops : &open_ops,
+                          is_whole ? user : (void *)&call) == CS_OK)
         call.server->calls++;
 }

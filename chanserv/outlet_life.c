@@ -4,6 +4,25 @@
  * the producer's; the memory goes in the REAP phase after that. */
 #include "chanserv/session__in.h"
 
+static cs_err header_keep(chanserv_outlet *o, cs_bytes header)
+{
+    if (header.len == 0)
+        return CS_OK;
+    if (header.len > sizeof o->u.brief.bytes)
+        return cs_ref_copy(header, &o->u.header);
+    o->flags |= CHANSERV__BRIEF;
+    o->u.brief.len = (uint8_t)header.len;
+    memcpy(o->u.brief.bytes, header.base, header.len);
+    return CS_OK;
+}
+
+static void header_drop(chanserv_outlet *o)
+{
+    if (!(o->flags & CHANSERV__BRIEF))
+        cs_ref_drop(&o->u.header);
+    o->flags &= (uint16_t)~CHANSERV__BRIEF;
+}
+
 cs_err chanserv__outlet_new(chanserv_post *post, cs_bytes header,
                             const struct chanserv_outlet_ops *ops, const void *state,
                             chanserv_outlet **ret)
@@ -14,7 +33,7 @@ cs_err chanserv__outlet_new(chanserv_post *post, cs_bytes header,
 
     if (!o)
         return CS_ENOMEM;
-    if (header.len && cs_ref_copy(header, &o->u.header) != CS_OK) {
+    if (header_keep(o, header) != CS_OK) {
         cs_free(o);
         return CS_ENOMEM;
     }
@@ -68,7 +87,7 @@ void chanserv__outlet_discard(chanserv_outlet *o)
 {
     chanserv_post *post = o->post;
 
-    cs_ref_drop(&o->u.header);
+    header_drop(o);
     let_go(o);
     outlet_free(o);
     post->server->outlets--;
@@ -118,7 +137,7 @@ void chanserv__outlet_over(chanserv_outlet *o, cs_err why, enum chanserv__reason
     if (was == CHANSERV__OVER)
         return;
     if (was == CHANSERV__QUEUED)
-        cs_ref_drop(&o->u.header);
+        header_drop(o);
     if (was == CHANSERV__WAITING) {
         cs_unlink(&o->u.accept.link);
         chanserv__channel_waits(o, false);

@@ -67,7 +67,8 @@ enum {
     CHANSERV__ASKED = 32,    /* open() was called, ahead of anybody's opening */
     CHANSERV__GIVEN = 64,    /* a frame was given */
     CHANSERV__OPENING = 128, /* open() is on the stack */
-    CHANSERV__ASLEEP = 256   /* the producer said CS_AGAIN and was not woken */
+    CHANSERV__ASLEEP = 256,  /* the producer said CS_AGAIN and was not woken */
+    CHANSERV__BRIEF = 512    /* QUEUED: the header lies in `u.brief` */
 };
 
 struct chanserv__owner;
@@ -89,7 +90,10 @@ struct chanserv_outlet {
     chanserv_post *post;
     struct cs_link link; /* of one of its post's lists, until OVER */
     union {
-        cs_ref header; /* QUEUED only */
+        cs_ref header; /* QUEUED only; or, when BRIEF, */
+        struct {
+            uint8_t len, bytes[23];
+        } brief;
         struct {
             struct cs_link link; /* of server->accept */
             int64_t since_ms;
@@ -117,6 +121,12 @@ static inline void *chanserv__outlet_state(const chanserv_outlet *outlet)
     /* The const is the caller's promise about the outlet, not about the user's state in it. */
     void *extra = cs_extra((void *)(uintptr_t)outlet, sizeof *outlet);
     return outlet->ops->state_bytes ? extra : *(void **)extra;
+}
+
+static inline cs_bytes chanserv__outlet_header(const chanserv_outlet *outlet) /* QUEUED only */
+{
+    return outlet->flags & CHANSERV__BRIEF ? cs_bytes_of(outlet->u.brief.bytes, outlet->u.brief.len)
+                                           : outlet->u.header.bytes;
 }
 
 static inline const char *chanserv__outlet_message(const chanserv_outlet *outlet) /* or NULL */
@@ -245,6 +255,9 @@ chanserv_outlet *chanserv__open_claim(mux_stream *stream, chanserv_server *serve
 /* Reads the one message and the half-close behind it: CS_OK exactly once, when both are there;
  * anything else: nothing to do now.  What is not such a request has then been refused. */
 cs_err chanserv__call_read(mux_stream *stream, struct chanserv__call *call);
+/* The same of a stream that was heard to its end, without a copy: `*ret` is valid until the stream is asked
+ * for more. */
+cs_err chanserv__call_whole(mux_stream *stream, chanserv_server *server, cs_bytes *ret);
 void chanserv__call_clear(struct chanserv__call *call);
 void chanserv__call_unopened(mux_stream *stream, cs_err why,
                              void *call); /* end() of one that claimed none */

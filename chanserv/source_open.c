@@ -16,14 +16,13 @@ static void on_silence(void *user)
 
 /* ---- Once ------------------------------------------------------------------------------------ */
 
-cs_err chanserv__source_ask_bytes(chanserv_source *source, const struct wire_channel *channel,
-                                  uint64_t from, uint8_t **ret, size_t *ret_len)
+size_t chanserv__source_ask_bytes(chanserv_source *source, const struct wire_channel *channel,
+                                  uint64_t from, uint8_t to[WIRE_OPEN_MAX])
 {
     const struct wire_open open = {
         .ticket = chanserv_source_ticket(source), .from = from, .channel = *channel};
 
-    return source->uplink ? wire_up_open_pack(&open, ret, ret_len)
-                          : wire_open_pack(&open, ret, ret_len);
+    return source->uplink ? wire_up_open_put(to, &open) : wire_open_put(to, &open);
 }
 
 static cs_err send_plain(chanserv_source *source, const char *method,
@@ -31,15 +30,12 @@ static cs_err send_plain(chanserv_source *source, const char *method,
 {
     static const struct wire_channel none;
     struct chanserv__line *line = &source->line;
-    uint8_t *bytes;
-    size_t len;
-    cs_err err =
-        chanserv__source_ask_bytes(source, &none, chanserv__source_from(source), &bytes, &len);
+    uint8_t bytes[WIRE_OPEN_MAX];
+    const size_t len =
+        chanserv__source_ask_bytes(source, &none, chanserv__source_from(source), bytes);
+    cs_err err = mux_stream_open(source->origin->node->conn, method, call,
+                                 &chanserv__source_stream_ops, source, &line->stream);
 
-    if (err != CS_OK)
-        return err;
-    err = mux_stream_open(source->origin->node->conn, method, call, &chanserv__source_stream_ops,
-                          source, &line->stream);
     if (err == CS_OK) {
         line->client->streams++;
         err = mux_stream_send(line->stream, cs_bytes_of(bytes, len), cs_bytes_of(NULL, 0));
@@ -48,7 +44,6 @@ static cs_err send_plain(chanserv_source *source, const char *method,
         else if (err != CS_OK && err != CS_ENOMEM && err != CS_ETOOBIG)
             err = CS_OK; /* over before it began: end() will say how */
     }
-    cs_free(bytes);
     return err;
 }
 

@@ -29,7 +29,9 @@ uint64_t chanserv__tie_first(const struct chanserv__tie *tie)
                : chanserv__source_from(CS_CONTAINER(tie->line, chanserv_source, line));
 }
 
-static cs_err ask_bytes(const struct chanserv__tie *tie, uint8_t **ret, size_t *ret_len)
+/* `*ret` is `few`, or to be freed. */
+static cs_err ask_bytes(const struct chanserv__tie *tie, uint8_t few[WIRE_OPEN_MAX], uint8_t **ret,
+                        size_t *ret_len)
 {
     const struct chanserv__bond *bond = tie->bond;
     struct chanserv__line *line = tie->line;
@@ -39,10 +41,13 @@ static cs_err ask_bytes(const struct chanserv__tie *tie, uint8_t **ret, size_t *
                                    .attempt = bond->attempt,
                                    .number = tie->number};
 
-    return line->is_feed ? chanserv__feed_ask_bytes(CS_CONTAINER(line, chanserv_feed, line),
-                                                    &channel, from, ret, ret_len)
-                         : chanserv__source_ask_bytes(CS_CONTAINER(line, chanserv_source, line),
-                                                      &channel, from, ret, ret_len);
+    if (line->is_feed)
+        return chanserv__feed_ask_bytes(CS_CONTAINER(line, chanserv_feed, line), &channel, from,
+                                        ret, ret_len);
+    *ret = few;
+    *ret_len =
+        chanserv__source_ask_bytes(CS_CONTAINER(line, chanserv_source, line), &channel, from, few);
+    return CS_OK;
 }
 
 static uint64_t progress_of(const struct chanserv__tie *tie)
@@ -53,7 +58,7 @@ static uint64_t progress_of(const struct chanserv__tie *tie)
 void chanserv__tie_go(struct chanserv__tie *tie)
 {
     struct chanserv__line *line = tie->line;
-    uint8_t *bytes;
+    uint8_t few[WIRE_OPEN_MAX], *bytes;
     size_t len;
     cs_err err;
 
@@ -71,14 +76,15 @@ void chanserv__tie_go(struct chanserv__tie *tie)
     }
     if (!tie->plain && !chanserv__bond_carries(tie->bond))
         return;
-    err = ask_bytes(tie, &bytes, &len);
+    err = ask_bytes(tie, few, &bytes, &len);
     if (err == CS_OK) {
         if (tie->broken)
             tie->broken->progress = progress_of(tie);
         tie->alone = tie->plain;
         tie->out = true;
         err = mux_stream_reopen(line->stream, tie->bond->node->conn, cs_bytes_of(bytes, len));
-        cs_free(bytes);
+        if (bytes != few)
+            cs_free(bytes);
     }
     if (err != CS_OK)
         chanserv__line_fail(line, err, NULL);

@@ -193,6 +193,7 @@ CS_API const cs_pair *mux_stream_headers(const mux_stream *stream, size_t *n);
 CS_API const cs_pair *mux_stream_trailers(const mux_stream *stream, size_t *n); /* in end() */
 CS_API void mux_stream_drop_headers(mux_stream *stream);      /* no longer needed: saves memory */
 CS_API bool mux_stream_has_headers(const mux_stream *stream); /* client: the answer has begun */
+CS_API bool mux_stream_is_heard(const mux_stream *stream);    /* the peer's last word has come */
 
 /* In end(): one line, never NULL: what the peer's message said, or what happened here. */
 CS_API const char *mux_stream_errmsg(const mux_stream *stream);

@@ -539,6 +539,11 @@ void *mux_stream_state(const mux_stream *stream)
     return stream->state;
 }
 
+bool mux_stream_is_heard(const mux_stream *stream)
+{
+    return stream->remote_done;
+}
+
 bool mux_stream_is_over(const mux_stream *stream)
 {
     return stream->over;

@@ -270,42 +270,46 @@ cs_err wire_post_pack(const struct wire_post *post, uint8_t **ret, size_t *ret_l
     return CS_OK;
 }
 
-/* Behind `head` bytes that are the caller's. */
-static cs_err open_pack(const struct wire_open *open, size_t len, size_t head, uint8_t **ret)
-{
-    uint8_t *to = cs_alloc(head + len);
-    size_t n = head;
-
-    if (!to)
-        return CS_ENOMEM;
-    n += wire__put_bytes(to + n, OPEN_TICKET, open->ticket);
-    n += wire__put_u64(to + n, OPEN_FROM, open->from);
-    (void)channel_put(to + n, OPEN_CHANNEL, &open->channel);
-    *ret = to;
-    return CS_OK;
-}
-
 static size_t open_len(const struct wire_open *open)
 {
     return wire__len_bytes(open->ticket.len) + wire__len_u64(open->from) +
            channel_field_len(&open->channel);
 }
 
+size_t wire_open_put(uint8_t *to, const struct wire_open *open)
+{
+    size_t n = wire__put_bytes(to, OPEN_TICKET, open->ticket);
+
+    n += wire__put_u64(to + n, OPEN_FROM, open->from);
+    return n + channel_put(to + n, OPEN_CHANNEL, &open->channel);
+}
+
+size_t wire_up_open_put(uint8_t *to, const struct wire_open *open)
+{
+    size_t n = wire__put_head(to, UP_OPEN, open_len(open));
+
+    return n + wire_open_put(to + n, open);
+}
+
 cs_err wire_open_pack(const struct wire_open *open, uint8_t **ret, size_t *ret_len)
 {
-    *ret_len = open_len(open);
-    return open_pack(open, *ret_len, 0, ret);
+    uint8_t *to = cs_alloc(open_len(open));
+
+    if (!to)
+        return CS_ENOMEM;
+    *ret_len = wire_open_put(to, open);
+    *ret = to;
+    return CS_OK;
 }
 
 cs_err wire_up_open_pack(const struct wire_open *open, uint8_t **ret, size_t *ret_len)
 {
-    size_t len = open_len(open), head = wire__len_head(len);
-    cs_err err = open_pack(open, len, head, ret);
+    uint8_t *to = cs_alloc(wire__len_head(open_len(open)) + open_len(open));
 
-    if (err != CS_OK)
-        return err;
-    (void)wire__put_head(*ret, UP_OPEN, len);
-    *ret_len = head + len;
+    if (!to)
+        return CS_ENOMEM;
+    *ret_len = wire_up_open_put(to, open);
+    *ret = to;
     return CS_OK;
 }
 
@@ -348,7 +352,7 @@ static size_t frame_field_put(uint8_t *to, const struct wire_frame *frame)
     return n + len + payload.len;
 }
 
-static size_t announcement_len(const struct wire_announcement *a)
+size_t wire_announcement_len(const struct wire_announcement *a)
 {
     size_t len = wire__len_u64(a->seq) + wire__len_bytes(a->ticket.len) +
                  wire__len_bytes(a->header.len) + wire__len_u64(a->eager) +
@@ -361,14 +365,10 @@ static size_t announcement_len(const struct wire_announcement *a)
     return len;
 }
 
-cs_err wire_announcement_pack(const struct wire_announcement *a, uint8_t **ret, size_t *ret_len)
+size_t wire_announcement_put(uint8_t *to, const struct wire_announcement *a)
 {
-    uint8_t *to = cs_alloc(announcement_len(a));
-    size_t n;
+    size_t n = wire__put_u64(to, SAID_SEQ, a->seq);
 
-    if (!to)
-        return CS_ENOMEM;
-    n = wire__put_u64(to, SAID_SEQ, a->seq);
     n += wire__put_bytes(to + n, SAID_TICKET, a->ticket);
     n += wire__put_bytes(to + n, SAID_HEADER, a->header);
     for (size_t i = 0; i < a->frames_len; i++)
@@ -380,8 +380,16 @@ cs_err wire_announcement_pack(const struct wire_announcement *a, uint8_t **ret, 
         n += text_put(to + n, STATUS_REASON, a->end.reason);
     }
     n += wire__put_u64(to + n, SAID_EAGER, a->eager);
-    n += wire__put_u64(to + n, SAID_UPLINK, a->uplink);
-    *ret_len = n;
+    return n + wire__put_u64(to + n, SAID_UPLINK, a->uplink);
+}
+
+cs_err wire_announcement_pack(const struct wire_announcement *a, uint8_t **ret, size_t *ret_len)
+{
+    uint8_t *to = cs_alloc(wire_announcement_len(a));
+
+    if (!to)
+        return CS_ENOMEM;
+    *ret_len = wire_announcement_put(to, a);
     *ret = to;
     return CS_OK;
 }

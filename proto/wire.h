@@ -202,6 +202,14 @@ cs_err wire_post_pack(const struct wire_post *post, uint8_t **ret, size_t *ret_l
 cs_err wire_open_pack(const struct wire_open *open, uint8_t **ret, size_t *ret_len);
 cs_err wire_up_open_pack(const struct wire_open *open, uint8_t **ret, size_t *ret_len); /* an Up */
 cs_err wire_announcement_pack(const struct wire_announcement *a, uint8_t **ret, size_t *ret_len);
+
+/* The same into memory that is there: of that length, or of WIRE_OPEN_MAX bytes with a ticket of at most 64;
+ * answers the length. */
+enum { WIRE_OPEN_MAX = 3 + 2 + 64 + 1 + WIRE_VARINT_MAX + 2 + 18 + 2 * (1 + WIRE_VARINT_MAX) };
+size_t wire_announcement_len(const struct wire_announcement *a);
+size_t wire_announcement_put(uint8_t *to, const struct wire_announcement *a);
+size_t wire_open_put(uint8_t *to, const struct wire_open *open);
+size_t wire_up_open_put(uint8_t *to, const struct wire_open *open);
 cs_err wire_services_pack(const struct wire_services *services, uint8_t **ret, size_t *ret_len);
 
 /* 1..255 bytes of [A-Za-z0-9._/-]. */
