@@ -117,8 +117,8 @@ cs_err mux__call_request_header(mux_stream *stream, cs_bytes name, cs_bytes valu
     if (cs_same(name, PATH)) {
         stream->what.handler = cs_names_get(&stream->conn->handlers->methods, value);
         if (!stream->what.handler)
-            cs_story(&stream->story, "unknown method %.*s",
-                     (int)(value.len < 200 ? value.len : 200), (const char *)value.base);
+            mux__stream_tell(stream, "unknown method %.*s",
+                             (int)(value.len < 200 ? value.len : 200), (const char *)value.base);
     } else if (cs_same(name, METHOD))
         stream->is_post = cs_same(value, POST);
     else if (cs_same(name, TYPE))
@@ -183,7 +183,7 @@ void mux__call_request_ready(mux_stream *stream)
     else if (!stream->is_grpc)
         answer_http(stream, NOT_GRPC);
     else if (!stream->what.handler)
-        refuse(stream, CS_ENOTSUP, stream->story);
+        refuse(stream, CS_ENOTSUP, mux__story_of(stream));
     else if (stream->bad_coding)
         refuse(stream, CS_ENOTSUP, "grpc-encoding is identity or gzip");
     else if (stream->bad_timeout) {
@@ -208,12 +208,12 @@ static void add_status(struct mux__fields *f, mux_stream *stream)
                                        "9", "10", "11", "12", "13", "14", "15", "16"};
     uint32_t code = wire_code_of(stream->status);
     mux__fields_add(f, GRPC_STATUS, cs_str(digits[code <= 16 ? code : 2]), true);
-    if (code != 0 && stream->story) {
+    const char *story = mux__story_of(stream);
+    if (code != 0 && story) {
         char *text = mux__fields_text(f, WIRE_MESSAGE_ENCODED_MAX);
         if (text)
             mux__fields_add(f, GRPC_MESSAGE,
-                            cs_bytes_of(text, wire_percent_encode(text, cs_str(stream->story))),
-                            false);
+                            cs_bytes_of(text, wire_percent_encode(text, cs_str(story))), false);
     }
     if (mux__extra_of(stream))
         mux__fields_add_meta(f, mux__extra_of(stream)->own_trailers);
@@ -285,12 +285,13 @@ cs_err mux__call_answer_header(mux_stream *stream, cs_bytes name, cs_bytes value
             status = 2; /* UNKNOWN, as gRPC's clients do */
         stream->peer_status = (uint8_t)status;
     } else if (cs_same(name, GRPC_MESSAGE)) {
-        char *text = cs_bytesdup(value);
+        struct mux__extra *extra = mux__stream_extra(stream);
+        char *text = extra ? cs_bytesdup(value) : NULL;
         if (!text)
             return CS_ENOMEM;
         text[wire_percent_decode(text, cs_bytes_of(text, value.len))] = 0;
-        cs_free(stream->story);
-        stream->story = text;
+        cs_free(extra->story);
+        extra->story = text;
     } else if (cs_same(name, CODING))
         stream->gzip_in = cs_same(value, GZIP); /* of any other, what is compressed is no sense */
     else if (!is_ours(name) && stream->remote_headers)
@@ -303,8 +304,11 @@ cs_err mux__call_answer_header(mux_stream *stream, cs_bytes name, cs_bytes value
 
 static void forget_status(mux_stream *stream)
 {
-    cs_free(stream->story);
-    stream->story = NULL;
+    struct mux__extra *extra = mux__extra_of(stream);
+    if (extra) {
+        cs_free(extra->story);
+        extra->story = NULL;
+    }
     stream->has_status = false;
 }
 
@@ -336,19 +340,15 @@ void mux__call_ended(mux_stream *stream)
         (void)mux__meta_get(extra->trailers, REASON.base, &token);
     if (stream->has_status) {
         why = wire_err_of(stream->peer_status, token);
-        const char *words = stream->story && *stream->story ? stream->story : cs_strerror(why);
-        if (cs_failed(why)) {
-            char *story = cs_printf("%s: %s", wire_code_name(stream->peer_status), words);
-            if (story) {
-                cs_free(stream->story);
-                stream->story = story;
-            }
-        }
+        const char *words = mux__story_of(stream);
+        if (cs_failed(why))
+            mux__stream_tell(stream, "%s: %s", wire_code_name(stream->peer_status),
+                             words && *words ? words : cs_strerror(why));
     } else if (stream->http_status != 200) {
         why = wire_err_of_http(stream->http_status);
-        cs_story(&stream->story, "the server answered HTTP status %u", stream->http_status);
+        mux__stream_tell(stream, "the server answered HTTP status %u", stream->http_status);
     } else
-        cs_story(&stream->story, "the stream ended without a status");
+        mux__stream_tell(stream, "the stream ended without a status");
     /* A server's last word ends the call both ways. */
     if (!mux__h2_said_all(stream)) {
         mux__h2_reset(stream, false);
@@ -383,10 +383,11 @@ void mux__call_reset(mux_stream *stream, uint32_t h2_error)
         return;
     }
     if (stream->refused)
-        cs_story(&stream->story,
-                 "the server refused the stream and did not run it: REFUSED_STREAM");
+        mux__stream_tell(stream,
+                         "the server refused the stream and did not run it: REFUSED_STREAM");
     else
-        cs_story(&stream->story, "the server reset the stream: %s",
-                 h2_error < sizeof names / sizeof names[0] ? names[h2_error] : "an unknown code");
+        mux__stream_tell(stream, "the server reset the stream: %s",
+                         h2_error < sizeof names / sizeof names[0] ? names[h2_error]
+                                                                   : "an unknown code");
     mux__stream_broken(stream, wire_err_of_rst(h2_error), NULL);
 }

@@ -246,7 +246,7 @@ static ssize_t read_data(nghttp2_session *h2, int32_t id, uint8_t *buf, size_t l
     bool end = false;
     if (!stream)
         return NGHTTP2_ERR_DEFERRED; /* given up; its RST_STREAM is on the way */
-    size_t n = mux__stream_fill(stream, len, &end);
+    size_t n = mux__stream_fill(stream, len < UINT16_MAX ? len : UINT16_MAX, &end);
     if (end && stream->is_server) {
         mux__call_trailers(stream);
         if (n == 0)
@@ -258,7 +258,7 @@ static ssize_t read_data(nghttp2_session *h2, int32_t id, uint8_t *buf, size_t l
     else if (n == 0)
         return wait_for_data(stream, data_flags);
     *data_flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    stream->reserved = (uint32_t)n;
+    stream->reserved = (uint16_t)n;
     return (ssize_t)n;
 }
 

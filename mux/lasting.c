@@ -64,7 +64,7 @@ cs_err mux__lasting_keeps(mux_stream *stream)
         mux_keep_summed(keep, sort->ops->sum(lasting->user));
     lasting->of.keep = keep;
     lasting->made = true;
-    stream->clear = 0; /* from now on it limits, too */
+    stream->conn->clear = 0; /* from now on it limits, too */
     return mux_keep_attach(keep, stream, first);
 }
 
@@ -122,7 +122,8 @@ struct wire {
     mux_conn *conn;
     struct mux_rx *rx;
     int32_t id;
-    uint32_t reserved, window, born_ms, header_bytes;
+    uint32_t window, born_ms, header_bytes;
+    uint16_t reserved;
     uint16_t http_status;
     bool submitted, trailers_out, sent_any, remote_headers, remote_done, has_status, dry, mute;
     bool gzip_in, gzip_out;
@@ -225,8 +226,8 @@ void mux__stream_broken(mux_stream *stream, cs_err why, const char *story)
         mux__stream_over(stream, why, story);
         return;
     }
-    if (story && story != stream->story)
-        cs_story(&stream->story, "%s", story);
+    if (story && story != mux__story_of(stream))
+        mux__stream_tell(stream, "%s", story);
     detach(stream, why);
 }
 
@@ -396,9 +397,9 @@ static void forget_answer(mux_stream *stream)
     if (extra) {
         mux__meta_free(extra->trailers);
         extra->trailers = NULL;
+        cs_free(extra->story);
+        extra->story = NULL;
     }
-    cs_free(stream->story);
-    stream->story = NULL;
 }
 
 cs_err mux_stream_reopen(mux_stream *stream, mux_conn *conn, cs_bytes message)

@@ -28,12 +28,13 @@ static bool look_whether_full(const mux_stream *stream)
 /* Asked twice a frame: looked at once a pull. */
 static bool is_full(mux_stream *stream)
 {
-    if (stream->in_pull && stream->out.bytes < stream->clear)
+    if (stream->in_pull && stream->out.bytes < stream->conn->clear)
         return false;
     if (look_whether_full(stream))
         return true;
     if (stream->in_pull)
-        stream->clear = stream->out.bytes + mux__sendq_least_room(&stream->out, stream->send_max);
+        stream->conn->clear =
+            stream->out.bytes + mux__sendq_least_room(&stream->out, stream->send_max);
     return false;
 }
 
@@ -201,7 +202,7 @@ static void pull(mux_stream *stream, size_t max)
         size_t before = stream->out.bytes;
         stream->awake = false; /* unless pull says otherwise */
         stream->in_pull = true;
-        stream->clear = 0;
+        stream->conn->clear = 0;
         stream->ops->pull(stream, stream->state);
         stream->in_pull = false;
         if (stream->over)

@@ -197,6 +197,7 @@ struct mux_conn {
     struct mux__calm calm;
     char calm_words[48]; /* why it was cut */
     uint32_t fields;     /* of the header list that comes */
+    size_t clear; /* in a pull: so far its queue grows and nobody need look whether it is full */
     char *story;
 };
 
@@ -256,6 +257,7 @@ struct mux__extra {
     struct mux__meta *headers, *trailers, *own_headers, *own_trailers;
     cs_timer *deadline;
     int64_t deadline_ms;
+    char *story; /* what end() is told, or what our status says */
 };
 
 /* It outlives its HTTP/2 stream. */
@@ -297,18 +299,16 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
         struct mux__extra *extra;     /* or NULL; unless it */
         struct mux__lasting *lasting; /* lasts, and the extra is there */
     } more;
-    char *story; /* what end() is told, or what our status says */
     union {
         const char *method;           /* a client's */
         struct mux__handler *handler; /* a server's */
     } what;
     int32_t id;
-    uint32_t reserved; /* bytes nghttp2 was told of and has not asked for yet */
     uint32_t send_max;
     uint32_t window;  /* towards us, what it has been made */
     uint32_t born_ms; /* or when DATA went out; modulo 2^32: only differences are looked at */
     uint32_t header_bytes;
-    uint32_t clear; /* in a pull: so far the queue grows and nobody need look whether it is full */
+    uint16_t reserved;    /* bytes nghttp2 was told of and has not asked for yet: a DATA frame */
     uint16_t http_status; /* the answer's, when it is not 200 */
     uint8_t peer_status;  /* the trailers': grpc-status */
     cs_err why : 8;
@@ -360,6 +360,8 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
 mux_stream *mux__stream_new(mux_conn *conn, const struct mux_stream_ops *ops, void *state);
 cs_err mux__stream_options(mux_stream *stream, const struct mux_call_options *options);
 void mux__stream_free(mux_stream *stream); /* without a word */
+/* Its story, instead of the one so far; best effort. */
+void mux__stream_tell(mux_stream *stream, const char *format, ...) CS_PRINTF(2, 3);
 void mux__stream_over(mux_stream *stream, cs_err why, const char *story);
 /* The wire is done with it, and nobody said so: over, unless it is lasting. */
 void mux__stream_broken(mux_stream *stream, cs_err why, const char *story);
@@ -377,6 +379,10 @@ static inline struct mux__lasting *mux__lasting_of(const mux_stream *stream)
 static inline struct mux__extra *mux__extra_of(const mux_stream *stream) /* or NULL */
 {
     return stream->lasts ? stream->more.lasting->extra : stream->more.extra;
+}
+static inline char *mux__story_of(const mux_stream *stream) /* or NULL */
+{
+    return mux__extra_of(stream) ? mux__extra_of(stream)->story : NULL;
 }
 cs_err mux__stream_set_deadline(mux_stream *stream, int64_t ms);
 static inline struct mux__inflow *mux__inflow_of(const mux_stream *stream) /* or NULL */

@@ -82,6 +82,7 @@ static void extra_free(struct mux__extra *extra)
     mux__meta_free(extra->trailers);
     mux__meta_free(extra->own_headers);
     mux__meta_free(extra->own_trailers);
+    cs_free(extra->story);
     cs_free(extra);
 }
 
@@ -106,7 +107,6 @@ void mux__stream_free(mux_stream *stream)
     mux__sendq_fini(&stream->out);
     extra_free(mux__extra_of(stream));
     mux__lasting_free(stream);
-    cs_free(stream->story);
     state_free(stream);
     cs_free(stream);
     conn->stats->streams--;
@@ -131,7 +131,7 @@ static void check_truncated(mux_stream *stream)
     if (stream->why != CS_DONE || stream->drop_rx || !stream->rx || !mux_rx_partial(stream->rx))
         return;
     stream->why = CS_EPROTO;
-    cs_story(&stream->story, "the stream ended in the middle of a message");
+    mux__stream_tell(stream, "the stream ended in the middle of a message");
 }
 
 static void call(cs_task *task)
@@ -171,6 +171,20 @@ static void call(cs_task *task)
     mux__stream_free(stream);
 }
 
+void mux__stream_tell(mux_stream *stream, const char *format, ...)
+{
+    struct mux__extra *extra = mux__stream_extra(stream);
+    va_list args;
+    va_start(args, format);
+    char *text = extra ? cs_vprintf(format, args) : NULL;
+    va_end(args);
+    if (!text)
+        return;
+    /* Only now: the arguments may quote the old one. */
+    cs_free(extra->story);
+    extra->story = text;
+}
+
 void mux__stream_over(mux_stream *stream, cs_err why, const char *story)
 {
     if (stream->over)
@@ -180,8 +194,8 @@ void mux__stream_over(mux_stream *stream, cs_err why, const char *story)
     stream->drop_rx = stream->drop_rx || (stream->is_server && !stream->hears_out);
     /* end() waits for what was not taken, and who waits to send may wait for end(). */
     stream->told = stream->told || stream->writable_due || stream->passes;
-    if (story && story != stream->story)
-        cs_story(&stream->story, "%s", story);
+    if (story && story != mux__story_of(stream))
+        mux__stream_tell(stream, "%s", story);
     if (mux__extra_of(stream) && mux__extra_of(stream)->deadline)
         cs_timer_set(mux__extra_of(stream)->deadline, CS_OFF);
     if (stream->waits)
@@ -273,7 +287,7 @@ void mux_stream_finish(mux_stream *stream, cs_err status, const char *message)
     if (stream->is_server) {
         stream->status = status;
         if (cs_failed(status))
-            cs_story(&stream->story, "%s", message ? message : cs_strerror(status));
+            mux__stream_tell(stream, "%s", message ? message : cs_strerror(status));
         if (stream->lasts)
             mux__stream_post(stream); /* its owner need not wait until all has arrived */
         if (stream->cut)
@@ -296,7 +310,7 @@ void mux_stream_abort(mux_stream *stream, cs_err status, const char *message)
     if (!cs_failed(status)) /* an abortive end is never OK */
         status = CS_EUNKNOWN;
     stream->status = status;
-    cs_story(&stream->story, "%s", message ? message : cs_strerror(stream->status));
+    mux__stream_tell(stream, "%s", message ? message : cs_strerror(stream->status));
     mux__sendq_cut(&stream->out, stream->reserved);
     if (stream->lasts)
         mux__stream_post(stream);
@@ -501,7 +515,8 @@ bool mux_stream_has_headers(const mux_stream *stream)
 
 const char *mux_stream_errmsg(const mux_stream *stream)
 {
-    return stream->story ? stream->story : cs_strerror(stream->why);
+    const char *story = mux__story_of(stream);
+    return story ? story : cs_strerror(stream->why);
 }
 
 bool mux_stream_never_ran(const mux_stream *stream)
