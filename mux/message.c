@@ -11,12 +11,22 @@ size_t mux_stream_queued(const mux_stream *stream)
     return stream->out.bytes;
 }
 
+/* In a pull one more message like the last has to fit in: so DATA ends where a message does, and while others
+ * have their turns no chunk is held for the rest of one. */
+static bool fits_no_more(const mux_stream *stream)
+{
+    const uint32_t bytes = stream->out.bytes;
+
+    return bytes >= stream->send_max ||
+           (stream->in_pull && bytes > 0 && bytes + stream->step > stream->send_max);
+}
+
 /* What was sent and is not acknowledged counts too, where it is kept. */
 static bool look_whether_full(const mux_stream *stream)
 {
     struct mux_keep *keep = stream->out.keep;
 
-    if (stream->out.bytes >= stream->send_max || stream->cut || stream->resends)
+    if (fits_no_more(stream) || stream->cut || stream->resends)
         return true;
     if (!keep || (!keep->rest && !mux__keep_is_full(keep)))
         return false;
@@ -32,9 +42,13 @@ static bool is_full(mux_stream *stream)
         return false;
     if (look_whether_full(stream))
         return true;
-    if (stream->in_pull)
-        stream->conn->clear =
-            stream->out.bytes + mux__sendq_least_room(&stream->out, stream->send_max);
+    if (stream->in_pull) {
+        const uint32_t most = stream->send_max > stream->step ? stream->send_max - stream->step : 0;
+        stream->conn->clear = stream->out.bytes;
+        if (stream->step > 0 &&
+            stream->conn->clear < most) /* else nothing is known of the next one */
+            stream->conn->clear += mux__sendq_least_room(&stream->out, most);
+    }
     return false;
 }
 
@@ -103,7 +117,10 @@ cs_err mux__message_queue(mux_stream *stream, cs_bytes message)
 
 cs_err mux_stream_send(mux_stream *stream, cs_bytes head, cs_bytes tail)
 {
-    enum { FEW = 16 }; /* bytes: cheaper than a call */
+    enum {
+        FEW = 16, /* bytes: cheaper than a call */
+        SMALL = 1024
+    };
     uint8_t prefix[WIRE_PREFIX];
     cs_err err = may_send(stream);
     if (err != CS_OK)
@@ -112,7 +129,9 @@ cs_err mux_stream_send(mux_stream *stream, cs_bytes head, cs_bytes tail)
         return CS_ETOOBIG;
     if (stream->gzip_out && (err = send_packed(stream, head, tail)) != CS_AGAIN)
         return err;
-    uint8_t *to = mux__sendq_claim(&stream->out, WIRE_PREFIX + head.len + tail.len);
+    const size_t all = WIRE_PREFIX + head.len + tail.len;
+    uint8_t *to = mux__sendq_claim(&stream->out, all);
+    stream->step = (uint16_t)(all <= SMALL ? all : 0);
     if (to) {
         wire_prefix_put(to, false, (uint32_t)(head.len + tail.len));
         to += WIRE_PREFIX;
@@ -198,15 +217,21 @@ void mux_stream_wake(mux_stream *stream)
  * is not asked (DESIGN, promise 5). */
 static void pull(mux_stream *stream, size_t max)
 {
-    while (stream->out.bytes < max && stream->awake && mux_stream_room(stream) > 0) {
+    const uint32_t send_max = stream->send_max;
+
+    if (max < send_max) {
+        stream->send_max = (uint32_t)max;
+        mux__sendq_expect(&stream->out, max);
+    }
+    stream->in_pull = true;
+    stream->conn->clear = 0;
+    while (stream->awake && mux_stream_room(stream) > 0) {
         size_t before = stream->out.bytes;
         stream->awake = false; /* unless pull says otherwise */
-        stream->in_pull = true;
-        stream->conn->clear = 0;
         stream->ops->pull(stream, stream->state);
-        stream->in_pull = false;
+        stream->conn->clear = 0; /* the loop looks afresh, as the next pull will */
         if (stream->over)
-            return;
+            break;
         if (stream->out.bytes > before)
             stream->awake = true;
         else if (stream->awake) { /* a wake within it: not now again, that might never end */
@@ -215,6 +240,8 @@ static void pull(mux_stream *stream, size_t max)
             mux__stream_post(stream);
         }
     }
+    stream->in_pull = false;
+    stream->send_max = send_max;
 }
 
 size_t mux__stream_fill(mux_stream *stream, size_t max, bool *end)

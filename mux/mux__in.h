@@ -355,6 +355,7 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     bool mute : 1;     /* server: has said nothing, and nghttp2 will not ask again: h2.c */
     bool wake_due : 1; /* woken within a pull that had nothing: asked again in the next turn */
     bool longed : 1;   /* since the window was made so: something came when all had been taken */
+    uint16_t step;     /* the last message's bytes, if it was small */
 };
 
 mux_stream *mux__stream_new(mux_conn *conn, const struct mux_stream_ops *ops, void *state);

@@ -25,10 +25,12 @@ static mux__chunk *chunk_new(size_t cap)
 static void append(struct mux__sendq *q, mux__chunk *chunk)
 {
     struct mux_keep *keep = q->keep;
-    if (q->last)
+    if (q->last) {
         q->last->next = chunk;
-    else
+    } else {
         q->first = chunk;
+        q->sent = 0;
+    }
     q->last = chunk;
     if (!keep)
         return;
@@ -78,7 +80,9 @@ static cs_err reserve(struct mux__sendq *q, size_t len, mux__chunk **fresh)
     size_t have = spare(q);
     if (have >= len)
         return CS_OK;
-    size_t cap = q->last && q->last->cap ? (size_t)q->last->cap * 4 : CAP_MIN;
+    size_t cap = q->last ? (size_t)q->last->cap * 4 : q->sent;
+    if (cap < CAP_MIN)
+        cap = CAP_MIN;
     if (cap > CAP_MAX)
         cap = CAP_MAX;
     if (cap < len - have)
@@ -167,12 +171,16 @@ cs_err mux__sendq_add_ref(struct mux__sendq *q, const cs_bytes *parts, size_t n,
 
 void mux__sendq_emit(struct mux__sendq *q, size_t len, struct mux__out *out)
 {
+    const uint32_t all = (uint32_t)(len < CAP_MAX / 2 ? len : CAP_MAX);
+    bool mine = false;
+
     q->bytes -= (uint32_t)len;
     while (len > 0) {
         mux__chunk *c = q->first;
         size_t n = c->len - q->sent;
         if (n > len)
             n = len;
+        mine = c->cap > 0;
         mux__out_piece(out, c->base + q->sent, n, c);
         q->sent += (uint32_t)n;
         len -= n;
@@ -181,6 +189,8 @@ void mux__sendq_emit(struct mux__sendq *q, size_t len, struct mux__out *out)
     }
     if (q->bytes == 0 && q->first)
         pop(q); /* what is left of a chunk is not worth keeping for an idle stream */
+    if (!q->first && mine)
+        q->sent = all; /* as much may come next time */
 }
 
 void mux__sendq_cut(struct mux__sendq *q, size_t keep)

@@ -19,8 +19,8 @@ enum { MUX__CHUNK = 16 * 1024 }; /* the largest that small messages share */
 struct mux__sendq {
     mux__chunk *first, *last;
     struct mux_keep *keep; /* what was sent stays there until it is acknowledged; or NULL */
-    uint32_t sent;         /* of the first chunk */
-    uint32_t bytes;        /* not yet sent, in all */
+    uint32_t sent;  /* of the first chunk; while there is none: how large it shall be, or 0 */
+    uint32_t bytes; /* not yet sent, in all */
 };
 
 /* What was sent and is kept, and behind it what is queued: one list.
@@ -138,6 +138,14 @@ static inline uint8_t *mux__sendq_claim(struct mux__sendq *q, size_t len)
     c->len += (uint32_t)len;
     q->bytes += (uint32_t)len;
     return at;
+}
+
+/* No more than so much will go soon: a queue that is empty begins with a chunk that is no larger, or the
+ * smallest. */
+static inline void mux__sendq_expect(struct mux__sendq *q, size_t most)
+{
+    if (!q->first && q->sent > most)
+        q->sent = (uint32_t)most;
 }
 
 /* One message, in parts: all or nothing, CS_OK or CS_ENOMEM. */

@@ -140,6 +140,23 @@ Test(message, a_producer_with_nothing_is_asked_again_when_woken)
 
 /* ---- Credit --------------------------------------------------------------------------------- */
 
+/* DATA ends where a message does: what is left of one would hold a chunk until the stream's next turn, of each of
+ * a thousand streams. */
+Test(message, a_pulled_stream_that_waits_for_window_holds_no_more_than_a_message)
+{
+    enum { ALL = 65 + 5 }; /* with its prefix */
+    talk_begin(&t, NULL, NULL);
+    t.server[0] = (struct side){.pulls_of = ALL - 5, .pull_left = -1, .on_accept = wake_it};
+    t.client[0].paused = true;
+    struct side *c = talk_open(&t, 0);
+    talk_settle(&t);
+    cr_assert_leq(mux_stream_queued(t.server[0].stream), ALL);
+    cr_assert_eq(mux_stream_waiting(c->stream), 65535, "and the window is used");
+    mux_stream_cancel(c->stream, CS_ECANCELED);
+    talk_settle(&t);
+    talk_end(&t);
+}
+
 static void one_a_pull(struct side *s)
 {
     side_send_bytes(s, s->pulls_of);
