@@ -55,18 +55,18 @@ static inline cs_err wire__field_next(cs_bytes *rest, struct wire__field *ret)
 
     if (n == 0)
         return CS_DONE;
-    /* Nearly always the tag has one byte, and the value or its length another one. */
-    if (n < 2 || p[0] < 8 || p[0] >= 0x80 || p[1] >= 0x80)
+    /* Nearly always the tag has one byte, and a length another one. */
+    if (n < 2 || p[0] < 8 || p[0] >= 0x80)
         return wire__field_next_any(rest, ret);
     ret->number = p[0] >> 3;
     ret->type = p[0] & 7;
-    if (ret->type == WIRE__VARINT) {
-        ret->raw = ret->bytes = cs_bytes_of(p + 1, 1);
-        *rest = cs_bytes_of(p + 2, n - 2);
+    if (ret->type == WIRE__VARINT && (len = wire__varint_len(p + 1, n - 1, WIRE_VARINT_MAX)) > 0) {
+        ret->raw = ret->bytes = cs_bytes_of(p + 1, len);
+        *rest = cs_bytes_of(p + 1 + len, n - 1 - len);
         return CS_OK;
     }
     len = p[1];
-    if (ret->type != WIRE__BYTES || len > n - 2)
+    if (ret->type != WIRE__BYTES || len >= 0x80 || len > n - 2)
         return wire__field_next_any(rest, ret);
     ret->raw = cs_bytes_of(p + 1, 1 + len);
     ret->bytes = cs_bytes_of(p + 2, len);
