@@ -66,7 +66,7 @@ static int refuse(nghttp2_session *h2, int32_t id)
 
 static int on_begin_headers(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 {
-    ((mux_conn *)user)->fields = 0;
+    ((mux_conn *)user)->fields = ((mux_conn *)user)->header_bytes = 0;
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
     if (((mux_conn *)user)->roll >= MUX__LAST &&

@@ -122,7 +122,7 @@ struct wire {
     mux_conn *conn;
     struct mux_rx *rx;
     int32_t id;
-    uint32_t window, born_ms, header_bytes;
+    uint32_t window, born_ms;
     uint16_t reserved;
     uint16_t http_status;
     bool submitted, trailers_out, sent_any, remote_headers, remote_done, has_status, dry, mute;
@@ -137,7 +137,6 @@ static struct wire wire_of(const mux_stream *s)
                          .reserved = s->reserved,
                          .window = s->window,
                          .born_ms = s->born_ms,
-                         .header_bytes = s->header_bytes,
                          .http_status = s->http_status,
                          .submitted = s->submitted,
                          .trailers_out = s->trailers_out,
@@ -167,7 +166,6 @@ static void wire_set(mux_stream *s, const struct wire *w)
     s->reserved = w->reserved;
     s->window = w->window;
     s->born_ms = w->born_ms;
-    s->header_bytes = w->header_bytes;
     s->http_status = w->http_status;
     s->submitted = w->submitted;
     s->trailers_out = w->trailers_out;

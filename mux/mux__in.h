@@ -195,8 +195,8 @@ struct mux_conn {
     int64_t grown;    /* of window_grow_bytes */
     uint64_t arrived; /* a limbo's: bytes, on all its calls */
     struct mux__calm calm;
-    char calm_words[48]; /* why it was cut */
-    uint32_t fields;     /* of the header list that comes */
+    char calm_words[48];           /* why it was cut */
+    uint32_t fields, header_bytes; /* of the header list that comes */
     size_t clear; /* in a pull: so far its queue grows and nobody need look whether it is full */
     char *story;
 };
@@ -305,9 +305,8 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     } what;
     int32_t id;
     uint32_t send_max;
-    uint32_t window;  /* towards us, what it has been made */
-    uint32_t born_ms; /* or when DATA went out; modulo 2^32: only differences are looked at */
-    uint32_t header_bytes;
+    uint32_t window;      /* towards us, what it has been made */
+    uint32_t born_ms;     /* or when DATA went out; modulo 2^32: only differences are looked at */
     uint16_t reserved;    /* bytes nghttp2 was told of and has not asked for yet: a DATA frame */
     uint16_t http_status; /* the answer's, when it is not 200 */
     uint8_t peer_status;  /* the trailers': grpc-status */

@@ -378,7 +378,7 @@ static void refuse_headers(mux_stream *stream)
     if (stream->big_headers)
         return;
     stream->big_headers = true;
-    if (stream->header_bytes > stream->conn->opt.header_max_bytes)
+    if (stream->conn->header_bytes > stream->conn->opt.header_max_bytes)
         stats->headers_refused++;
     else
         stats->header_fields_refused++;
@@ -387,15 +387,15 @@ static void refuse_headers(mux_stream *stream)
 
 cs_err mux__stream_on_header(mux_stream *stream, cs_bytes name, cs_bytes value)
 {
-    stream->header_bytes += (uint32_t)(name.len + value.len + 32); /* RFC 9113, 6.5.2 */
-    if (stream->header_bytes > stream->conn->opt.header_max_bytes ||
+    stream->conn->header_bytes += (uint32_t)(name.len + value.len + 32); /* RFC 9113, 6.5.2 */
+    if (stream->conn->header_bytes > stream->conn->opt.header_max_bytes ||
         ++stream->conn->fields > stream->conn->opt.header_fields_max) {
         refuse_headers(stream);
         /* A failure resets the stream, and nghttp2 looks at no field of the rest, of which a byte may
          * mean 4 KiB.  As long as that costs little a request is still answered. */
         if (stream->is_server)
-            return stream->header_bytes / 2 > stream->conn->opt.header_max_bytes ? CS_ELIMIT
-                                                                                 : CS_OK;
+            return stream->conn->header_bytes / 2 > stream->conn->opt.header_max_bytes ? CS_ELIMIT
+                                                                                       : CS_OK;
         mux__conn_flush_soon(stream->conn);
         mux__stream_over(stream, CS_ELIMIT, "the answer has too many header fields");
         return CS_ELIMIT;
