@@ -130,7 +130,7 @@ static void on_ready(int can, void *user)
         queue(way, bytes, n);
     if (err == CS_OK || err == CS_AGAIN)
         return;
-    end_free(line, way->which);
+    end_free(line, (int)way->which);
     queue(way, bytes, 0);
 }
 
