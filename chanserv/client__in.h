@@ -423,8 +423,7 @@ void chanserv__tie_heard(struct chanserv__tie *tie, uint64_t next);
 void chanserv__tie_ended(struct chanserv__line *line, cs_err why);
 struct chanserv__tie *chanserv__tie_hold(struct chanserv__tie *tie); /* NULL is fine */
 void chanserv__tie_release(struct chanserv__tie *tie);               /* NULL is fine */
-/* Its session was never answered, see chanserv__bond_unheard(); `last`: there will be no other.  Its line
- * is there, and it is not out. */
+/* Its session was never answered, see chanserv__bond_unheard(); `last`: there will be no other. */
 void chanserv__tie_unheard(struct chanserv__tie *tie, cs_err why, const char *words, bool last);
 /* Its session is lost.  With a new one at once (`anew`) a post that never went out goes there. */
 void chanserv__tie_lost(struct chanserv__tie *tie, cs_err why, const char *words, bool anew);

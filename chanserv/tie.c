@@ -236,9 +236,10 @@ void chanserv__tie_lost(struct chanserv__tie *tie, cs_err why, const char *words
 void chanserv__tie_unheard(struct chanserv__tie *tie, cs_err why, const char *words, bool last)
 {
     struct chanserv__line *line = tie->line;
-    const bool waits = !line->is_feed || chanserv__nodes_one(line->client);
 
-    if (line->over || (why == CS_EPEER && waits && !last))
+    if (!line || line->over) /* what is left of one that went without a session */
+        return;
+    if (why == CS_EPEER && !last && (!line->is_feed || chanserv__nodes_one(line->client)))
         return;
     mux_stream_give_up(line->stream, why, words);
     tie_end(tie, "", false);

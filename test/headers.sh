@@ -17,12 +17,13 @@ trap 'rm -f "$scratch"' EXIT
 one() {
     local file=$1 how=$2
     shift 2
-    printf '#include "%s"\n#include "%s"\n' "$file" "$file" |
+    printf '#include "%s"\n#include "%s"\nextern int but_for_macros;\n' "$file" "$file" |
         "$@" -fsyntax-only -I. - > "$scratch" 2>&1
     verdict $? "$scratch" "$file compiles alone as $how"
 }
 
-public=$(cat ./*/local.mk | sed -n 's/^[a-z]*include_HEADERS *= *//p' | tr '\n' ' ')
+public=$(cat ./*/local.mk | sed -e ':a' -e '/\\$/{N;s/\\\n//;ba' -e '}' |
+    sed -n 's/^[a-z]*include_HEADERS *= *//p' | tr '\n\t' '  ')
 for file in $public; do
     # Public headers are for programs that define nothing before them.
     # shellcheck disable=SC2086
