@@ -64,7 +64,6 @@ cs_err mux__lasting_keeps(mux_stream *stream)
         mux_keep_summed(keep, sort->ops->sum(lasting->user));
     lasting->of.keep = keep;
     lasting->made = true;
-    stream->conn->clear = 0; /* from now on it limits, too */
     return mux_keep_attach(keep, stream, first);
 }
 
