@@ -16,8 +16,10 @@ void *cs_realloc(void *old, size_t size);
 void cs_free(void *p); /* NULL is fine */
 
 /* What was let go of goes back to the system, when it is much; else it stays for who asks next.  To be
- * called seldom: it looks through all that is free. */
+ * called seldom: it looks through all that is free, and now and then does nothing, where that was in vain. */
 void cs_mem_trim(void);
+size_t
+cs_mem_resident(void); /* bytes of the process that lie in memory; 0: the system does not say */
 
 /* An object with `extra` bytes behind it, all zero; the extra begins at cs_extra(). */
 void *cs_zalloc_with(size_t object, size_t extra);

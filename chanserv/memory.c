@@ -47,18 +47,6 @@ int64_t chanserv__memory_there(void)
     return group < machine ? group : machine;
 }
 
-int64_t chanserv__memory_used(void)
-{
-    long long all = 0, resident = 0;
-    FILE *in = fopen("/proc/self/statm", "re");
-
-    if (in && fscanf(in, "%lld %lld", &all, &resident) != 2)
-        resident = 0;
-    if (in)
-        fclose(in);
-    return resident * sysconf(_SC_PAGESIZE);
-}
-
 /* ---- Who ends ------------------------------------------------------------------------------- */
 
 struct stillest {
@@ -124,7 +112,8 @@ bool chanserv__memory_is_short(chanserv_server *server)
         memory->there = chanserv__memory_there();
     memory->looked = true;
     memory->looked_ms = now;
-    memory->is_short = memory->used() >= memory->there / 100 * server->options.memory_max_percent;
+    memory->is_short =
+        (int64_t)memory->used() >= memory->there / 100 * server->options.memory_max_percent;
     if (memory->is_short && !was_short)
         cs_log(CS_WARN, "chanserv", "memory is beyond memory_max_percent: no new posts for now");
     if (memory->is_short)

@@ -228,7 +228,7 @@ cs_err chanserv_server_new(cs_loop *loop, const struct chanserv_server_options *
     server->loop = loop;
     cs_task_init(&server->reap, reap_task);
     atomic_init(&server->assembling, 0);
-    server->memory.used = chanserv__memory_used;
+    server->memory.used = cs_mem_resident;
     cs_list_init(&server->posts);
     cs_list_init(&server->accept);
     cs_list_init(&server->watchers);

@@ -389,7 +389,7 @@ struct chanserv_server {
     cs_task reap;
     struct chanserv__drain drain;
     struct chanserv__memory {
-        int64_t (*used)(void); /* by the process */
+        size_t (*used)(void); /* by the process */
         int64_t there, looked_ms;
         bool looked, is_short;
     } memory;
@@ -406,7 +406,6 @@ void chanserv__counters_here(chanserv_server *server, struct chanserv_counters *
 /* memory.c: something begins; is there no room for it? */
 bool chanserv__memory_is_short(chanserv_server *server);
 int64_t chanserv__memory_there(void); /* the machine's, or the control group's */
-int64_t chanserv__memory_used(void);  /* the process's */
 
 /* Every channel ends UNAVAILABLE `draining`, every thread is told. */
 void chanserv__server_tell_all(chanserv_server *server);

@@ -125,16 +125,6 @@ Test(small, a_mebibyte_waits_and_no_more)
         cs_free(all[i]);
 }
 
-static size_t resident(void)
-{
-    FILE *file = fopen("/proc/self/statm", "re");
-    size_t all, pages = 0;
-
-    cr_assert_eq(fscanf(file, "%zu %zu", &all, &pages), 2);
-    fclose(file);
-    return pages * 4 * KIB;
-}
-
 /* The last one stays, and what lies before it is not at the end of anything. */
 Test(small, what_was_let_go_of_goes_back_to_the_system_when_it_is_much)
 {
@@ -146,15 +136,38 @@ Test(small, what_was_let_go_of_goes_back_to_the_system_when_it_is_much)
         all[i] = cs_alloc(i % 2 ? 300 : 4000);
         memset(all[i], 1, 300);
     }
-    before = resident();
+    before = cs_mem_resident();
     for (size_t i = 0; i < ALL - 1; i++)
         cs_free(all[i]);
     cs_mem_trim();
     if (IS_ON) {
         cr_assert_eq(cs__small_bytes(), 0);
-        cr_assert_lt(resident() + 20 * MIB, before);
+        cr_assert_lt(cs_mem_resident() + 20 * MIB, before);
     }
     cs_free(all[ALL - 1]);
+}
+
+static bool trims(void)
+{
+    cs_free(cs_alloc(300));
+    cs_mem_trim();
+    return cs__small_bytes() == 0;
+}
+
+/* Some of each page is in use, so nothing can go back. */
+Test(small, what_was_tried_in_vain_is_not_tried_each_time)
+{
+    enum { ALL = 16000 };
+    static void *all[ALL];
+
+    for (size_t i = 0; i < ALL; i++)
+        all[i] = cs_alloc(i % 2 ? 300 : 3000);
+    for (size_t i = 0; i < ALL; i += 2)
+        cs_free(all[i]);
+    for (int i = 0; IS_ON && i < 11; i++)
+        cr_assert_eq(trims(), i == 0 || i == 2 || i == 6, "call %d", i);
+    for (size_t i = 1; i < ALL; i += 2)
+        cs_free(all[i]);
 }
 
 Test(small, what_was_let_go_of_waits_as_long_as_it_is_little)
