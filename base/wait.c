@@ -14,9 +14,8 @@
 #include <signal.h>
 #include <time.h>
 
-enum {
-    PATIENCE_US = 500
-}; /* of the thread with a guest who does not come back: once or twice that */
+/* Of the thread with a guest who does not come back: once or twice that. */
+enum { PATIENCE_US = 500 };
 
 struct sleeper {
     struct cs_link link; /* in loop->woken */

@@ -2,8 +2,8 @@
  *
  * What arrived is acknowledged after 20 ms, and every 256 KiB: 1 KiB more for each channel that brought
  * some, up to 512 KiB, so that an acknowledgement is about more than a frame or two.  Of a message that has
- * come in part nothing is said.  Whoever is done is
- * said after 20 ms, and when there are some forty: the server holds them until then. */
+ * come in part nothing is said.  Whoever is done is said after 20 ms, and when there are some forty: the
+ * server holds them until then. */
 #include "chanserv/client__in.h"
 
 #include "mux/lasting.h"

@@ -54,9 +54,9 @@ struct chanserv_client_options {
      * own limit (linger_ms), and at once when another process answers there, all of it ends
      * CS_ELOST.  A post whose session the server has not answered yet has not gone out: it waits for
      * that, or for another session, as long, and ends CS_EPEER; and so it does, without waiting, where
-     * three connections broke and nobody ever spoke HTTP/2.  CS_OFF, and with a server that has none: they end with their connection.
-     * Inside the process nothing breaks: chanserv_join_local() makes a session only if this is
-     * above 0. */
+     * three connections broke and nobody ever spoke HTTP/2.  CS_OFF, and with a server that has
+     * none: they end with their connection.  Inside the process nothing breaks: chanserv_join_local()
+     * makes a session only if this is above 0. */
     int resume_ms;
     /* 10 000: for somebody to serve the name.  CS_OFF: only until every node has said what it
      * serves; with one node, not at all. */

@@ -44,10 +44,10 @@ static bool is_full(mux_stream *stream)
         return true;
     if (stream->in_pull) {
         const uint32_t most = stream->send_max > stream->step ? stream->send_max - stream->step : 0;
-        stream->conn->clear = stream->out.bytes;
-        if (stream->step > 0 &&
-            stream->conn->clear < most) /* else nothing is known of the next one */
-            stream->conn->clear += mux__sendq_least_room(&stream->out, most);
+        size_t *clear = &stream->conn->clear;
+        *clear = stream->out.bytes;
+        if (stream->step > 0 && *clear < most) /* else nothing is known of the next one */
+            *clear += mux__sendq_least_room(&stream->out, most);
     }
     return false;
 }
@@ -117,10 +117,8 @@ cs_err mux__message_queue(mux_stream *stream, cs_bytes message)
 
 cs_err mux_stream_send(mux_stream *stream, cs_bytes head, cs_bytes tail)
 {
-    enum {
-        FEW = 16, /* bytes: cheaper than a call */
-        SMALL = 1024
-    };
+    /* Bytes: a copy is cheaper than a call; the next one is probably as long. */
+    enum { FEW = 16, SMALL = 1024 };
     uint8_t prefix[WIRE_PREFIX];
     cs_err err = may_send(stream);
     if (err != CS_OK)

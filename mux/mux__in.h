@@ -153,6 +153,8 @@ struct mux_conn {
     bool settled;   /* the peer's SETTINGS came */
     bool spent;     /* a client's: it is old, or its calls are used up */
     bool told;      /* a client's: its calls know that it takes no more */
+    bool answers;   /* a client's: a call was answered, well or not */
+    bool is_across; /* a server's: its peer is another loop of the process */
     uint32_t open;  /* a client's streams that nghttp2 has, */
     uint32_t calls; /* and has had */
     bool failed;    /* nghttp2 had no memory for what must be said: cut at the next flush */
@@ -162,14 +164,12 @@ struct mux_conn {
     char *authority;
     mux__dial *dial;
     int64_t dialed_ms;          /* when it began */
-    bool answers;               /* a client's: a call was answered, well or not */
     mux__link *link;            /* DIALING: with TLS, while hands are shaken */
     struct mux_peer no_peer;    /* while there is no link */
     void *h2;                   /* nghttp2's session */
     void *h2_freed[MUX__FREED]; /* what it freed while it starved: see h2.c */
     int h2_freed_len;
     bool h2_starves;
-    bool is_across; /* a server's: its peer is another loop of the process */
     struct mux__out out;
     bool blocked; /* the kernel takes no more: wait for CS_IO_WRITE */
     struct cs_list streams;

@@ -102,16 +102,22 @@ bool tool_is_traceparent(cs_bytes text)
 
 /* ---- Talking -------------------------------------------------------------------------------- */
 
-/* The words may be a stranger's: whatever they are they stay one line, and move no cursor. */
+/* The words may be a stranger's: whatever they are they stay one line, and move no cursor.  Written at once,
+ * so that nobody reads half of it. */
 static void complain(const char *command, const char *format, va_list args)
 {
-    char *text = NULL;
+    char *text = NULL, *line = NULL;
+    size_t len = 0;
+    FILE *to = open_memstream(&line, &len);
 
     if (vasprintf(&text, format, args) < 0)
         text = NULL;
-    fprintf(stderr, "chanserv%s%s: ", command ? " " : "", command ? command : "");
-    print_line(stderr, cs_str(text ? text : "out of memory"));
-    fputc('\n', stderr);
+    fprintf(to ? to : stderr, "chanserv%s%s: ", command ? " " : "", command ? command : "");
+    print_line(to ? to : stderr, cs_str(text ? text : "out of memory"));
+    fputc('\n', to ? to : stderr);
+    if (to && fclose(to) == 0)
+        fwrite(line, 1, len, stderr);
+    free(line);
     free(text);
 }
 
