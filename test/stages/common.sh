@@ -91,12 +91,12 @@ count_check() {
     [ "$total" -gt 0 ] && [ "$passed" -eq "$total" ]
 }
 
-# suite NAME BUILD: test/NAME/run, with CHANSERV_BUILD and CHANSERV_SOURCE set.  Its last line says
+# suite NAME BUILD [arguments]: test/NAME/run, with CHANSERV_BUILD and CHANSERV_SOURCE set.  Its last line says
 # "N passed, N failed", which is counted.
 suite() {
     local log=$CHANSERV_WORK/log/$1.log status=0 passed failed
     [ -x "$CHANSERV_TREE/test/$1/run" ] || { echo "test/$1/run is missing"; return 1; }
-    CHANSERV_BUILD=$2 CHANSERV_SOURCE=$src "$CHANSERV_TREE/test/$1/run" 2>&1 | tee "$log" || status=$?
+    CHANSERV_BUILD=$2 CHANSERV_SOURCE=$src "$CHANSERV_TREE/test/$1/run" "${@:3}" 2>&1 | tee "$log" || status=$?
     read -r passed failed < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed.*$/\1 \2/p' "$log" | tail -n 1)
     if [ -z "${passed:-}" ] || [ "$passed" -eq 0 ]; then
         echo "test/$1/run has not said how many tests passed"
