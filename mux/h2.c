@@ -185,6 +185,13 @@ static void we_reset(mux_conn *conn, uint32_t error)
         mux__calm_take(conn, MUX__FAULTS);
 }
 
+/* A stream too many of who has acknowledged streams_max: nghttp2 ends the connection with these words. */
+static bool is_past_streams_max(const nghttp2_goaway *goaway)
+{
+    return cs_same(cs_bytes_of(goaway->opaque_data, goaway->opaque_data_len),
+                   cs_str("request HEADERS: max concurrent streams exceeded"));
+}
+
 static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 {
     mux_conn *conn = user;
@@ -193,6 +200,8 @@ static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *frame, void *
     else if ((frame->hd.type == NGHTTP2_SETTINGS || frame->hd.type == NGHTTP2_PING) &&
              frame->hd.flags & NGHTTP2_FLAG_ACK && conn->calm.owed > 0)
         conn->calm.owed--;
+    else if (frame->hd.type == NGHTTP2_GOAWAY)
+        conn->stats->streams_refused += is_past_streams_max(&frame->goaway);
     /* The server's last word ends a call both ways; a client that is still talking is told so
      * without blame (doc/PROTOCOL-HTTP2.md; RFC 9113, 8.1). */
     if (conn->is_server && frame->hd.type == NGHTTP2_HEADERS &&

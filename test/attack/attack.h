@@ -24,6 +24,8 @@ struct attack {
 struct peer *attack_dial(struct attack *attack); /* says nothing yet */
 struct peer *attack_open(struct attack *attack); /* said the preface and SETTINGS */
 void attack_drop(struct attack *attack, struct peer *peer);
+/* What has come for each that is not deaf, without waiting. */
+void attack_hear(struct attack *attack);
 
 void attack_wrong(struct attack *attack, const char *format, ...) CS_PRINTF(2, 3);
 #define EXPECT(attack, condition, ...)                                                             \
@@ -43,6 +45,8 @@ void attack_is_cut(struct attack *attack, struct peer *peer);
  * connection of it comes in; it is answered, perhaps RESOURCE_EXHAUSTED. */
 enum fate { SERVED, CROWDED, REFUSED };
 
+/* Once `run` is over its peers go on hearing until the counter has moved, 5 s at most: it need not wait
+ * for what the server does by itself. */
 struct scenario {
     const char *name;
     const char *limit; /* the row of the table of limits that it breaks; NULL: a class of attack */

@@ -69,7 +69,7 @@ static void bombs(struct attack *attack, uint32_t claims)
             peer_flush(peer);
             peer_hear(peer, 1);
         }
-        EXPECT(attack, peer_until(peer, &peer->ends, 1, 2000) || peer->ended,
+        EXPECT(attack, peer_until(peer, &peer->ends, 1, PEER_PATIENCE_MS) || peer->ended,
                "no answer to a bomb");
         EXPECT(attack, peer->statuses[0] == 0, "a bomb was served");
         attack_drop(attack, peer);
@@ -103,7 +103,7 @@ static void bombs_within_bounds(struct attack *attack, int connections, uint32_t
         peer_flush(attack->peers[i]);
     for (int i = 0; i < connections; i++) {
         struct peer *peer = attack->peers[i];
-        peer_until(peer, &peer->ends, each, 10000);
+        peer_until(peer, &peer->ends, each, 4 * PEER_PATIENCE_MS);
         EXPECT(attack, peer->ended || peer->ends >= each, "%llu answers of %u",
                (unsigned long long)peer->ends, each);
     }
@@ -117,7 +117,7 @@ static void bombs_of_one(struct attack *attack)
 
 static void bombs_of_many(struct attack *attack)
 {
-    bombs_within_bounds(attack, 8, 30);
+    bombs_within_bounds(attack, 8, 12);
 }
 
 /* Flags and codings that do not belong together, members that are none. */
@@ -171,7 +171,7 @@ static void noise(struct attack *attack)
             peer_flush(peer);
     }
     peer_flush(peer);
-    peer_until(peer, &peer->ends, 8000, 1000);
+    peer_until(peer, &peer->ends, 8000, PEER_PATIENCE_MS);
     EXPECT(attack, peer->calm || peer->ends >= 5000, "%llu answers of 8,000",
            (unsigned long long)peer->ends);
 }
@@ -187,7 +187,7 @@ static void nested(struct attack *attack)
         say(peer, 2 * i + 1, false, deep, sizeof deep);
         peer_flush(peer);
     }
-    peer_until(peer, &peer->ends, 200, 1000);
+    peer_until(peer, &peer->ends, 200, PEER_PATIENCE_MS);
     EXPECT(attack, peer->ends >= 100, "%llu answers of 200", (unsigned long long)peer->ends);
 }
 
@@ -211,7 +211,7 @@ static void guessed_tickets(struct attack *attack)
     peer->user = ticket;
     peer_post(peer, 1, "gen", "sources=1&frames=1000000");
     peer_flush(peer);
-    peer_until(peer, &peer->ends, 1, 2000);
+    peer_until(peer, &peer->ends, 1, PEER_PATIENCE_MS);
     EXPECT(attack, ticket[0] == 0x0a, "no ticket came");
     for (uint32_t id = 3; id < 20003 && !peer->ended && !peer->calm; id += 2) {
         for (int i = 18; i < 34; i++)
@@ -222,7 +222,7 @@ static void guessed_tickets(struct attack *attack)
             peer_flush(peer);
     }
     peer_flush(peer);
-    peer_until(peer, &peer->ends, 10000, 2000);
+    peer_until(peer, &peer->ends, 10000, PEER_PATIENCE_MS);
     EXPECT(attack, peer->statuses[0] <= 1, "one of them opens it");
 }
 
@@ -244,8 +244,8 @@ const struct scenario attack_bodies[] = {
      .run = bombs_of_one},
     {.name = "gzip-bombs-of-many",
      .counter = "streams_total",
-     .moves = 200,
-     .least = 400,
+     .moves = 96,
+     .least = 200,
      .run = bombs_of_many},
     {.name = "packed-wrong",
      .counter = "streams_total",

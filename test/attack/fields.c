@@ -103,7 +103,7 @@ static void nonsense(struct attack *attack)
         size_t n = (size_t)i % (sizeof blocks / sizeof *blocks);
         peer_frame(peer, HEADERS, END_HEADERS, 1, blocks[n].bytes, blocks[n].len);
         peer_flush(peer);
-        EXPECT(attack, peer_until_ended(peer, 2000), "block %zu is understood", n);
+        EXPECT(attack, peer_until_ended(peer, PEER_PATIENCE_MS), "block %zu is understood", n);
         attack_drop(attack, peer);
     }
 }
@@ -125,7 +125,7 @@ static void slow_fields(struct attack *attack)
         nap_ms(150);
     }
     for (int i = 0; i < 200; i++)
-        EXPECT(attack, peer_until_ended(peers[i], 3000), "it goes on for ever");
+        EXPECT(attack, peer_until_ended(peers[i], PEER_PATIENCE_MS), "it goes on for ever");
 }
 
 /* Requests that are none: no path, two, upper case, a pseudo field behind the others, ... */

@@ -12,10 +12,9 @@ static void flood(struct attack *attack, struct peer *peer, int frames,
     for (int i = 0; i < frames && !peer->ended && !peer->calm; i++) {
         one(attack, peer, i);
         if (i % BATCH == BATCH - 1 && !peer_flush(peer))
-            break;
+            return;
     }
     peer_flush(peer);
-    peer_hear(peer, 20);
 }
 
 static void one_settings(struct attack *attack, struct peer *peer, int i)
@@ -36,7 +35,6 @@ static void settings_unheard(struct attack *attack)
     peer->deaf = true;
     flood(attack, peer, FRAMES, one_settings);
     peer->deaf = false;
-    peer_hear(peer, 50);
 }
 
 /* Each as many entries as a frame holds. */
@@ -83,7 +81,6 @@ static void pings_unheard(struct attack *attack)
     peer->deaf = true;
     flood(attack, peer, 4 * FRAMES, one_ping);
     peer->deaf = false;
-    peer_hear(peer, 50);
 }
 
 static void one_pong(struct attack *attack, struct peer *peer, int i)
@@ -112,20 +109,22 @@ static void empty_data(struct attack *attack)
     flood(attack, peer, FRAMES, one_empty_data);
 }
 
-/* 255 bytes of padding and nothing else; the credit for it is waited for. */
+/* 255 bytes of padding and nothing else; the credit for it, that comes by half a window, is waited for. */
 static void padded_data(struct attack *attack)
 {
-    uint8_t padding[256] = {255};
+    enum { WINDOW = 65535, FRAME = 256, SOME = WINDOW / 2 / FRAME };
+    uint8_t padding[FRAME] = {255};
     struct peer *peer = attack_open(attack);
+    uint64_t sent = 0;
     peer_request(peer, 1, "Post");
-    for (int i = 0; i < 50000 && !peer->ended && !peer->calm; i++) {
-        peer_frame(peer, DATA, PADDED, 1, padding, sizeof padding);
-        if (i % 250 == 249) {
-            peer_flush(peer);
-            peer_until(peer, &peer->seen[WINDOW_UPDATE], peer->seen[WINDOW_UPDATE] + 1, 2);
-        }
+    while (sent < 50000 * FRAME && !peer->ended && !peer->calm) {
+        for (int i = 0; i < SOME; i++, sent += FRAME)
+            peer_frame(peer, DATA, PADDED, 1, padding, FRAME);
+        peer_flush(peer);
+        if (sent > WINDOW / 2 &&
+            !peer_until(peer, &peer->granted, sent - WINDOW / 2, PEER_PATIENCE_MS))
+            break;
     }
-    peer_hear(peer, 20);
 }
 
 static void one_priority(struct attack *attack, struct peer *peer, int i)
@@ -217,7 +216,7 @@ static void continuations(struct attack *attack)
     struct peer *peer = attack_open(attack);
     peer_frame(peer, HEADERS, 0, 1, NULL, 0);
     flood(attack, peer, FRAMES, one_continuation);
-    EXPECT(attack, peer_until_ended(peer, 1000), "is not cut");
+    EXPECT(attack, peer_until_ended(peer, PEER_PATIENCE_MS), "is not cut");
 }
 
 static void one_full_continuation(struct attack *attack, struct peer *peer, int i)
@@ -237,7 +236,7 @@ static void full_continuations(struct attack *attack)
     struct peer *peer = attack_open(attack);
     peer_frame(peer, HEADERS, 0, 1, NULL, 0);
     flood(attack, peer, 2000, one_full_continuation);
-    EXPECT(attack, peer_until_ended(peer, 1000), "is not cut");
+    EXPECT(attack, peer_until_ended(peer, PEER_PATIENCE_MS), "is not cut");
 }
 
 const struct scenario attack_floods[] = {{.name = "settings",

@@ -33,7 +33,7 @@ static struct peer *with_tickets(struct attack *attack, const char *service, con
     peer->on_data = keep_tickets;
     peer_post(peer, 1, service, body);
     peer_flush(peer);
-    EXPECT(attack, peer_until(peer, &tickets.len, n, 2000), "%llu tickets of %llu",
+    EXPECT(attack, peer_until(peer, &tickets.len, n, PEER_PATIENCE_MS), "%llu tickets of %llu",
            (unsigned long long)tickets.len, (unsigned long long)n);
     return peer;
 }
@@ -52,9 +52,11 @@ static void connections(struct attack *attack)
 {
     for (int i = 0; i < 400; i++)
         attack_dial(attack);
-    nap_ms(100);
-    for (int i = 0; i < 400; i++)
-        peer_hear(attack->peers[i], 0);
+    for (int64_t until = now_ms() + PEER_PATIENCE_MS;
+         attack->work.cuts < 200 && now_ms() < until;) {
+        attack_hear(attack);
+        nap_ms(5);
+    }
     EXPECT(attack, attack->work.cuts >= 200, "%llu of 400 were refused",
            (unsigned long long)attack->work.cuts);
 }
@@ -65,7 +67,7 @@ static void posts(struct attack *attack)
     for (uint32_t i = 0; i < 500; i++)
         peer_post(peer, 2 * i + 1, "gen", "sources=1000000");
     peer_flush(peer);
-    peer_until(peer, &peer->ends, 400, 2000);
+    peer_until(peer, &peer->ends, 400, PEER_PATIENCE_MS);
     EXPECT(attack, peer->statuses[8] >= 400, "%llu of 500 were refused",
            (unsigned long long)peer->statuses[8]);
 }
@@ -76,7 +78,7 @@ static void opens(struct attack *attack)
     for (uint32_t i = 0; i < 300; i++)
         open_at(peer, 2 * i + 3, tickets.all[i]);
     peer_flush(peer);
-    peer_until(peer, &peer->statuses[8], 200, 2000);
+    peer_until(peer, &peer->statuses[8], 200, PEER_PATIENCE_MS);
     EXPECT(attack, peer->statuses[8] >= 200, "%llu of 300 were refused",
            (unsigned long long)peer->statuses[8]);
 }
@@ -94,7 +96,6 @@ static void sources(struct attack *attack)
     for (uint32_t i = 0; i < 20; i++)
         peer_post(peer, 2 * i + 1, "gen", "sources=1000");
     peer_flush(peer);
-    peer_until(peer, &peer->ends, 20, 2000);
 }
 
 static void unread_sources(struct attack *attack)
@@ -104,25 +105,42 @@ static void unread_sources(struct attack *attack)
     for (uint32_t i = 0; i < 20; i++)
         peer_post(peer, 2 * i + 1, "gen", "sources=1000");
     peer_flush(peer);
-    peer_hear(peer, 300);
 }
 
-static void streams(struct attack *attack)
+static void request_streams(struct peer *peer)
 {
-    struct peer *peer = attack_open(attack);
     for (uint32_t i = 0; i < 400 && !peer->ended; i++)
         peer_request(peer, 2 * i + 1, "Post");
     peer_flush(peer);
-    peer_hear(peer, 200);
+}
+
+/* By who never says that it knows the limit: each stream is refused... */
+static void streams(struct attack *attack)
+{
+    struct peer *peer = attack_dial(attack);
+    peer->rude = true;
+    peer_bytes(peer, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24);
+    peer_frame(peer, SETTINGS, 0, 0, NULL, 0);
+    request_streams(peer);
+    EXPECT(attack, peer_until(peer, &peer->resets[7], 300, PEER_PATIENCE_MS),
+           "%llu of 400 were refused", (unsigned long long)peer->resets[7]);
+}
+
+/* ... and by who has said so: the connection goes. */
+static void known_streams(struct attack *attack)
+{
+    struct peer *peer = attack_open(attack);
+    peer_until(peer, &peer->seen[SETTINGS], 2,
+               PEER_PATIENCE_MS); /* theirs, and what answers ours */
+    request_streams(peer);
+    EXPECT(attack, peer_until_ended(peer, PEER_PATIENCE_MS) && peer->goaway_code == 1,
+           "is not cut: %s", peer->goaway_words);
 }
 
 static void idle(struct attack *attack)
 {
     for (int i = 0; i < 100; i++)
         attack_open(attack);
-    nap_ms(1000);
-    for (int i = 0; i < 100; i++)
-        peer_hear(attack->peers[i], 0);
 }
 
 /* ---- Of bytes -------------------------------------------------------------------------------- */
@@ -133,7 +151,7 @@ static void frames(struct attack *attack)
     for (uint32_t i = 0; i < 50; i++)
         open_at(peer, 2 * i + 3, tickets.all[i]);
     peer_flush(peer);
-    peer_until(peer, &peer->statuses[8], 50, 2000);
+    peer_until(peer, &peer->statuses[8], 50, PEER_PATIENCE_MS);
     EXPECT(attack, peer->statuses[8] == 50, "%llu of 50 were refused",
            (unsigned long long)peer->statuses[8]);
 }
@@ -152,7 +170,7 @@ static void parts(struct attack *attack)
         peer_flush(peer);
         peer_hear(peer, 3);
     }
-    peer_until(peer, &peer->statuses[8], 1, 1000);
+    peer_until(peer, &peer->statuses[8], 1, PEER_PATIENCE_MS);
     EXPECT(attack, peer->statuses[8] >= 1, "480 KB fit in 64 KiB");
 }
 
@@ -164,11 +182,13 @@ static void uploads(struct attack *attack)
     struct peer *peer = attack_open(attack);
     for (uint32_t id = 1; id < 8; id += 2) {
         uint64_t sent = 5, granted = peer->granted;
+        peer->counts = id;
         peer_request(peer, id, "Post");
         peer_frame(peer, DATA, 0, id, "\0\0\x30\0\0", 5);
         for (int i = 0; i < FRAMES && !peer->ended; i++) {
             uint64_t needed = granted + sent + FRAME;
-            if (needed > WINDOW && !peer_until(peer, &peer->granted, needed - WINDOW, 200))
+            if (needed > WINDOW &&
+                !peer_until(peer, &peer->granted, needed - WINDOW, PEER_PATIENCE_MS))
                 break;
             peer_frame(peer, DATA, 0, id, bytes, FRAME);
             peer_flush(peer);
@@ -240,10 +260,17 @@ const struct scenario attack_limits[] = {
     {.name = "too-many-streams",
      .limit = "streams_max",
      .counter = "streams_refused",
-     .moves = 1,
+     .moves = 300,
      .least = 300,
      .options = "--streams-max 100",
      .run = streams},
+    {.name = "too-many-known-streams",
+     .limit = "streams_max",
+     .counter = "streams_refused",
+     .moves = 1,
+     .least = 100,
+     .options = "--streams-max 100",
+     .run = known_streams},
     {.name = "idle-connections",
      .limit = "idle_timeout_ms",
      .counter = "connections_idle",

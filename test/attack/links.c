@@ -30,9 +30,6 @@ static void silent(struct attack *attack)
 {
     for (int i = 0; i < 500; i++)
         attack_dial(attack)->rude = true;
-    nap_ms(1200);
-    for (int i = 0; i < 500; i++)
-        peer_hear(attack->peers[i], 0);
 }
 
 static void slow_prefaces(struct attack *attack)
@@ -47,7 +44,8 @@ static void slow_prefaces(struct attack *attack)
         nap_ms(50);
     }
     for (int i = 0; i < 300; i++)
-        EXPECT(attack, peer_until_ended(attack->peers[i], 3000), "a preface may take for ever");
+        EXPECT(attack, peer_until_ended(attack->peers[i], PEER_PATIENCE_MS),
+               "a preface may take for ever");
 }
 
 /* Each a client like others, but for their number. */
@@ -98,7 +96,7 @@ static void byte_by_byte(struct attack *attack)
     for (size_t i = 0; i < tape.out_len && peer_flush(peer); i++)
         peer_bytes(peer, tape.out + i, 1);
     peer_flush(peer);
-    EXPECT(attack, peer_until(peer, &peer->statuses[0], 2, 2000), "%llu answers, %s",
+    EXPECT(attack, peer_until(peer, &peer->statuses[0], 2, PEER_PATIENCE_MS), "%llu answers, %s",
            (unsigned long long)peer->statuses[0], peer->goaway_words);
     peer_free(&tape);
 }
@@ -113,7 +111,8 @@ static void truncated(struct attack *attack)
         peer_flush(&peer);
         if (i % 3 == 0) {
             shutdown(peer.fd, SHUT_WR);
-            EXPECT(attack, peer_until_ended(&peer, 2000), "%zu bytes and no more: it stays", i);
+            EXPECT(attack, peer_until_ended(&peer, PEER_PATIENCE_MS),
+                   "%zu bytes and no more: it stays", i);
         }
         if (i % 3 == 1)
             peer_reset(&peer);
@@ -184,7 +183,8 @@ static void strangers(struct attack *attack)
         struct peer *peer = attack_dial(attack);
         peer_bytes(peer, words, strlen(words));
         peer_flush(peer);
-        EXPECT(attack, peer_until_ended(peer, 2000), "stays with who says %.20s", words);
+        EXPECT(attack, peer_until_ended(peer, PEER_PATIENCE_MS), "stays with who says %.20s",
+               words);
         attack_drop(attack, peer);
     }
 }

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 enum { MIB = 1024 * 1024, PEAK_MAX = 64 * MIB, KEPT_MAX = 24 * MIB, WORDS_MAX = 64 * 1024 };
-enum { WARM_MS = 60, SETTLE_MS = 3000, STOP_MS = 5000 };
+enum { WARM_MS = 60, SETTLE_MS = 5000, STOP_MS = 5000, LOOK_MS = 10 };
 
 static const char USUAL[] = "--service gen=gen --service echo=echo  --grace 500ms";
 
@@ -78,6 +78,13 @@ void attack_drop(struct attack *attack, struct peer *peer)
     free(peer);
 }
 
+void attack_hear(struct attack *attack)
+{
+    for (int i = 0; i < attack->peers_len; i++)
+        if (!attack->peers[i]->deaf)
+            peer_hear(attack->peers[i], 0);
+}
+
 /* SplitMix64. */
 uint64_t attack_random(struct attack *attack)
 {
@@ -107,20 +114,43 @@ void attack_is_cut(struct attack *attack, struct peer *peer)
 
 struct before {
     struct look look;
-    int64_t counter;
+    int64_t counter, connections;
 };
 
-/* The attacker leaves: descriptors come back, and memory. */
-static struct look settle(const struct victim *victim, const struct before *before)
+static bool has_moved(const struct victim *victim, const struct scenario *scenario,
+                      const struct before *before)
+{
+    return victim_counter(victim, scenario->counter) - before->counter >= scenario->moves;
+}
+
+/* The server has yet to read what was sent, and may be slow: who leaves before may take it along. */
+static void be_heard(struct attack *attack, const struct scenario *scenario, struct victim *victim,
+                     const struct before *before)
 {
     int64_t until = now_ms() + SETTLE_MS;
-    struct look look = victim_look(victim);
-    while (now_ms() < until && victim_is_alive(victim) &&
-           (look.fds != before->look.fds || look.rss - before->look.rss > KEPT_MAX)) {
-        nap_ms(10);
+    do {
+        attack_hear(attack);
+        if (!victim_count(victim) || now_ms() > until)
+            return;
+    } while (!has_moved(victim, scenario, before) || attack->work.seen + attack->work.cuts == 0);
+}
+
+/* The attacker has left: connections and descriptors come back, and memory. */
+static struct look settle(struct attack *attack, const struct scenario *scenario,
+                          struct victim *victim, const struct before *before)
+{
+    int64_t until = now_ms() + SETTLE_MS;
+    struct look look;
+    for (;;) {
+        EXPECT(attack, victim_count(victim), "the server answers no signal");
         look = victim_look(victim);
+        if (attack->why[0] || now_ms() > until || !victim_is_alive(victim) ||
+            (has_moved(victim, scenario, before) && look.fds == before->look.fds &&
+             victim_counter(victim, "connections") <= before->connections &&
+             look.rss - before->look.rss <= KEPT_MAX))
+            return look;
+        nap_ms(LOOK_MS);
     }
-    return look;
 }
 
 static void judge_look(struct attack *attack, const struct before *before, const struct look *after,
@@ -139,8 +169,10 @@ static void judge_work(struct attack *attack, const struct scenario *scenario,
     const struct work *work = &attack->work;
     int64_t now = victim_counter(victim, scenario->counter);
     EXPECT(attack, now >= 0, "there is no counter %s", scenario->counter);
-    EXPECT(attack, now - before->counter >= scenario->moves, "%s moved by %lld", scenario->counter,
+    EXPECT(attack, has_moved(victim, scenario, before), "%s moved by %lld", scenario->counter,
            (long long)(now - before->counter));
+    EXPECT(attack, victim_counter(victim, "connections") <= before->connections,
+           "%lld connections stay", (long long)victim_counter(victim, "connections"));
     EXPECT(attack, work->frames + work->connections >= scenario->least,
            "it did not attack: %llu frames, %llu connections", (unsigned long long)work->frames,
            (unsigned long long)work->connections);
@@ -170,22 +202,25 @@ static void rage(struct attack *attack, const struct scenario *scenario, struct 
 
     nap_ms(WARM_MS);
     good_rest(good);
+    began = now_ms();
     do /* its connections that went have to be gone */
         EXPECT(attack, victim_count(victim), "no counters");
-    while (!attack->why[0] && victim_counter(victim, "connections") > 1);
+    while (!attack->why[0] && victim_counter(victim, "connections") > 1 &&
+           now_ms() < began + SETTLE_MS);
     before.counter = victim_counter(victim, scenario->counter);
+    before.connections = victim_counter(victim, "connections");
     victim_forget_peak(victim);
     before.look = victim_look(victim);
     good_go(good);
     began = now_ms();
     scenario->run(attack);
+    be_heard(attack, scenario, victim, &before);
     began = now_ms() - began;
     good_rest(good);
     EXPECT(attack, !atomic_load(&good->failed), "the innocent client was not served");
     leave(attack);
-    after = settle(victim, &before);
+    after = settle(attack, scenario, victim, &before);
     peak = after.peak - before.look.rss;
-    EXPECT(attack, victim_count(victim), "the server answers no signal");
     if (args.explains)
         printf("%s", victim->counters);
     judge_look(attack, &before, &after, peak);

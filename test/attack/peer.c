@@ -185,7 +185,7 @@ static void hear_frame(struct peer *peer, const uint8_t *head, size_t len)
         peer->resets[peer->reset_code & 15]++;
         peer->ends++;
         peer->work->ends++;
-    } else if (type == WINDOW_UPDATE && len == 4 && id > 0)
+    } else if (type == WINDOW_UPDATE && len == 4 && id > 0 && (!peer->counts || id == peer->counts))
         peer->granted += word_at(payload);
     else if (type == GOAWAY)
         hear_goaway(peer, payload, len);
@@ -324,8 +324,9 @@ static bool turn(struct peer *peer, int ms)
         p.events |= POLLIN;
     if (peer->out_len > 0)
         p.events |= POLLOUT;
-    if (poll(&p, 1, ms) <= 0)
-        return false;
+    int found = poll(&p, 1, ms);
+    if (found <= 0)
+        return found < 0 && errno == EINTR;
     if (p.revents & POLLIN || (p.revents & (POLLHUP | POLLERR) && !peer->deaf))
         take(peer);
     else if (p.revents & (POLLHUP | POLLERR))
@@ -346,12 +347,13 @@ static bool turn(struct peer *peer, int ms)
 
 bool peer_flush(struct peer *peer)
 {
-    int64_t until = now_ms() + PEER_PATIENCE_MS, left;
+    int patience = peer->deaf ? DEAF_PATIENCE_MS : PEER_PATIENCE_MS;
+    int64_t until = now_ms() + patience, left;
     size_t before = peer->out_len;
     while (!peer->ended && peer->out_len > 0 && (left = until - now_ms()) > 0) {
         turn(peer, (int)left);
         if (peer->out_len < before)
-            until = now_ms() + PEER_PATIENCE_MS;
+            until = now_ms() + patience;
         before = peer->out_len;
     }
     return !peer->ended && peer->out_len == 0;

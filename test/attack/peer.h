@@ -49,8 +49,9 @@ struct peer {
     size_t out_len, out_max, in_len, in_max;
     void *inflater;
     uint64_t seen[FRAME_TYPES];
-    uint64_t data;                    /* bytes */
-    uint64_t granted;                 /* credit for streams, all together */
+    uint64_t data;    /* bytes */
+    uint64_t granted; /* credit for streams, all together or only for this one */
+    uint32_t counts;
     uint64_t opened;                  /* answers that began: HEADERS that end nothing */
     uint64_t ends;                    /* streams ended, by trailers or reset */
     uint64_t statuses[17];            /* of them with grpc-status */
@@ -87,8 +88,9 @@ void peer_message(struct peer *peer, uint32_t id, const void *bytes, size_t len,
 /* Post and PostRequest{service, body, inline_bytes 4 KiB}. */
 void peer_post(struct peer *peer, uint32_t id, const char *service, const char *body);
 
-/* False: the connection is over, or it takes nothing for `PEER_PATIENCE_MS`. */
-enum { PEER_PATIENCE_MS = 3000 };
+/* False: the connection is over, or it takes nothing for `PEER_PATIENCE_MS`; of who is deaf, who may
+ * have to wait for ever, for `DEAF_PATIENCE_MS`. */
+enum { PEER_PATIENCE_MS = 5000, DEAF_PATIENCE_MS = 500 };
 bool peer_flush(struct peer *peer);
 /* Hears until the count is there, it is over, or so long. */
 bool peer_until(struct peer *peer, const uint64_t *count, uint64_t at_least, int ms);

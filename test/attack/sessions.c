@@ -73,8 +73,7 @@ static void channels(struct attack *attack)
     for (unsigned n = 1; n < 120; n++)
         session_post(peer, 2 * n + 1, session, n, "sources=100");
     peer_flush(peer);
-    peer_until(peer, &peer->ends, 119, 1000);
-    EXPECT(attack, peer->opened > 1, "nobody was served");
+    EXPECT(attack, peer_until(peer, &peer->opened, 2, PEER_PATIENCE_MS), "nobody was served");
 }
 
 /* As many as a connection takes. */
@@ -89,7 +88,6 @@ static void many(struct attack *attack)
             peer_flush(peer);
     }
     peer_flush(peer);
-    peer_until(peer, &peer->opened, 10000, 1000);
 }
 
 /* Taken up again and again. */
@@ -104,7 +102,7 @@ static void attempts(struct attack *attack)
             peer_flush(peer);
     }
     peer_flush(peer);
-    peer_until(peer, &peer->ends, 9999, 1000);
+    peer_until(peer, &peer->ends, 9999, PEER_PATIENCE_MS);
     EXPECT(attack, peer->ended || peer->calm || peer->statuses[10] > 1000, "nobody was superseded");
 }
 
@@ -139,7 +137,7 @@ static void of_nobody(struct attack *attack)
             peer_flush(peer);
     }
     peer_flush(peer);
-    peer_until(peer, &peer->ends, 10000, 2000);
+    peer_until(peer, &peer->ends, 10000, PEER_PATIENCE_MS);
     EXPECT(attack, peer->ended || peer->calm || peer->statuses[9] >= 10000,
            "%llu refused of 10,000", (unsigned long long)peer->statuses[9]);
 }
@@ -167,8 +165,7 @@ static void unopened(struct attack *attack)
     for (uint32_t id = 1; id < 21; id += 2)
         peer_post(peer, id, "gen", "sources=5000");
     peer_flush(peer);
-    peer_until(peer, &peer->ends, 10, 2000);
-    peer_hear(peer, 1500);
+    peer_until(peer, &peer->ends, 10, PEER_PATIENCE_MS);
 }
 
 /* Posts that run for ever. */
@@ -181,7 +178,6 @@ static void endless_posts(struct attack *attack)
             peer_flush(peer);
     }
     peer_flush(peer);
-    peer_until(peer, &peer->opened, 10000, 1000);
 }
 
 /* Everybody watches the list of services. */
@@ -195,7 +191,6 @@ static void watchers(struct attack *attack)
             peer_flush(peer);
     }
     peer_flush(peer);
-    peer_until(peer, &peer->opened, 10000, 1000);
 }
 
 const struct scenario attack_sessions[] = {

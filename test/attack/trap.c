@@ -27,7 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PEAK_MAX_KIB = 64 * 1024, PATIENCE_MS = 20000, LATE_MS = 4000, ALIVE_KIB = 16 * 1024 };
+enum { PEAK_MAX_KIB = 64 * 1024, PATIENCE_MS = 20000, LATE_MS = 6000, ALIVE_KIB = 16 * 1024 };
 
 static struct {
     const char *tool;

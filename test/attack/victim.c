@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { WORDS = 64, READY_MS = 10000, COUNT_MS = 2000 };
+enum { WORDS = 64, COUNT_MS = 5000 };
 static const char COUNTERS[] = "chanserv serve: counters:";
 
 /* ---- A process ------------------------------------------------------------------------------- */

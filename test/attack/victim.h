@@ -26,7 +26,7 @@ struct look {
 struct look victim_look(const struct victim *victim);
 void victim_forget_peak(const struct victim *victim);
 
-/* Asks for the counters, which victim_counter() then has; false: no answer within two seconds. */
+/* Asks for the counters, which victim_counter() then has; false: no answer within five seconds. */
 bool victim_count(struct victim *victim);
 int64_t victim_counter(const struct victim *victim, const char *name); /* -1: there is none */
 
