@@ -19,6 +19,9 @@ libmux_la_SOURCES = \
 	mux/gzip.c \
 	mux/gzip__in.h \
 	mux/h2.c \
+	mux/h2__in.h \
+	mux/h2_in.c \
+	mux/h2_out.c \
 	mux/handlers.c \
 	mux/keep.c \
 	mux/keep.h \

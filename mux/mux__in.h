@@ -8,7 +8,7 @@
  *   unary.c    calls of one message each way      unary_serve.c  the server's side of them
  *   reach.c    how they get their links: dialed, or made inside the process
  *   across.c   between two loops of the process   pass.c  calls that go on at the other one
- *   h2.c       all that is spoken with nghttp2
+ *   h2*.c      all that is spoken with nghttp2
  *   stream.c   life of a stream, and its calls        message.c  its messages, both ways
  *   peers.c    connections of one peer
  *   call.c     gRPC's spelling of a request and of its answer
@@ -16,7 +16,7 @@
  *   lasting.c  calls that outlive their HTTP/2 streams; keep.c what such a call has sent; count.c what
  *              has arrived
  *
- * Nobody but h2.c calls nghttp2, and nghttp2 calls nobody but h2.c.  Inside its callbacks only
+ * Nobody but h2*.c calls nghttp2, and nghttp2 calls nobody but them.  Inside its callbacks only
  * mux__stream_on_..., mux__stream_fill and mux__stream_emit run, and of the user's code only
  * `pull`: what these may call (send, finish, cancel, wake) only submits and posts.
  */
@@ -351,7 +351,7 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     bool lasts : 1;       /* lasting.c; and of such a stream: */
     bool cut : 1;         /* nothing carries it now */
     bool resends : 1;  /* client: what it kept is to be sent first, when the peer said from where */
-    bool mute : 1;     /* server: has said nothing, and nghttp2 will not ask again: h2.c */
+    bool mute : 1;     /* server: has said nothing, and nghttp2 will not ask again: h2_out.c */
     bool wake_due : 1; /* woken within a pull that had nothing: asked again in the next turn */
     bool longed : 1;   /* since the window was made so: something came when all had been taken */
     uint16_t step;     /* the last message's bytes, if it was small */
@@ -438,7 +438,7 @@ bool mux__pass_waits(mux_stream *stream);
 /* A status that overtakes what was sent says so to who passes it on. */
 void mux__pass_cut(const mux_stream *stream, struct mux__fields *fields);
 
-/* ---- h2.c: nghttp2 ------------------------------------------------------------------------- */
+/* ---- h2*.c: nghttp2 ------------------------------------------------------------------------ */
 
 cs_err mux__h2_new(mux_conn *conn);
 void mux__h2_free(mux_conn *conn);
