@@ -15,6 +15,7 @@ libmux_la_SOURCES = \
 	mux/count.c \
 	mux/count__in.h \
 	mux/dial.c \
+	mux/foreign.h \
 	mux/front.c \
 	mux/gzip.c \
 	mux/gzip__in.h \
@@ -71,4 +72,4 @@ libmux_la_SOURCES = \
 MUX_LIBS = libmux.la $(PROTO_LIBS) $(NGHTTP2_LIBS) $(OPENSSL_LIBS) $(ZLIB_LIBS)
 
 muxincludedir = $(includedir)/chanserv/mux
-muxinclude_HEADERS = mux/limits.h mux/mux.h
+muxinclude_HEADERS = mux/foreign.h mux/limits.h mux/mux.h
