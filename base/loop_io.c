@@ -7,13 +7,16 @@
 #include "base/mem.h"
 
 #include <event2/event.h>
+#include <poll.h>
 
 struct cs_io {
     cs_loop *loop;
     void (*fn)(int can, void *user);
     void *user;
+    int fd;
     int wanted;
-    struct event *event[2]; /* read, write; behind the object */
+    short kind;             /* of the first event, while it is watched */
+    struct event *event[2]; /* read or gone, write; behind the object */
 };
 
 static void fire(cs_io *io, int can)
@@ -25,11 +28,22 @@ static void fire(cs_io *io, int can)
     cs__callback_end(loop);
 }
 
+static bool has_gone(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+
+    return poll(&p, 1, 0) > 0;
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *user)
 {
-    (void)fd;
+    cs_io *io = user;
+
     (void)what;
-    fire(user, CS_IO_READ);
+    if (io->wanted & CS_IO_READ)
+        fire(io, CS_IO_READ);
+    else if (has_gone((int)fd))
+        fire(io, CS_IO_GONE);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *user)
@@ -53,30 +67,65 @@ cs_err cs_io_new(cs_loop *loop, int fd, void (*fn)(int can, void *user), void *u
     io->user = user;
     io->event[0] = cs_extra(io, sizeof *io);
     io->event[1] = (struct event *)(void *)((char *)cs_extra(io, sizeof *io) + room);
-    event_assign(io->event[0], loop->base, fd, EV_READ | EV_PERSIST, on_readable, io);
+    io->fd = fd;
     event_assign(io->event[1], loop->base, fd, EV_WRITE | EV_PERSIST, on_writable, io);
     *ret = io;
     return CS_OK;
 }
 
-static void want(cs_io *io, int direction, struct event *event, int what)
+/* Of a broken connection libevent tells those alone who read or write, and who takes no bytes must not be
+ * told of them turn by turn; but edges it allows only where all events of a descriptor have them. */
+static short kind_of(int what)
 {
-    if ((io->wanted & direction) == (what & direction))
-        return;
-    if (!(what & direction)) {
-        event_del(event);
-        io->wanted &= ~direction;
-    } else if (event_add(event, NULL) == 0) {
-        io->wanted |= direction;
-    } else {
-        cs_log(CS_ERROR, "loop", "descriptor %d cannot be watched", (int)event_get_fd(event));
-    }
+    if (what & CS_IO_READ)
+        return EV_READ;
+    if (what & CS_IO_GONE)
+        return what & CS_IO_WRITE ? EV_CLOSED : EV_READ | EV_CLOSED | EV_ET;
+    return 0;
+}
+
+static void stop(cs_io *io)
+{
+    if (io->kind)
+        event_del(io->event[0]);
+    io->kind = 0;
+}
+
+static bool start(cs_io *io, short kind)
+{
+    event_assign(io->event[0], io->loop->base, io->fd, (short)(kind | EV_PERSIST), on_readable, io);
+    if (event_add(io->event[0], NULL) != 0)
+        return kind & EV_CLOSED; /* it is not to be had everywhere */
+    io->kind = kind;
+    return true;
+}
+
+static bool want_write(cs_io *io, bool on)
+{
+    return (on ? event_add(io->event[1], NULL) : event_del(io->event[1])) == 0;
 }
 
 void cs_io_want(cs_io *io, int what)
 {
-    want(io, CS_IO_READ, io->event[0], what);
-    want(io, CS_IO_WRITE, io->event[1], what);
+    const short kind = kind_of(what);
+    const int changed = io->wanted ^ what;
+    bool ok = true;
+
+    if (changed == 0)
+        return;
+    io->wanted = what;
+    if (kind != io->kind)
+        stop(io);
+    if ((changed & CS_IO_WRITE) && !want_write(io, what & CS_IO_WRITE)) {
+        io->wanted ^= CS_IO_WRITE;
+        ok = false;
+    }
+    if (kind != io->kind && !start(io, kind)) {
+        io->wanted &= ~CS_IO_READ;
+        ok = false;
+    }
+    if (!ok)
+        cs_log(CS_ERROR, "loop", "descriptor %d cannot be watched", io->fd);
 }
 
 void cs_io_free(cs_io *io)

@@ -66,8 +66,10 @@ void cs_timer_is_upkeep(cs_timer *timer);
 void cs_loop_last_turn(cs_loop *loop);
 
 /* ---- Descriptors ---------------------------------------------------------------------------
- * `fn` is called with what is possible, out of wanted; CS_IO_READ also for end and error. */
-enum { CS_IO_READ = 1, CS_IO_WRITE = 2 };
+ * `fn` is called with what is possible, out of wanted; CS_IO_READ also for end and error.  CS_IO_GONE:
+ * the other side closed its half, all, or was lost, also behind bytes that nobody reads; of use without
+ * CS_IO_READ alone, and never told where the system cannot tell. */
+enum { CS_IO_READ = 1, CS_IO_WRITE = 2, CS_IO_GONE = 4 };
 typedef struct cs_io cs_io;
 cs_err cs_io_new(cs_loop *loop, int fd, void (*fn)(int can, void *user), void *user, cs_io **ret);
 void cs_io_want(cs_io *io, int what); /* 0: nothing for now */

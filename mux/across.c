@@ -173,8 +173,8 @@ static void across_free(mux__link *link)
     let_go(end->across);
 }
 
-static const struct mux__link_ops across_ops = {across_read, across_write, across_want,
-                                                across_free};
+static const struct mux__link_ops across_ops = {
+    .read = across_read, .write = across_write, .want = across_want, .free = across_free};
 
 static cs_err end_init(struct end *end, struct across *across, struct end *far, cs_loop *loop)
 {

@@ -6,6 +6,7 @@
  *
  *   mux_dial_across()   that connection: real HTTP/2 by our own client, its two ends on two loops
  *   mux_stream_pass()   a call that came here is made there, and each tells the other all that is said
+ *   mux_handlers_send_wires()  connections that do not speak HTTP/2 live at one of them
  *   mux_port_beside()   connections that one port accepts, on several loops
  *
  * Who answers there sees the peer and the metadata of the call as they came here.
@@ -50,5 +51,11 @@ cs_err mux_port_beside(cs_loop *loop, const mux_port *port, const struct mux_opt
 /* Whose is the connection that comes next?  A port beside it, or NULL: its own. */
 typedef mux_port *mux_share_fn(const mux_port *port, void *user);
 void mux_port_share(mux_port *port, mux_share_fn *whose, void *user);
+
+/* Connections that turn out to be wires (mux/foreign.h) become another loop's: they are offered to the
+ * function that `to` has then, and end as connections of mux_dial_local() to it do.  They count against
+ * the limits of `to`.  Those of `handlers` come to pass only while it has such a function itself, which
+ * is never called.  Made while nobody runs the two loops; `to` stays until each loop has turned. */
+void mux_handlers_send_wires(mux_handlers *handlers, cs_loop *there, mux_handlers *to);
 
 #endif

@@ -38,6 +38,10 @@ static int64_t next_look(const mux_conn *conn)
     const struct mux_options *opt = &conn->opt;
     int64_t now = cs_loop_now_ms(conn->loop), at = INT64_MAX;
 
+    if (conn->wire) {
+        sooner(&at, conn->idle_ms, conn->roll == MUX__OPEN ? opt->idle_timeout_ms : CS_OFF);
+        return at;
+    }
     if (conn->calm.cut)
         return conn->close_ms;
     if (conn->pinged)
@@ -153,11 +157,24 @@ static void send_ping(mux_conn *conn)
     mux__conn_flush_soon(conn);
 }
 
+static void roll_idle(mux_conn *conn)
+{
+    if (!is_due(conn, conn->idle_ms, conn->opt.idle_timeout_ms))
+        return;
+    conn->stats->connections_idle++;
+    mux_conn_roll(conn);
+}
+
 /* False: it is lost. */
 static bool look(mux_conn *conn)
 {
     const struct mux_options *opt = &conn->opt;
 
+    if (conn->wire) {
+        if (conn->roll == MUX__OPEN)
+            roll_idle(conn);
+        return true;
+    }
     if (conn->calm.cut && is_due(conn, conn->close_ms, 0)) {
         mux__conn_lost(conn, CS_EPROTO, conn->calm_words);
         return false;
@@ -175,10 +192,8 @@ static bool look(mux_conn *conn)
         mux__calm_cut(conn, MUX__HEADER_TIMEOUT);
     if (!conn->pinged && is_due(conn, conn->heard_ms, opt->ping_interval_ms))
         send_ping(conn);
-    if (is_idle(conn) && is_due(conn, conn->idle_ms, opt->idle_timeout_ms)) {
-        conn->stats->connections_idle++;
-        mux_conn_roll(conn);
-    }
+    if (is_idle(conn))
+        roll_idle(conn);
     return true;
 }
 

@@ -125,6 +125,7 @@ void mux__conn_up(mux_conn *conn, mux__link *link)
     conn->stats->connections_total++;
     cs_free(*story_of(conn));
     *story_of(conn) = NULL;
+    conn->sniffs = mux__wire_may_come(conn);
     mux__conn_listen(conn);
     mux__alive_start(conn);
     mux__roll_up(conn);
@@ -134,6 +135,8 @@ void mux__conn_up(mux_conn *conn, mux__link *link)
 static void end_all(mux_conn *conn, cs_err why, const char *story)
 {
     struct cs_link *link, *next;
+    if (conn->wire)
+        mux__wire_over(conn->wire, why);
     for (link = cs_list_first(&conn->streams); link; link = next) {
         mux_stream *stream = CS_CONTAINER(link, mux_stream, link_in);
         next = cs_list_next(&conn->streams, link);
@@ -240,7 +243,7 @@ void mux__conns_end(struct cs_list *conns, cs_err why)
 
 void mux__conn_stream_gone(mux_conn *conn)
 {
-    if (!cs_list_empty(&conn->streams))
+    if (!cs_list_empty(&conn->streams) || conn->wire)
         return;
     conn->idle_ms = cs_loop_now_ms(conn->loop);
     if (conn->state == MUX__OVER && (conn->freed || conn->is_server || is_sibling(conn)))
@@ -255,7 +258,7 @@ void mux__conn_stream_gone(mux_conn *conn)
 static void say_goodbye(mux_conn *conn)
 {
     size_t n;
-    if (conn->blocked || !mux__out_ready(&conn->out))
+    if (conn->blocked || conn->sniffs || conn->wire || !mux__out_ready(&conn->out))
         return;
     mux__h2_goodbye(conn);
     if (mux__h2_fill(conn) == CS_OK && conn->out.len > conn->out.at)
@@ -279,7 +282,8 @@ static void reap(cs_task *task)
     if (conn->state == MUX__DIALING || conn->state == MUX__UP)
         mux__conn_lost(conn, why, story);
     conn->state = MUX__OVER;
-    if (!cs_list_empty(&conn->streams) || (is_front && !mux__front_is_empty(conn->front)))
+    if (!cs_list_empty(&conn->streams) || conn->wire ||
+        (is_front && !mux__front_is_empty(conn->front)))
         return;
     cs_task_drop(&conn->reap);
     cs_task_drop(&conn->flush);

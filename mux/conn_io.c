@@ -100,6 +100,12 @@ static void read_some(mux_conn *conn)
         }
         conn->stats->bytes_in += n;
         mux__alive_heard(conn);
+        if (conn->sniffs &&
+            (err = mux__wire_sniff(conn, cs_block_bytes(conn->block), n)) != CS_OK) {
+            if (err != CS_DONE)
+                broke_rules(conn, err, "the client did not ask for HTTP/2 (ALPN h2)");
+            return;
+        }
         if ((err = mux__h2_feed(conn, cs_block_bytes(conn->block), n)) != CS_OK) {
             broke_rules(conn, err, foreign_words(conn, cs_block_bytes(conn->block), n));
             return;
@@ -171,7 +177,7 @@ void mux__conn_flush(cs_task *task)
 {
     enum { BATCHES = 4 }; /* a turn; then others get theirs, and reading does */
     mux_conn *conn = CS_CONTAINER(task, mux_conn, flush);
-    if (conn->state != MUX__UP || (conn->blocked && !conn->failed))
+    if (conn->state != MUX__UP || ((conn->blocked || conn->sniffs) && !conn->failed))
         return;
     for (int i = 0; i < BATCHES; i++) {
         if (conn->failed || !mux__out_ready(&conn->out)) {

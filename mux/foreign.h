@@ -28,8 +28,9 @@ typedef struct mux_wire mux_wire;
 struct mux_wire_ops {
     size_t state_bytes; /* see mux.h, "State" */
 
-    /* recv() would not say CS_AGAIN: there are bytes, or the end.  While reading is wanted (it is at
-     * first), and in each turn again until they are taken: who takes none turns reading off. */
+    /* There are bytes to receive, or the end (a part of a record of TLS is neither, and told too).  While
+     * reading is wanted, as it is at first; and in each turn again until all is taken: who takes none
+     * turns reading off. */
     void (*readable)(mux_wire *wire, void *state);
 
     /* send() took not all, and would now take more.  Once. */
@@ -74,7 +75,8 @@ CS_API CS_MUST_USE cs_err mux_wire_send(mux_wire *wire, const cs_bytes *pieces, 
 
 /* While it is off nothing is read and the kernel holds the peer back; but that the peer hung up is still
  * seen (a half-close counts: it cannot be told from leaving), also behind bytes that wait, and ends
- * the wire CS_EPEER.  Whoever means to answer those who close their half leaves reading on. */
+ * the wire CS_EPEER.  Whoever means to answer those who close their half leaves reading on; that one of
+ * them, whose last word was received, left altogether shows when something is sent to him. */
 CS_API void mux_wire_want(mux_wire *wire, bool reading);
 
 /* Our last word was sent: it goes out, behind it our half is closed (TLS: close_notify first), what

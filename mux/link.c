@@ -8,6 +8,8 @@ struct sock_link {
     mux__link link;
     int fd;
     cs_io *io;
+    int wanted;
+    bool watched;
     struct mux__lowat lowat;
     cs_task reap;
 };
@@ -79,9 +81,28 @@ static cs_err sock_write(mux__link *link, const struct iovec *iov, int iov_len, 
     return failure_of(errno);
 }
 
+static void want(struct sock_link *sock)
+{
+    const bool watch = sock->watched && !(sock->wanted & CS_IO_READ);
+
+    cs_io_want(sock->io, sock->wanted | (watch ? CS_IO_GONE : 0));
+}
+
 static void sock_want(mux__link *link, bool read, bool write)
 {
-    cs_io_want(of(link)->io, (read ? CS_IO_READ : 0) | (write ? CS_IO_WRITE : 0));
+    of(link)->wanted = (read ? CS_IO_READ : 0) | (write ? CS_IO_WRITE : 0);
+    want(of(link));
+}
+
+static void sock_watch(mux__link *link, bool on)
+{
+    of(link)->watched = on;
+    want(of(link));
+}
+
+static cs_err sock_shut(mux__link *link)
+{
+    return shutdown(of(link)->fd, SHUT_WR) == 0 ? CS_OK : failure_of(errno);
 }
 
 static void reap(cs_task *task)
@@ -107,8 +128,6 @@ static void sock_free(mux__link *link)
     cs_task_post(link->loop, CS_REAP, &sock->reap);
 }
 
-static const struct mux__link_ops sock_ops = {sock_read, sock_write, sock_want, sock_free};
-
 static void on_io(int can, void *user)
 {
     struct sock_link *sock = user;
@@ -116,6 +135,35 @@ static void on_io(int can, void *user)
     if (sock->link.ready)
         sock->link.ready(can, sock->link.user); /* the link may be gone now */
 }
+
+static void sock_leave(mux__link *link)
+{
+    struct sock_link *sock = of(link);
+
+    mux__lowat_fini(&sock->lowat);
+    cs_io_free(sock->io);
+    sock->io = NULL;
+    sock->wanted = 0;
+    sock->watched = false;
+}
+
+static cs_err sock_join(mux__link *link, cs_loop *loop)
+{
+    struct sock_link *sock = of(link);
+    cs_err err = mux__lowat_init(&sock->lowat, loop, sock->fd, sock->lowat.max);
+
+    link->loop = loop;
+    return err == CS_OK ? cs_io_new(loop, sock->fd, on_io, sock, &sock->io) : err;
+}
+
+static const struct mux__link_ops sock_ops = {.read = sock_read,
+                                              .write = sock_write,
+                                              .want = sock_want,
+                                              .free = sock_free,
+                                              .shut = sock_shut,
+                                              .watch = sock_watch,
+                                              .leave = sock_leave,
+                                              .join = sock_join};
 
 /* Who is there.  The accepted end of a unix socket has a peer without a name, so that its own
  * (the listener's) says more. */

@@ -30,9 +30,20 @@ struct mux__link_ops {
     cs_err (*write)(mux__link *link, const struct iovec *iov, int iov_len, size_t *ret);
     void (*want)(mux__link *link, bool read, bool write);
     void (*free)(mux__link *link); /* closes; legal in `ready` */
+
+    /* What wires need (wire.c), and not every link has.
+     * Our half ends behind what was written, and reading goes on.  CS_AGAIN: not all is out yet; to be
+     * asked again when there is room to write. */
+    cs_err (*shut)(mux__link *link);
+    /* While it is not read: `ready` with CS_IO_GONE when the peer has hung up or closed its half. */
+    void (*watch)(mux__link *link, bool on);
+    /* To another loop: left on the thread of its own, joined on that of the other, where it wants nothing
+     * at first.  CS_ENOMEM: good for freeing alone.  Between the two, and on either, it may be freed. */
+    void (*leave)(mux__link *link);
+    cs_err (*join)(mux__link *link, cs_loop *loop);
 };
 
-/* `ready(can, user)`: CS_IO_READ and/or CS_IO_WRITE of what was wanted. */
+/* `ready(can, user)`: CS_IO_READ and/or CS_IO_WRITE of what was wanted, CS_IO_GONE when watched. */
 typedef void mux__ready_fn(int can, void *user);
 
 struct mux__link {
@@ -44,6 +55,8 @@ struct mux__link {
     char addr[136];  /* what peer.addr is a view of */
     const char *why; /* what broke it, where the link knows more than its answer says; or NULL */
     bool timed_out;  /* its handshake */
+    bool is_tls;
+    bool is_http1; /* TLS: the peer did not ask for HTTP/2 */
 };
 
 static inline cs_err mux__link_read(mux__link *l, void *to, size_t room, size_t *ret)
@@ -57,6 +70,15 @@ static inline cs_err mux__link_write(mux__link *l, const struct iovec *iov, int 
 static inline void mux__link_want(mux__link *l, bool read, bool write)
 {
     l->ops->want(l, read, write);
+}
+static inline cs_err mux__link_shut(mux__link *l)
+{
+    return l->ops->shut ? l->ops->shut(l) : CS_OK;
+}
+static inline void mux__link_watch(mux__link *l, bool on)
+{
+    if (l->ops->watch)
+        l->ops->watch(l, on);
 }
 void mux__link_free(mux__link *link); /* NULL is fine */
 

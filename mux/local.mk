@@ -68,7 +68,8 @@ libmux_la_SOURCES = \
 	mux/tls_shake.c \
 	mux/tls_words.c \
 	mux/unary.c \
-	mux/unary_serve.c
+	mux/unary_serve.c \
+	mux/wire.c
 MUX_LIBS = libmux.la $(PROTO_LIBS) $(NGHTTP2_LIBS) $(OPENSSL_LIBS) $(ZLIB_LIBS)
 
 muxincludedir = $(includedir)/chanserv/mux

@@ -11,6 +11,7 @@
  *   h2*.c      all that is spoken with nghttp2
  *   stream.c   life of a stream, and its calls        message.c  its messages, both ways
  *   peers.c    connections of one peer
+ *   wire.c     connections that do not speak HTTP/2
  *   call.c     gRPC's spelling of a request and of its answer
  *   meta.c     metadata      handlers.c  methods that are served      gzip.c  all that is zlib's
  *   lasting.c  calls that outlive their HTTP/2 streams; keep.c what such a call has sent; count.c what
@@ -29,6 +30,7 @@
 #include "base/turn.h"
 #include "mux/calm__in.h"
 #include "mux/count__in.h"
+#include "mux/foreign.h"
 #include "mux/gzip__in.h"
 #include "mux/link__in.h"
 #include "mux/mux.h"
@@ -100,6 +102,10 @@ struct mux_handlers { /* counted: a connection may outlive its server by a turn 
     struct cs_list local_conns;     /* servers' ends of mux_dial_local(), */
     struct cs_list across_conns;    /* and of mux_dial_across() */
     bool local_ended, across_ended; /* no more of them: mux_handlers_end_local() */
+    mux_wire_fn *wires;             /* or NULL */
+    void *wires_user;
+    cs_loop *wires_loop;    /* of: */
+    mux_handlers *wires_to; /* another loop's, whose they become; or NULL */
     struct mux_stats stats, across_stats;
     struct mux__gzip *gzip; /* of all connections; NULL: nothing was compressed yet */
     size_t unpacked;        /* in this turn */
@@ -171,7 +177,10 @@ struct mux_conn {
     int h2_freed_len;
     bool h2_starves;
     struct mux__out out;
-    bool blocked; /* the kernel takes no more: wait for CS_IO_WRITE */
+    bool blocked;   /* the kernel takes no more: wait for CS_IO_WRITE */
+    mux_wire *wire; /* it does not speak HTTP/2: all else is idle; or NULL */
+    bool sniffs;    /* which of the two is not known yet, and nothing is said; */
+    uint8_t prefix; /* so much of HTTP/2's preface has come */
     struct cs_list streams;
     struct cs_list fresh; /* every mux_rx that got bytes this turn */
     cs_block *block;      /* where the next read goes, or NULL */
@@ -243,11 +252,21 @@ void mux__alive_heard(mux_conn *conn);
 void mux__alive_look(mux_conn *conn); /* when it must: something has begun that has a time */
 void mux__alive_close(mux_conn *conn, int ms); /* then it is lost, if the peer does not hang up */
 
-void mux__roll_up(mux_conn *conn); /* it stands: its age begins */
+void mux__roll_up(mux_conn *conn);  /* it stands: its age begins */
+void mux__roll_met(mux_conn *conn); /* it speaks HTTP/2 */
 void mux__roll_answered(mux_conn *conn);
 void mux__roll_tell(cs_task *task);
 bool mux__roll_shuts(mux_conn *conn); /* all is said: it waits for its peer to hang up */
 void mux__roll_stop(mux_conn *conn);
+
+/* ---- wire.c: connections that are none of HTTP/2 ---------------------------------------------- */
+
+bool mux__wire_may_come(const mux_conn *conn); /* on this connection, which stands */
+/* Bytes that came first: CS_OK, they may be HTTP/2's, and are for nghttp2; CS_DONE: it is a wire now, and has
+ * them; CS_EPROTO: HTTP/2, which TLS did not agree on; CS_ENOMEM. */
+cs_err mux__wire_sniff(mux_conn *conn, const uint8_t *bytes, size_t len);
+void mux__wire_over(mux_wire *wire, cs_err why); /* its connection is lost */
+void mux__wire_roll(mux_wire *wire);
 
 /* ---- Streams ------------------------------------------------------------------------------- */
 

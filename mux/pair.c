@@ -11,9 +11,10 @@ struct end {
     cs_task task;
     struct mux__ring in; /* on their way to this end */
     size_t visible;      /* of `in`: what was there when the IO phase began */
-    bool far_gone;       /* the same, of the far end's being freed */
-    bool is_freed;
-    bool wants_read, wants_write;
+    bool far_gone;       /* the same, of the far end's being freed, */
+    bool far_shut;       /* and of its half's being closed */
+    bool is_freed, is_shut;
+    bool wants_read, wants_write, watched;
 };
 
 struct pair {
@@ -35,8 +36,12 @@ static int can(const struct end *end)
     const struct mux__ring *out = &end->far->in;
     int what = 0;
 
-    if (end->wants_read && (pair->broken || (!pair->swallows && (end->visible || end->far_gone))))
+    const bool gone = end->far_gone || end->far_shut;
+
+    if (end->wants_read && (pair->broken || (!pair->swallows && (end->visible || gone))))
         what |= CS_IO_READ;
+    if (end->watched && !end->wants_read && (pair->broken || (!pair->swallows && gone)))
+        what |= CS_IO_GONE;
     if (end->wants_write &&
         (pair->broken || pair->swallows || end->far_gone || out->len < out->limit))
         what |= CS_IO_WRITE;
@@ -68,6 +73,7 @@ static void deliver(cs_task *task)
 
     end->visible = end->in.len;
     end->far_gone = end->far->is_freed;
+    end->far_shut = end->far->is_shut;
     what = can(end);
     if (what == 0 || !end->link.ready)
         return;
@@ -89,7 +95,7 @@ static cs_err pair_read(mux__link *link, void *to, size_t room, size_t *ret)
     if (end->pair->swallows || room == 0)
         return CS_AGAIN;
     if (end->visible == 0)
-        return end->far_gone && end->in.len == 0 ? CS_DONE : CS_AGAIN;
+        return (end->far_gone || end->far_shut) && end->in.len == 0 ? CS_DONE : CS_AGAIN;
     *ret = room < end->visible ? room : end->visible;
     mux__ring_get(&end->in, to, *ret);
     end->visible -= *ret;
@@ -131,18 +137,37 @@ static void pair_want(mux__link *link, bool read, bool write)
         post(end);
 }
 
+static void pair_watch(mux__link *link, bool on)
+{
+    of(link)->watched = on;
+    if (can(of(link)))
+        post(of(link));
+}
+
+static cs_err pair_shut(mux__link *link)
+{
+    of(link)->is_shut = true;
+    post(of(link)->far);
+    return CS_OK;
+}
+
 static void pair_free(mux__link *link)
 {
     struct end *end = of(link);
 
     end->is_freed = true;
-    end->wants_read = end->wants_write = false;
+    end->wants_read = end->wants_write = end->watched = false;
     cs_task_drop(&end->task);
     post(end->far);
     let_go(end->pair);
 }
 
-static const struct mux__link_ops pair_ops = {pair_read, pair_write, pair_want, pair_free};
+static const struct mux__link_ops pair_ops = {.read = pair_read,
+                                              .write = pair_write,
+                                              .want = pair_want,
+                                              .free = pair_free,
+                                              .shut = pair_shut,
+                                              .watch = pair_watch};
 
 /* ---- From outside ------------------------------------------------------------------------- */
 

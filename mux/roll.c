@@ -40,6 +40,24 @@ static void notice(mux_conn *conn)
     mux__conn_flush_soon(conn);
 }
 
+/* Who has said nothing yet may be about to, and is told in the words of what he speaks. */
+static void begin(mux_conn *conn)
+{
+    if (conn->sniffs) {
+        conn->roll = MUX__DUE;
+        if (has_timer(conn))
+            cs_timer_set(conn->roll_timer, NOTICE_MS);
+    } else if (conn->wire) {
+        conn->roll = MUX__LAST;
+        conn->stats->connections_rolled++;
+        if (conn->roll_timer)
+            cs_timer_set(conn->roll_timer, CS_OFF);
+        mux__wire_roll(conn->wire);
+    } else {
+        notice(conn);
+    }
+}
+
 static void on_timer(void *user)
 {
     mux_conn *conn = user;
@@ -47,7 +65,9 @@ static void on_timer(void *user)
     if (!conn->is_server)
         mux__front_spent(conn);
     else if (conn->roll == MUX__OPEN)
-        notice(conn); /* it is old */
+        mux_conn_roll(conn); /* it is old */
+    else if (conn->roll == MUX__DUE)
+        mux__conn_lost(conn, CS_EDRAIN, "it said nothing, and was rolled over");
     else if (conn->roll == MUX__NOTICE)
         last(conn);
     else
@@ -101,9 +121,15 @@ void mux__roll_up(mux_conn *conn)
     if (conn->is_server && !conn->is_across)
         conn->number = conn->stats->connections_total;
     if (conn->roll == MUX__DUE)
-        notice(conn);
+        begin(conn);
     else if (conn->opt.connection_age_ms != CS_OFF && has_timer(conn))
         cs_timer_set(conn->roll_timer, about(conn->opt.connection_age_ms));
+}
+
+void mux__roll_met(mux_conn *conn)
+{
+    if (conn->roll == MUX__DUE)
+        notice(conn);
 }
 
 void mux__roll_stop(mux_conn *conn)
@@ -118,7 +144,7 @@ void mux_conn_roll(mux_conn *conn)
     if (!conn->is_server || conn->freed || conn->roll != MUX__OPEN)
         return;
     if (conn->state == MUX__UP)
-        notice(conn);
+        begin(conn);
     else if (conn->state == MUX__DIALING)
         conn->roll = MUX__DUE;
 }

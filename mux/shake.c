@@ -49,6 +49,8 @@ cs_err mux__conn_begin(mux_conn *conn, mux__link *link, mux__tls *tls)
     }
     err = mux__tls_link(tls, link, time_for(conn), on_shaken, conn, &conn->link);
     if (err == CS_OK) {
+        if (conn->handlers && conn->handlers->wires)
+            mux__tls_offer_http1(conn->link);
         conn->state = MUX__DIALING;
         conn->stats->tls_handshakes++;
     }

@@ -16,6 +16,7 @@ enum { READ_AHEAD = 64 * 1024 }; /* several records with one read, as without TL
 /* Forward secrecy and authenticated encryption only (RFC 9113, 9.2.2); those of 1.3 are all so. */
 static const char CIPHERS[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
 static const uint8_t H2[] = {2, 'h', '2'};
+static const uint8_t HTTP1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
 
 /* Where a story is told while files are read. */
 struct teller {
@@ -50,28 +51,41 @@ static int refuse_protocol(SSL *ssl)
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-static int select_h2(SSL *ssl, const unsigned char **out, unsigned char *out_len,
-                     const unsigned char *in, unsigned in_len, void *user)
+/* A name behind its length. */
+static bool offers(const unsigned char *in, unsigned in_len, const unsigned char *name,
+                   const unsigned char **out, unsigned char *out_len)
 {
-    (void)user;
+    const size_t size = name[0] + 1u;
+
     for (unsigned i = 0; i + 1 < in_len; i += in[i] + 1u) {
-        if (in_len - i >= sizeof H2 && memcmp(in + i, H2, sizeof H2) == 0) {
+        if (in_len - i >= size && memcmp(in + i, name, size) == 0) {
             *out = in + i + 1;
-            *out_len = H2[0];
-            return SSL_TLSEXT_ERR_OK;
+            *out_len = name[0];
+            return true;
         }
     }
+    return false;
+}
+
+static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+                           const unsigned char *in, unsigned in_len, void *user)
+{
+    (void)user;
+    if (offers(in, in_len, H2, out, out_len) ||
+        (link_of(ssl)->http1 && offers(in, in_len, HTTP1, out, out_len)))
+        return SSL_TLSEXT_ERR_OK;
     return refuse_protocol(ssl);
 }
 
-/* A client that offers no protocol at all never comes to select_h2(). */
+/* A client that offers no protocol at all never comes to select_protocol(). */
 static int look_for_alpn(SSL *ssl, int *alert, void *user)
 {
     const unsigned char *bytes;
     size_t len;
 
     (void)user;
-    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &bytes,
+    if (link_of(ssl)->http1 ||
+        SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &bytes,
                                   &len))
         return SSL_CLIENT_HELLO_SUCCESS;
     (void)refuse_protocol(ssl);
@@ -213,7 +227,7 @@ static cs_err set_up(mux__tls *tls)
     }
     if (tls->is_server) {
         SSL_CTX_set_client_hello_cb(ctx, look_for_alpn, NULL);
-        SSL_CTX_set_alpn_select_cb(ctx, select_h2, NULL);
+        SSL_CTX_set_alpn_select_cb(ctx, select_protocol, NULL);
     } else {
         SSL_CTX_set_cert_cb(ctx, on_asked, NULL);
     }
@@ -244,7 +258,7 @@ cs_err mux__tls_new(const struct mux_tls *options, bool is_server, const char *h
         return tell(&to, CS_EMISUSE, "reserved fields of the options are not zero");
     if (!(tls = cs_zalloc(sizeof *tls)))
         return tell(&to, CS_ENOMEM, "no memory");
-    tls->refs = 1;
+    atomic_init(&tls->refs, 1);
     tls->is_server = is_server;
     tls->verifies = is_server ? options->ca_file != NULL : !options->no_verify;
     tls->ctx = SSL_CTX_new(is_server ? TLS_server_method() : TLS_client_method());
@@ -268,13 +282,13 @@ cs_err mux__tls_new(const struct mux_tls *options, bool is_server, const char *h
 
 mux__tls *mux__tls_hold(mux__tls *tls)
 {
-    tls->refs++;
+    atomic_fetch_add(&tls->refs, 1);
     return tls;
 }
 
 void mux__tls_drop(mux__tls *tls)
 {
-    if (!tls || --tls->refs > 0)
+    if (!tls || atomic_fetch_sub(&tls->refs, 1) > 1)
         return;
     SSL_CTX_free(tls->ctx);
     BIO_meth_free(tls->bio);

@@ -15,7 +15,7 @@
 
 enum { MUX__TLS_WORDS = 320 };
 
-/* Counted; of one loop's thread. */
+/* Counted, from any thread. */
 typedef struct mux__tls mux__tls;
 
 /* Reads the files.  `host`: a client's, what is dialed, where the options name nobody else.
@@ -35,6 +35,9 @@ void mux__tls_drop(mux__tls *tls); /* NULL is fine */
 typedef void mux__shaken_fn(const char *why, void *user);
 cs_err mux__tls_link(mux__tls *tls, mux__link *inner, int timeout_ms, mux__shaken_fn *done,
                      void *user, mux__link **ret);
+/* Before its handshake, a server's: HTTP/1.1 is offered too, and a client that asks for nothing is
+ * welcome; link->is_http1 tells. */
+void mux__tls_offer_http1(mux__link *link);
 mux__link *mux__tls_inner(mux__link *link);
 
 #endif

@@ -5,9 +5,10 @@
 #include "mux/tls__in.h"
 
 #include <openssl/ssl.h>
+#include <stdatomic.h>
 
 struct mux__tls {
-    unsigned refs;
+    atomic_uint refs; /* a wire's link may have gone to another loop */
     bool is_server;
     bool verifies; /* the other side's certificate */
     bool has_cert;
@@ -33,6 +34,8 @@ struct mux__tls_link {
     bool more;         /* the last read stopped because it had no room */
     bool heard;        /* bytes of the other side, and not only its handshake */
     bool asked;        /* a client: the server wants to see a certificate */
+    bool http1;        /* a server: other protocols than h2 are welcome */
+    bool shut;         /* close_notify was said */
     bool mute;         /* the inner link takes nothing any more */
     bool starved;      /* there was no memory for what must be said */
     cs_err over;       /* what every read answers from now on */

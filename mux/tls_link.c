@@ -266,7 +266,7 @@ static cs_err tls_write(mux__link *plain, const struct iovec *iov, int iov_len, 
 void mux__tls_inner_ready(int can, void *user)
 {
     struct mux__tls_link *link = user;
-    int what = 0;
+    int what = can & CS_IO_GONE;
 
     if (!link->shaken) {
         if (link->over == CS_OK)
@@ -296,7 +296,7 @@ static void tls_free(mux__link *plain)
 {
     struct mux__tls_link *link = of(plain);
 
-    if (link->shaken && link->over == CS_OK) {
+    if (link->shaken && link->over == CS_OK && !link->shut) {
         ERR_clear_error();
         (void)SSL_shutdown(link->ssl); /* close_notify, if it is taken at once */
         (void)mux__tls_flush(link);
@@ -311,7 +311,51 @@ static void tls_free(mux__link *plain)
     cs_free(link);
 }
 
-const struct mux__link_ops mux__tls_ops = {tls_read, tls_write, tls_want, tls_free};
+static cs_err tls_shut(mux__link *plain)
+{
+    struct mux__tls_link *link = of(plain);
+    bool out;
+
+    ERR_clear_error();
+    if (!link->shut && link->over == CS_OK)
+        (void)SSL_shutdown(link->ssl); /* the peer's may come later: it is read as its end */
+    link->shut = true;
+    out = mux__tls_flush(link);
+    mux__tls_settle(link);
+    return out ? mux__link_shut(link->inner) : CS_AGAIN;
+}
+
+static void tls_watch(mux__link *plain, bool on)
+{
+    mux__link_watch(of(plain)->inner, on);
+}
+
+static void tls_leave(mux__link *plain)
+{
+    cs_task_drop(&of(plain)->again);
+    of(plain)->wants_read = of(plain)->wants_write = false;
+    of(plain)->inner->ops->leave(of(plain)->inner);
+}
+
+static cs_err tls_join(mux__link *plain, cs_loop *loop)
+{
+    struct mux__tls_link *link = of(plain);
+    cs_err err = link->inner->ops->join(link->inner, loop);
+
+    plain->loop = loop;
+    if (err == CS_OK)
+        mux__tls_settle(link);
+    return err;
+}
+
+const struct mux__link_ops mux__tls_ops = {.read = tls_read,
+                                           .write = tls_write,
+                                           .want = tls_want,
+                                           .free = tls_free,
+                                           .shut = tls_shut,
+                                           .watch = tls_watch,
+                                           .leave = tls_leave,
+                                           .join = tls_join};
 
 mux__link *mux__tls_inner(mux__link *link)
 {

@@ -27,7 +27,8 @@ static bool is_welcome(struct mux__tls_link *link)
     unsigned len;
 
     SSL_get0_alpn_selected(link->ssl, &protocol, &len);
-    if (len != 2 || memcmp(protocol, "h2", 2) != 0) {
+    link->link.is_http1 = len != 2 || memcmp(protocol, "h2", 2) != 0;
+    if (link->link.is_http1 && !link->http1) {
         mux__tls_say(link, "the server does not speak HTTP/2 (ALPN h2)");
         return false;
     }
@@ -109,6 +110,7 @@ cs_err mux__tls_link(mux__tls *tls, mux__link *inner, int timeout_ms, mux__shake
     link->link.ops = &mux__tls_ops;
     link->link.loop = inner->loop;
     link->link.peer = inner->peer;
+    link->link.is_tls = true;
     link->tls = mux__tls_hold(tls);
     link->done = done;
     link->done_user = user;
@@ -127,4 +129,9 @@ cs_err mux__tls_link(mux__tls *tls, mux__link *inner, int timeout_ms, mux__shake
     cs_task_post(inner->loop, CS_IO, &link->again);
     *ret = &link->link;
     return CS_OK;
+}
+
+void mux__tls_offer_http1(mux__link *link)
+{
+    CS_CONTAINER(link, struct mux__tls_link, link)->http1 = true;
 }

@@ -521,7 +521,8 @@ static void drip_ready(int can, void *user)
 
 static mux__link *drip_over(mux__link *inner)
 {
-    static const struct mux__link_ops ops = {drip_read, drip_write, drip_want, drip_free};
+    static const struct mux__link_ops ops = {
+        .read = drip_read, .write = drip_write, .want = drip_want, .free = drip_free};
     struct drip *drip = cs_zalloc(sizeof *drip);
 
     drip->link = (mux__link){.ops = &ops, .loop = inner->loop, .peer = inner->peer};
