@@ -151,6 +151,15 @@ test_chanserv_SOURCES = \
 	test/chanserv/ticket_test.c \
 	test/chanserv/tls_test.c
 
+test_gateway_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
+test_gateway_LDADD = libsupport.a $(GATEWAY_LIBS) $(CRITERION_LIBS)
+# files: test/gateway/*.c test/gateway/*.h
+test_gateway_SOURCES = \
+	test/gateway/http1_test.c \
+	test/gateway/transcript.c \
+	test/gateway/transcript.h \
+	test/gateway/url_test.c
+
 test_story_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_story_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
 # files: test/story/*.c test/story/*.h
@@ -220,7 +229,7 @@ test_tools_SOURCES = \
 	test/tools/tail_place_test.c \
 	test/tools/tail_test.c
 
-criterion_programs = test_base test_proto test_mux test_chanserv test_story test_docs test_tools
+criterion_programs = test_base test_proto test_mux test_chanserv test_gateway test_story test_docs test_tools
 
 if WITH_CRITERION
 check_PROGRAMS += $(criterion_programs)
@@ -245,6 +254,7 @@ thread_programs = \
 # programs: test/fuzz/*_fuzz.c
 fuzz_programs = \
 	test/fuzz/gzip_fuzz \
+	test/fuzz/http1_fuzz \
 	test/fuzz/wire_fuzz
 
 check_PROGRAMS += $(thread_programs) $(fuzz_programs)
@@ -256,6 +266,7 @@ libreplay_a_SOURCES = test/fuzz/replay_main.c
 test_tsan_chan_tsan_LDADD = $(BASE_LIBS)
 test_tsan_loop_tsan_LDADD = $(BASE_LIBS)
 test_fuzz_gzip_fuzz_LDADD = libreplay.a $(MUX_LIBS)
+test_fuzz_http1_fuzz_LDADD = libreplay.a $(GATEWAY_LIBS)
 test_fuzz_wire_fuzz_LDADD = libreplay.a $(PROTO_LIBS)
 $(test_fuzz_wire_fuzz_OBJECTS): proto/chanserv.pb-c.h
 
