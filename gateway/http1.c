@@ -74,15 +74,13 @@ static void say_head(const struct gateway__http1 *http1, struct gateway__http1_e
         .kind = GATEWAY__HTTP1_HEAD,
         .head = {.method = view(http1, http1->method),
                  .target = view(http1, http1->target),
-                 .path = http1->path.len > 0 ? view(http1, http1->path) : cs_str("/"),
                  .fields_len = http1->fields_len,
                  .length = http1->chunked ? -1 : (int64_t)http1->left,
                  .minor = http1->minor,
                  .keeps = !http1->close && (http1->minor > 0 || http1->keep_alive)}};
-    if (http1->has_query)
-        ret->head.query = view(http1, http1->query);
-    if (http1->absolute || http1->hosts > 0)
-        ret->head.authority = view(http1, http1->absolute ? http1->authority : http1->host);
+    if (http1->authority.len > 0 || http1->hosts > 0)
+        ret->head.authority =
+            view(http1, http1->authority.len > 0 ? http1->authority : http1->host);
     /* RFC 9110, 10.1.1: of HTTP/1.0 it is ignored. */
     ret->head.expects =
         http1->expectations > 0 && http1->minor > 0 && (http1->chunked || http1->left > 0);

@@ -18,6 +18,8 @@
 
 #include "base/mem.h"
 
+#include <time.h>
+
 enum {
     GATEWAY__HEAD_MAX = 65536,   /* bytes of request line and fields, with their ends: else 431 */
     GATEWAY__FIELDS_MAX = 256,   /* else 431 */
@@ -36,9 +38,7 @@ enum gateway__http1_kind {
 /* Views stay valid until the call that follows END, or fini. */
 struct gateway__http1_head {
     cs_bytes method;    /* as it was sent: methods have a case */
-    cs_bytes target;    /* as it was sent */
-    cs_bytes path;      /* "/..." with its escapes, or "*" (of OPTIONS) */
-    cs_bytes query;     /* what follows the "?", with its escapes; base NULL: there was none */
+    cs_bytes target;    /* "/path?query" with its escapes, or "*" (of OPTIONS) */
     cs_bytes authority; /* host[:port], of the target or else of Host; empty: HTTP/1.0 without */
     size_t fields_len;
     int64_t length; /* of the body; -1: it comes in chunks */
@@ -83,8 +83,7 @@ struct gateway__http1 {
     size_t line;        /* where the present one begins in `head`, or in `aside` */
     bool blank;         /* the empty line before the request was there */
     bool ended;         /* what is here is of the request before */
-    struct gateway__span method, target, path, query, authority;
-    bool has_query, absolute;
+    struct gateway__span method, target, authority; /* its own, of a target that is a URL */
     int minor;
     struct gateway__http1_field *fields;
     size_t fields_len, fields_cap;
@@ -115,6 +114,28 @@ bool gateway__http1_is_between(const struct gateway__http1 *http1);
 
 /* The field `i` of the head, `i` < fields_len: name in lower case, value without spaces around. */
 cs_pair gateway__http1_field(const struct gateway__http1 *http1, size_t i);
+
+/* ---- Answers ---------------------------------------------------------------------------------- */
+
+struct gateway__http1_answer {
+    int status;
+    const cs_pair *fields; /* nothing about the connection, the length or the date */
+    size_t fields_len;
+    int64_t length; /* -1: nothing is said about it */
+    bool chunked;
+    bool closes; /* it is the last one */
+    bool old;    /* to HTTP/1.0, which must be told that the connection stays */
+};
+
+/* The last chunk, and no trailers. */
+#define GATEWAY__LAST_CHUNK "0\r\n\r\n"
+
+/* Adds the head of an answer; CS_ENOMEM: nothing was. */
+cs_err gateway__http1_say(struct cs_buf *to, const struct gateway__http1_answer *answer,
+                          time_t now);
+/* Adds a piece of its body, of at least one byte; CS_ENOMEM: nothing was.  When it was, there is room
+ * for the last chunk too, even when nothing else could be had. */
+cs_err gateway__http1_say_piece(struct cs_buf *to, cs_bytes piece, bool chunked);
 
 /* ---- Between http1.c, http1_head.c and http1_body.c ------------------------------------------- */
 

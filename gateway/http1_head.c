@@ -68,23 +68,12 @@ static cs_err version(struct gateway__http1 *http1, const uint8_t *p, size_t len
     return CS_OK;
 }
 
-/* "/path?query", from `at` to `end`. */
-static void path_and_query(struct gateway__http1 *http1, size_t at, size_t end)
-{
-    const uint8_t *p = http1->head.base, *mark = end > at ? memchr(p + at, '?', end - at) : NULL;
-    size_t cut = mark ? (size_t)(mark - p) : end;
-
-    http1->path = span_of(at, cut);
-    http1->has_query = mark;
-    if (mark)
-        http1->query = span_of(cut + 1, end);
-}
-
-/* "http://authority/path?query": RFC 9112, 3.2.2. */
+/* "http://authority/path?query" (RFC 9112, 3.2.2) is cut in two.  Without a path there is room for
+ * its "/" (RFC 9110, 4.2.3): the authority moves over those of the scheme. */
 static cs_err absolute(struct gateway__http1 *http1)
 {
-    const uint8_t *p = http1->head.base;
-    size_t at = http1->target.at, end = at + http1->target.len, slash;
+    uint8_t *p = http1->head.base;
+    size_t at = http1->target.at, end = at + http1->target.len, stop;
     cs_bytes host;
     int port;
 
@@ -94,13 +83,17 @@ static cs_err absolute(struct gateway__http1 *http1)
         at += 8;
     else
         return gateway__http1_refuse(http1, 400, "the target is neither a path nor a URL");
-    for (slash = at; slash < end && p[slash] != '/' && p[slash] != '?';)
-        slash++;
-    http1->absolute = true;
-    http1->authority = span_of(at, slash);
-    path_and_query(http1, slash, end);
-    if (!gateway__url_host(cs_bytes_of(p + at, slash - at), &host, &port))
+    for (stop = at; stop < end && p[stop] != '/' && p[stop] != '?';)
+        stop++;
+    if (!gateway__url_host(cs_bytes_of(p + at, stop - at), &host, &port))
         return gateway__http1_refuse(http1, 400, "the host of the target makes no sense");
+    if (stop == end || p[stop] == '?') {
+        memmove(p + at - 1, p + at, stop - at);
+        at--;
+        p[--stop] = '/';
+    }
+    http1->authority = span_of(at, stop);
+    http1->target = span_of(stop, end);
     return CS_OK;
 }
 
@@ -112,13 +105,10 @@ static cs_err target(struct gateway__http1 *http1)
         return gateway__http1_refuse(http1, 400, "a byte of the target does not belong there");
     if (span_is(http1, http1->method, "CONNECT"))
         return gateway__http1_refuse(http1, 501, "no proxy: CONNECT is not done here");
-    if (p[0] == '/') {
-        path_and_query(http1, http1->target.at, http1->target.at + http1->target.len);
+    if (p[0] == '/')
         return CS_OK;
-    }
     if (!span_is(http1, http1->target, "*"))
         return absolute(http1);
-    http1->path = http1->target;
     if (!cs_same(cs_bytes_of(http1->head.base + http1->method.at, http1->method.len),
                  cs_str("OPTIONS")))
         return gateway__http1_refuse(http1, 400, "the target * is for OPTIONS");

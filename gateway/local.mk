@@ -7,6 +7,7 @@ libgateway_la_SOURCES = \
 	gateway/http1__in.h \
 	gateway/http1_body.c \
 	gateway/http1_head.c \
+	gateway/http1_say.c \
 	gateway/url.c \
 	gateway/url__in.h
 GATEWAY_LIBS = libgateway.la $(CHANSERV_LIBS)

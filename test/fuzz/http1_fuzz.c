@@ -84,11 +84,11 @@ static void copy_end(struct copy *copy)
 
 static void look(const struct gateway__http1_head *head)
 {
-    const char *path = head->path.base;
+    const char *target = head->target.base;
 
     must(head->method.len > 0 && head->method.len <= GATEWAY__METHOD_MAX);
     must(head->target.len > 0 && head->target.len <= GATEWAY__TARGET_MAX);
-    must(head->path.len > 0 && (path[0] == '/' || cs_same(head->path, cs_str("*"))));
+    must(target[0] == '/' || cs_same(head->target, cs_str("*")));
     must(head->length <= BODY_MAX && head->fields_len <= GATEWAY__FIELDS_MAX);
     must(head->authority.len > 0 || head->minor == 0);
 }

@@ -58,6 +58,8 @@ Test(http1, requests_are_read)
             "GET /c?d of=a.b:1 1.1 keep | host: h | ."),
         ROW("a URL without path", "GET HTTPS://[::1]?d HTTP/1.1\r\n" H "\r\n",
             "GET /?d of=[::1] 1.1 keep | host: h | ."),
+        ROW("a URL without anything", "GET http://a HTTP/1.1\r\n" H "\r\n",
+            "GET / of=a 1.1 keep | host: h | ."),
         ROW("OPTIONS of everything", "OPTIONS * HTTP/1.1\r\n" H "\r\n",
             "OPTIONS * of=h 1.1 keep | host: h | ."),
         ROW("a body", POST "Content-Length: 5\r\n\r\nhello",
@@ -343,6 +345,59 @@ Test(http1, extensions_are_counted_together)
     cr_assert(!memmem(said.base, said.len, "!400", 4));
     cs_buf_fini(&in);
     cs_buf_fini(&said);
+}
+
+/* ---- Answers ---------------------------------------------------------------------------------- */
+
+Test(http1, heads_of_answers_are_written)
+{
+    static const cs_pair fields[] = {{{"a", 1}, {"b c", 3}}, {{"d", 1}, {NULL, 0}}};
+    static const struct gateway__http1_answer answers[] = {
+        {.status = 200, .fields = fields, .fields_len = 2, .length = 12},
+        {.status = 404, .length = -1, .chunked = true, .closes = true},
+        {.status = 299, .length = 0, .old = true},
+        {.status = 304, .length = -1, .closes = true, .old = true}};
+    static const char *const texts[] = {
+        "HTTP/1.1 200 OK\r\na: b c\r\nd: \r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+        "content-length: 12\r\n\r\n",
+        "HTTP/1.1 404 Not Found\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+        "transfer-encoding: chunked\r\nconnection: close\r\n\r\n",
+        "HTTP/1.1 299 \r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+        "content-length: 0\r\nconnection: keep-alive\r\n\r\n",
+        "HTTP/1.1 304 Not Modified\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+        "connection: close\r\n\r\n"};
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct cs_buf said = {0};
+        cr_assert_eq(gateway__http1_say(&said, &answers[i], 784111777), CS_OK);
+        cr_assert(cs_same(cs_bytes_of(said.base, said.len), cs_str(texts[i])), "%.*s",
+                  CS_FMT(cs_bytes_of(said.base, said.len)));
+        cs_buf_fini(&said);
+    }
+}
+
+static void saying(void)
+{
+    const struct gateway__http1_answer answer = {.status = 200, .length = -1, .chunked = true};
+    static const char piece[300];
+    struct cs_buf said = {0};
+    size_t len;
+
+    if (gateway__http1_say(&said, &answer, 0) != CS_OK)
+        cr_assert(failing_failed() && said.len == 0);
+    len = said.len;
+    if (gateway__http1_say_piece(&said, cs_bytes_of(piece, sizeof piece), true) != CS_OK)
+        cr_assert(failing_failed() && said.len == len);
+    else {
+        cr_assert(memcmp(said.base + len, "12c\r\n", 5) == 0 && said.len == len + 307);
+        cr_assert_geq(said.cap - said.len, sizeof GATEWAY__LAST_CHUNK - 1);
+    }
+    cs_buf_fini(&said);
+}
+
+Test(http1, saying_survives_every_failed_allocation)
+{
+    cr_assert_gt(failing_story(saying), 2);
 }
 
 /* ---- Memory ----------------------------------------------------------------------------------- */

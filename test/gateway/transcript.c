@@ -27,9 +27,7 @@ static void say_head(const struct gateway__http1 *http1, const struct gateway__h
 {
     add(to, head->method);
     add(to, cs_str(" "));
-    add(to, head->path);
-    add(to, cs_str(head->query.base ? "?" : ""));
-    add(to, head->query);
+    add(to, head->target);
     add(to, cs_str(" of="));
     add(to, head->authority);
     say(to, " 1.%d", head->minor);
