@@ -9,16 +9,23 @@ libproto_la_CFLAGS = $(AM_CFLAGS) $(LTO)
 # files: proto/*.c proto/*.h
 libproto_la_SOURCES = \
 	proto/control.c \
+	proto/describe.c \
+	proto/descriptors.c \
 	proto/field.c \
 	proto/frame.c \
 	proto/grpc.c \
+	proto/health.c \
+	proto/health.h \
 	proto/names.c \
+	proto/reflect.c \
+	proto/reflect.h \
 	proto/services.c \
 	proto/session.c \
 	proto/status.c \
 	proto/status.h \
 	proto/up.c \
 	proto/wire.h \
+	proto/wire__describe.h \
 	proto/wire__field.h
 PROTO_LIBS = libproto.la libpb.la $(BASE_LIBS) $(PROTOBUF_C_LIBS)
 
@@ -26,6 +33,12 @@ PROTO_LIBS = libproto.la libpb.la $(BASE_LIBS) $(PROTOBUF_C_LIBS)
 # tarball brings all three; a build from it needs no protoc-c.
 BUILT_SOURCES += proto/chanserv.pb-c.c proto/chanserv.pb-c.h
 EXTRA_DIST += proto/chanserv.proto proto/chanserv.stamp
+# What else is spoken: not compiled; test/descriptors.sh makes proto/descriptors.c of them.
+# files: proto/grpc/**/*.proto
+EXTRA_DIST += \
+	proto/grpc/health/v1/health.proto \
+	proto/grpc/reflection/v1/reflection.proto \
+	proto/grpc/reflection/v1alpha/reflection.proto
 MAINTAINERCLEANFILES = proto/chanserv.pb-c.c proto/chanserv.pb-c.h proto/chanserv.stamp
 
 proto/chanserv.stamp: $(top_srcdir)/proto/chanserv.proto

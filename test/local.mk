@@ -61,6 +61,7 @@ test_proto_SOURCES = \
 	test/proto/control_test.c \
 	test/proto/frame_test.c \
 	test/proto/grpc_test.c \
+	test/proto/reflect_test.c \
 	test/proto/session_test.c \
 	test/proto/status_test.c \
 	test/proto/up_test.c
@@ -333,7 +334,7 @@ libproxy_a_SOURCES = \
 # ---- Scripts ----------------------------------------------------------------------------------
 
 test_scripts = test/lists.sh test/rooms.sh test/format.sh test/headers.sh test/install.sh \
-	test/threads.sh test/replay.sh test/examples.sh test/bench.sh test/tools/cli.sh test/tools/serve.sh test/tools/kinds.sh \
+	test/threads.sh test/replay.sh test/examples.sh test/bench.sh test/descriptors.sh test/tools/cli.sh test/tools/serve.sh test/tools/kinds.sh \
 	test/tools/completion.sh test/tools/connect.sh test/tools/follow.sh test/docs/readme.sh test/docs/curl.sh
 TESTS += $(test_scripts)
 
