@@ -25,6 +25,7 @@ libcs_la_SOURCES = \
 	chanserv/limits.h \
 	chanserv/line.c \
 	chanserv/listen.c \
+	chanserv/look.c \
 	chanserv/lookup.c \
 	chanserv/loops.c \
 	chanserv/loops__in.h \
@@ -61,6 +62,7 @@ libcs_la_SOURCES = \
 	chanserv/source.c \
 	chanserv/source_known.c \
 	chanserv/source_open.c \
+	chanserv/stat.h \
 	chanserv/talk.c \
 	chanserv/ticket.c \
 	chanserv/tie.c \
@@ -83,4 +85,4 @@ libchanserv_la_LDFLAGS = -pthread $(SANITIZERS) $(LTO) -version-info 0:0:0 -no-u
 # and "mux/mux.h", are found with the one -I of chanserv.pc.
 chanservincludedir = $(includedir)/chanserv/chanserv
 chanservinclude_HEADERS = chanserv/adapters.h chanserv/chanserv.h chanserv/client.h \
-	chanserv/limits.h chanserv/server.h
+	chanserv/limits.h chanserv/server.h chanserv/stat.h

@@ -113,6 +113,7 @@ static void server_fini(chanserv_server *server)
         cs_free(service);
     cs_names_fini(&server->services);
     chanserv__raws_free(server);
+    chanserv__looks_fini(server);
     chanserv__tickets_fini(&server->tickets);
     if (server->accept_timer)
         cs_timer_free(server->accept_timer);
@@ -235,6 +236,7 @@ cs_err chanserv_server_new(cs_loop *loop, const struct chanserv_server_options *
     cs_list_init(&server->attached);
     cs_list_init(&server->lingering);
     cs_list_init(&server->gos);
+    cs_list_init(&server->looks);
     if (!loop) {
         err = cs_loop_new(NULL, &server->loop);
         if (err != CS_OK) {

@@ -370,7 +370,7 @@ struct chanserv_server {
     mux_port **ports;
     size_t ports_len;
     struct cs_names services;
-    struct cs_list posts, accept, watchers, gos;
+    struct cs_list posts, accept, watchers, gos, looks;
     struct cs_map sessions; /* by the public part of their names */
     struct cs_names owners; /* of sessions */
     struct cs_list attached, lingering;
@@ -400,6 +400,10 @@ struct chanserv_server {
     bool freed;    /* by its owner */
     bool dead;     /* and its listeners are gone */
 };
+
+/* look.c: who wants to know what changes here. */
+void chanserv__looks_tell(chanserv_server *server);
+void chanserv__looks_fini(chanserv_server *server);
 
 /* What this loop counts. */
 void chanserv__counters_here(chanserv_server *server, struct chanserv_counters *ret);

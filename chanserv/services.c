@@ -195,6 +195,7 @@ void chanserv__services_changed(chanserv_server *server)
         w->stale = true;
         mux_stream_wake(w->stream);
     }
+    chanserv__looks_tell(server);
 }
 
 void chanserv__services_shut(chanserv_server *server)

@@ -29,6 +29,8 @@ libsupport_a_SOURCES = \
 	test/support/cable.h \
 	test/support/certs.c \
 	test/support/certs.h \
+	test/support/dial.c \
+	test/support/dial.h \
 	test/support/failing.c \
 	test/support/failing.h \
 	test/support/fake_peer.c \
@@ -156,6 +158,7 @@ test_gateway_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_gateway_LDADD = libsupport.a $(GATEWAY_LIBS) $(CRITERION_LIBS)
 # files: test/gateway/*.c test/gateway/*.h
 test_gateway_SOURCES = \
+	test/gateway/admin_test.c \
 	test/gateway/http1_test.c \
 	test/gateway/transcript.c \
 	test/gateway/transcript.h \
