@@ -280,6 +280,7 @@ noinst_PROGRAMS += \
 	test/interop/calls \
 	test/interop/etcd \
 	test/interop/witness
+test_interop_witness_LDADD = $(GATEWAY_LIBS)
 test_interop_calls_LDADD = $(CHANSERV_LIBS) # it looks at counters, which are no public header's
 
 # The torture of sessions, and the proxy that it goes through: run by the interop stage, and for long by
@@ -360,6 +361,7 @@ EXTRA_DIST += \
 	test/attack/scenarios \
 	test/interop/cells.sh \
 	test/interop/curl.sh \
+	test/interop/js/admin.js \
 	test/interop/js/cells.js \
 	test/interop/js/gen.js \
 	test/interop/js/gzip.js \
@@ -377,6 +379,7 @@ EXTRA_DIST += \
 	test/interop/js/unary.js \
 	test/interop/js/ways.js \
 	test/interop/kit.h \
+	test/interop/py/admin.py \
 	test/interop/py/cells.py \
 	test/interop/py/kit.py \
 	test/interop/py/main.py \

@@ -24,13 +24,15 @@
  *   Fail     FAILED_PRECONDITION, with a message in UTF-8
  *   Slow     answers no one
  *   Late     answers those of Slow after all: "ANSWERED LEFT", all of them and how many had left
+ *
+ * and health and reflection.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "chanserv/server.h"
+#include "gateway/admin.h"
 
 enum { WELLS_MAX = 64 * 1024, ENDS_MAX = 16, SIZE_MAX_BYTES = 1024 * 1024 };
 
@@ -423,6 +425,7 @@ int main(int argc, char **argv)
     struct mux_tls tls = {0};
     struct chanserv_server_options options = {.signals = true};
     const char *more = NULL, *age = NULL;
+    gateway_admin *admin = NULL;
     cs_err err;
 
     for (int i = 1; i < argc; i++) {
@@ -446,11 +449,14 @@ int main(int argc, char **argv)
     }
     serve_all();
     handle_calls();
-    err = listen_all(more);
+    err = gateway_admin_new(server, &admin);
+    if (err == CS_OK)
+        err = listen_all(more);
     if (err == CS_OK)
         err = chanserv_server_run(server);
     if (err != CS_OK)
         fprintf(stderr, "witness: %s\n", chanserv_server_errmsg(server));
     chanserv_server_free(server);
+    gateway_admin_free(admin);
     return err == CS_OK ? 0 : 1;
 }

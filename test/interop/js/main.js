@@ -12,6 +12,7 @@ require('./sessions');
 require('./talk');
 require('./gzip');
 require('./unary');
+require('./admin');
 require('./cells');
 require('./roll');
 require('./strangers');

@@ -8,6 +8,7 @@ import random
 import threading
 import time
 
+import admin  # pylint: disable=unused-import
 import cells  # pylint: disable=unused-import
 import chanserv_pb2 as pb
 import chanserv_pb2_grpc
