@@ -6,6 +6,8 @@
  * announced with its end and no ticket. */
 #include "chanserv/session__in.h"
 
+#include "mux/held.h"
+
 /* What an announcement weighs in the queue besides its header: ticket, numbers, its record. */
 enum { WEIGHT = 64, INLINE_WEIGHT = 8 };
 
@@ -32,7 +34,8 @@ cs_err chanserv__announce_check(chanserv_post *post, cs_bytes header)
     /* Once one was told to wait all are, so that a short one does not pass a long one. */
     if (post->full ||
         (post->queue_bytes > 0 &&
-         post->queue_bytes + header.len + WEIGHT > (uint64_t)options->post_queue_bytes) ||
+         (post->queue_bytes + header.len + WEIGHT > (uint64_t)options->post_queue_bytes ||
+          mux_stream_is_crowded(post->stream))) ||
         post->unopened >= (uint64_t)options->post_sources_max) {
         if (post->unopened >= (uint64_t)options->post_sources_max)
             server->counters.announce_unopened++;
@@ -48,13 +51,19 @@ cs_err chanserv__announce_check(chanserv_post *post, cs_bytes header)
     return CS_OK;
 }
 
+static void queued(chanserv_post *post, int64_t bytes)
+{
+    post->queue_bytes += (size_t)bytes;
+    mux_stream_hold(post->stream, post->queue_bytes);
+}
+
 void chanserv__announce_queue(chanserv_outlet *o)
 {
     chanserv_post *post = o->post;
 
     o->life = CHANSERV__QUEUED;
     cs_list_push(&post->queue, &o->link);
-    post->queue_bytes += chanserv__outlet_header(o).len + WEIGHT;
+    queued(post, (int64_t)(chanserv__outlet_header(o).len + WEIGHT));
     post->unopened++;
     post->refused = false;
     post->server->counters.sources_total++;
@@ -309,7 +318,7 @@ static void say(chanserv_post *post, chanserv_outlet *o)
     cs_err err = CS_OK;
 
     o->seq = (uint32_t)post->seq;
-    post->queue_bytes -= header.bytes.len + WEIGHT;
+    queued(post, -(int64_t)(header.bytes.len + WEIGHT));
     a.header = header.bytes;
     if (post->inline_bytes < in.room)
         in.room = post->inline_bytes;

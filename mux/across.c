@@ -274,7 +274,8 @@ cs_err mux_dial_across(cs_loop *loop, const struct mux_options *options, cs_loop
 
     own.tls = NULL;
     own.ping_interval_ms = own.connection_age_ms = own.connections_max = CS_OFF;
-    own.stall_timeout_ms = CS_OFF; /* who has the call sees to that */
+    own.stall_timeout_ms = CS_OFF;        /* who has the call sees to that, */
+    own.connection_memory_bytes = CS_OFF; /* and to this */
     if ((err = mux__conn_new(loop, &own, false, &conn)) != CS_OK)
         return err;
     conn->front->dial = dial_across;

@@ -73,6 +73,8 @@ cs_err mux__call_request(mux_stream *stream)
     return err;
 }
 
+enum { PAIR = 64 }; /* beside its bytes */
+
 /* Metadata that arrives, of the headers or of the trailers. */
 static cs_err keep(mux_stream *stream, bool trailer, cs_bytes name, cs_bytes value)
 {
@@ -80,6 +82,8 @@ static cs_err keep(mux_stream *stream, bool trailer, cs_bytes name, cs_bytes val
     if (!extra)
         return CS_ENOMEM;
     struct mux__meta **meta = trailer ? &extra->trailers : &extra->headers;
+    if (stream->is_server)
+        mux__held_list(stream, PAIR + name.len + value.len);
     cs_err err = mux__meta_make(meta);
     return err == CS_OK ? mux__meta_add_wire(*meta, name, value) : err;
 }
@@ -162,7 +166,10 @@ static bool is_refused(const mux_stream *stream)
  * before 2026).  What comes meanwhile is not kept. */
 bool mux__call_waits(mux_stream *stream)
 {
-    enum { PATIENCE_MS = 1000 };
+    enum {
+        PATIENCE_MS = 1000,
+        WAITS = 1024 /* bytes that it costs meanwhile */
+    };
     if (stream->conn->is_across)
         return mux__pass_waits(stream);
     if (stream->over || stream->remote_done || stream->impatient || !is_refused(stream))
@@ -170,7 +177,10 @@ bool mux__call_waits(mux_stream *stream)
     stream->drop_rx = true;
     if (mux__extra_of(stream) && mux__extra_of(stream)->deadline)
         return true;
-    return mux__stream_set_deadline(stream, PATIENCE_MS) == CS_OK;
+    if (mux__held_is_full(stream->conn) || mux__stream_set_deadline(stream, PATIENCE_MS) != CS_OK)
+        return false;
+    mux__held_list(stream, WAITS);
+    return true;
 }
 
 /* RFC 9110, 15.5.16 and 15.5.6 for what is not gRPC; for gRPC always 200 and a status. */

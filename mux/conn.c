@@ -63,6 +63,7 @@ static cs_err conn_new(cs_loop *loop, const struct mux_options *options, bool is
     cs_link_init(&conn->link_in);
     cs_list_init(&conn->streams);
     cs_list_init(&conn->fresh);
+    cs_list_init(&conn->held.room.waits);
     cs_task_init(&conn->flush, mux__conn_flush);
     cs_task_init(&conn->settle, mux__conn_settle);
     cs_task_init(&conn->reap, reap);

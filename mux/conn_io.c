@@ -32,12 +32,18 @@ static void broke_rules(mux_conn *conn, cs_err err, const char *story)
     mux__conn_lost(conn, err == CS_ENOMEM ? err : CS_EPROTO, story);
 }
 
-/* The peer asks and does not take the answers.  Only this stops reading: DATA that waits to be written
- * never does, else both sides could wait for each other's credit (PROTOCOL B2). */
+/* The peer asks and does not take the answers.  A share of 2: half as much. */
+static bool leaves_answers(const mux_conn *conn, int share)
+{
+    return (conn->opt.control_max != CS_OFF && conn->calm.owed > conn->opt.control_max / share) ||
+           mux__held_unread(conn, share);
+}
+
+/* Only what needs no window stops reading.  DATA that waits to be written never does, else both sides could
+ * wait for each other's credit (PROTOCOL B2); a client may not stop to read because it wants to ask more. */
 static void pause_reading(mux_conn *conn)
 {
-    if (conn->calm.paused || !conn->blocked || conn->opt.control_max == CS_OFF ||
-        conn->calm.owed <= conn->opt.control_max)
+    if (conn->calm.paused || !conn->blocked || !leaves_answers(conn, 1))
         return;
     conn->calm.paused = true;
     conn->stats->reads_paused++;
@@ -46,7 +52,7 @@ static void pause_reading(mux_conn *conn)
 
 static void go_on_reading(mux_conn *conn)
 {
-    if (!conn->calm.paused || conn->calm.owed > conn->opt.control_max / 2)
+    if (!conn->calm.paused || leaves_answers(conn, 2))
         return;
     conn->calm.paused = false;
     want(conn);
@@ -85,7 +91,8 @@ static void link_ended(mux_conn *conn, cs_err err)
 
 static void read_some(mux_conn *conn)
 {
-    for (int i = 0; i < MUX__READS && conn->state == MUX__UP; i++) {
+    pause_reading(conn);
+    for (int i = 0; i < MUX__READS && conn->state == MUX__UP && !conn->calm.paused; i++) {
         size_t n = 0;
         if (!fresh_block(conn)) {
             mux__conn_lost(conn, CS_ENOMEM, "no memory to read");
@@ -112,7 +119,7 @@ static void read_some(mux_conn *conn)
         }
         mux__conn_flush_soon(conn);
         pause_reading(conn);
-        if (n < MUX__READ || conn->calm.paused)
+        if (n < MUX__READ)
             break;
     }
     mux__alive_look(conn);

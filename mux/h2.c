@@ -107,6 +107,7 @@ cs_err mux__h2_new(mux_conn *conn)
     }
     conn->h2 = h2;
     mux__calm_begin(conn);
+    mux__held_begin(conn);
     if (say_settings(conn) == 0)
         return CS_OK;
     mux__h2_free(conn);
@@ -150,6 +151,12 @@ bool mux__h2_is_over(const mux_conn *conn)
 bool mux__h2_has_more(const mux_conn *conn)
 {
     return nghttp2_session_want_write(conn->h2);
+}
+
+int64_t mux__h2_waiting(const mux_conn *conn)
+{
+    enum { FRAME = 512 }; /* with what an ended stream has until its last word is written */
+    return conn->held.said + FRAME * (int64_t)nghttp2_session_get_outbound_queue_size(conn->h2);
 }
 
 uint32_t mux__h2_streams_max(const mux_conn *conn)

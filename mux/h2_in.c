@@ -3,9 +3,9 @@
 
 /* It came after the last one that is served, while the word for that was still waiting to be
  * written: the peer will read that it never ran, so it must not. */
-static int refuse(nghttp2_session *h2, int32_t id)
+static int refuse(nghttp2_session *h2, int32_t id, uint32_t error)
 {
-    return nghttp2_submit_rst_stream(h2, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM) == 0
+    return nghttp2_submit_rst_stream(h2, NGHTTP2_FLAG_NONE, id, error) == 0
                ? 0
                : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
@@ -17,7 +17,11 @@ static int on_begin_headers(nghttp2_session *h2, const nghttp2_frame *frame, voi
         return 0;
     if (((mux_conn *)user)->roll >= MUX__LAST &&
         (uint32_t)frame->hd.stream_id > ((mux_conn *)user)->last_id)
-        return refuse(h2, frame->hd.stream_id);
+        return refuse(h2, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
+    if (mux__held_is_full(user)) {
+        ((mux_conn *)user)->stats->memory_refused++;
+        return refuse(h2, frame->hd.stream_id, NGHTTP2_ENHANCE_YOUR_CALM);
+    }
     mux_stream *stream = mux__stream_on_begin(user, frame->hd.stream_id);
     if (!stream)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* no memory: this stream is reset */

@@ -22,7 +22,7 @@ static int on_before_send(nghttp2_session *h2, const nghttp2_frame *frame, void 
 static void we_reset(mux_conn *conn, uint32_t error)
 {
     conn->stats->streams_refused += error == NGHTTP2_REFUSED_STREAM;
-    if (error == NGHTTP2_REFUSED_STREAM)
+    if (error == NGHTTP2_REFUSED_STREAM || error == NGHTTP2_ENHANCE_YOUR_CALM)
         mux__calm_take(conn, MUX__RESETS);
     else if (error != NGHTTP2_NO_ERROR && error != NGHTTP2_CANCEL)
         mux__calm_take(conn, MUX__FAULTS);
@@ -35,9 +35,20 @@ static bool is_past_streams_max(const nghttp2_goaway *goaway)
                    cs_str("request HEADERS: max concurrent streams exceeded"));
 }
 
+/* What nghttp2 keeps of a list until it is written. */
+static int64_t weight(const nghttp2_nv *nva, size_t n)
+{
+    int64_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += (int64_t)(sizeof *nva + nva[i].namelen + nva[i].valuelen);
+    return bytes;
+}
+
 static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 {
     mux_conn *conn = user;
+    if (conn->is_server && frame->hd.type == NGHTTP2_HEADERS)
+        conn->held.said -= weight(frame->headers.nva, frame->headers.nvlen);
     if (frame->hd.type == NGHTTP2_RST_STREAM)
         we_reset(conn, frame->rst_stream.error_code);
     else if ((frame->hd.type == NGHTTP2_SETTINGS || frame->hd.type == NGHTTP2_PING) &&
@@ -64,7 +75,9 @@ static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *frame, void *
 
 static int on_frame_not_send(nghttp2_session *h2, const nghttp2_frame *frame, int error, void *user)
 {
-    (void)user;
+    mux_conn *conn = user;
+    if (conn->is_server && frame->hd.type == NGHTTP2_HEADERS)
+        conn->held.said -= weight(frame->headers.nva, frame->headers.nvlen);
     /* A request that cannot go is closed by nghttp2 itself. */
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat == NGHTTP2_HCAT_REQUEST ||
         error == NGHTTP2_ERR_STREAM_CLOSED || error == NGHTTP2_ERR_STREAM_CLOSING)
@@ -217,6 +230,8 @@ cs_err mux__h2_answer(mux_stream *stream, const struct mux__field *fields, size_
     if (!end)
         nghttp2_session_change_extpri_stream_priority(h2, stream->id, &turns, 1);
     int rv = nghttp2_submit_response(h2, stream->id, nvs.all, n, end ? NULL : &provider);
+    if (rv == 0)
+        stream->conn->held.said += weight(nvs.all, n);
     nvs_free(&nvs);
     return rv == 0 ? CS_OK : CS_ENOMEM;
 }
@@ -227,6 +242,8 @@ cs_err mux__h2_trailers(mux_stream *stream, const struct mux__field *fields, siz
     if (!nvs_make(&nvs, fields, n))
         return CS_ENOMEM;
     int rv = nghttp2_submit_trailer(stream->conn->h2, stream->id, nvs.all, n);
+    if (rv == 0)
+        stream->conn->held.said += weight(nvs.all, n);
     nvs_free(&nvs);
     return rv == 0 ? CS_OK : CS_ENOMEM;
 }

@@ -161,6 +161,8 @@ static void wire_set(mux_stream *s, const struct wire *w)
     mux_conn *before = s->conn;
 
     s->rx = w->rx;
+    if (s->rx)
+        mux__inflow_of(s)->stream = s;
     s->id = w->id;
     s->reserved = w->reserved;
     s->window = w->window;
@@ -184,6 +186,7 @@ static void wire_set(mux_stream *s, const struct wire *w)
     w->conn->stats->streams++;
     cs_unlink(&s->link_in);
     cs_list_push(&w->conn->streams, &s->link_in);
+    mux__held_move(s, w->conn);
     s->conn = w->conn;
     mux__conn_stream_gone(before);
 }

@@ -37,6 +37,11 @@
     ROW(X, window_grow_bytes, BYTES, 64 << 20, "window-grow", windows_kept, \
         "times a window did not grow because of window_grow_bytes", \
         "growth of all windows of a connection together: they stay as they are") \
+    ROW(X, connection_memory_bytes, BYTES, 64 << 20, "connection-memory", memory_refused, \
+        "streams refused or ended: connection_memory_bytes", \
+        "header lists, messages not whole, announcements and answers that wait, a quarter each: one more " \
+        "stream is reset ENHANCE_YOUR_CALM, a message waits or ends RESOURCE_EXHAUSTED, announce says " \
+        "CS_AGAIN, or nothing is read") \
     ROW(X, handshake_timeout_ms, MS, 10000, "handshake-timeout", handshake_timeouts, \
         "TLS handshakes that took longer than handshake_timeout_ms", \
         "from accept to the end of TLS's handshake: the connection is closed") \
@@ -53,7 +58,7 @@
         "connections told to go: no stream for idle_timeout_ms", \
         "a server's connection without any stream: it is rolled over") \
     ROW(X, control_max, COUNT, 512, "control-max", reads_paused, \
-        "times reading stopped until control_max answers could be written", \
+        "times reading stopped until answers that were left unread could be written", \
         "answers to SETTINGS and PING that the peer leaves unread: nothing is read until they went out") \
     ROW(X, resets_max, COUNT, 20000, "resets-max", cut_resets, \
         "connections cut: resets_max", \

@@ -24,6 +24,8 @@ libmux_la_SOURCES = \
 	mux/h2_in.c \
 	mux/h2_out.c \
 	mux/handlers.c \
+	mux/held.c \
+	mux/held.h \
 	mux/keep.c \
 	mux/keep.h \
 	mux/lasting.c \

@@ -365,14 +365,17 @@ cs_err mux_stream_recv(mux_stream *stream, cs_bytes *ret)
         mux_stream_resume(stream);
         return CS_AGAIN;
     }
+    mux__held_half_gone(stream);
     cs_err err = mux_rx_next(stream->rx, ret);
+    mux__held_room(stream->conn);
     if (packed && err == CS_OK) {
         *unpacked(stream->conn) += ret->len;
         cs_task_post(stream->conn->loop, CS_REAP, &stream->conn->settle);
     }
     mux_stream_credit(stream, mux_rx_credit(stream->rx));
     if (err == CS_AGAIN)
-        return nothing_left(stream);
+        return stream->is_server && !mux__held_half(stream) ? broke(stream, CS_ELIMIT)
+                                                            : nothing_left(stream);
     return err == CS_OK ? CS_OK : broke(stream, err);
 }
 

@@ -10,7 +10,7 @@
  *   across.c   between two loops of the process   pass.c  calls that go on at the other one
  *   h2*.c      all that is spoken with nghttp2
  *   stream.c   life of a stream, and its calls        message.c  its messages, both ways
- *   peers.c    connections of one peer
+ *   peers.c    connections of one peer           held.c     what a peer makes us hold
  *   wire.c     connections that do not speak HTTP/2
  *   call.c     gRPC's spelling of a request and of its answer
  *   meta.c     metadata      handlers.c  methods that are served      gzip.c  all that is zlib's
@@ -206,6 +206,10 @@ struct mux_conn {
     struct mux__calm calm;
     char calm_words[48];           /* why it was cut */
     uint32_t fields, header_bytes; /* of the header list that comes */
+    struct {
+        int64_t lists, ahead, said; /* said: field sections that are not written */
+        struct mux_rx_room room;
+    } held;       /* see held.h */
     size_t clear; /* in a pull: so far its queue grows and nobody need look whether it is full */
     char *story;
 };
@@ -276,7 +280,8 @@ struct mux__extra {
     struct mux__meta *headers, *trailers, *own_headers, *own_trailers;
     cs_timer *deadline;
     int64_t deadline_ms;
-    char *story; /* what end() is told, or what our status says */
+    uint32_t listed; /* what `headers` count for */
+    char *story;     /* what end() is told, or what our status says */
 };
 
 /* It outlives its HTTP/2 stream. */
@@ -300,6 +305,8 @@ struct mux__lasting {
 /* What it has as soon as something arrives on it. */
 struct mux__inflow {
     struct mux_rx rx;
+    mux_stream *stream;
+    uint32_t half;                 /* of rx.bytes: counted, because a message is not whole */
     struct mux__counting counting; /* of a lasting one */
     uint32_t credit_due;           /* taken, and not told to nghttp2 yet */
     uint32_t credited;             /* taken since the window was made so, at */
@@ -324,6 +331,7 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     } what;
     int32_t id;
     uint32_t send_max;
+    uint32_t ahead;       /* mux_stream_hold() */
     uint32_t window;      /* towards us, what it has been made */
     uint32_t born_ms;     /* or when DATA went out; modulo 2^32: only differences are looked at */
     uint16_t reserved;    /* bytes nghttp2 was told of and has not asked for yet: a DATA frame */
@@ -437,6 +445,21 @@ cs_err mux__lasting_keeps(mux_stream *stream);           /* it is about to send;
 bool mux__lasting_again(mux_stream *stream, cs_err why); /* the last word was none of the call's */
 bool mux__lasting_ran(const mux_stream *stream);         /* perhaps, on an earlier stream */
 
+/* ---- held.c: what a peer makes us hold --------------------------------------------------------- */
+
+void mux__held_begin(mux_conn *conn);                  /* its HTTP/2 is new */
+bool mux__held_is_full(const mux_conn *conn);          /* it gets no more streams */
+void mux__held_list(mux_stream *stream, size_t bytes); /* of its request, beside what it has */
+void mux__held_list_gone(mux_stream *stream);
+bool mux__held_half(
+    mux_stream *stream); /* what is there is no message yet; false: it is too much */
+void mux__held_half_gone(mux_stream *stream);
+void mux__held_room(
+    mux_conn *conn); /* messages that waited for room hear of it, if there is more */
+/* The peer leaves more answers unread than this share of what it may. */
+bool mux__held_unread(const mux_conn *conn, int share);
+void mux__held_move(mux_stream *stream, mux_conn *to);
+
 /* ---- call.c: gRPC's spelling --------------------------------------------------------------- */
 
 cs_err mux__call_request_header(mux_stream *stream, cs_bytes name, cs_bytes value);
@@ -465,6 +488,8 @@ cs_err mux__h2_feed(mux_conn *conn, const uint8_t *bytes, size_t len); /* CS_EPR
 cs_err mux__h2_fill(mux_conn *conn); /* the output's batch: until it is full or all is said */
 bool mux__h2_is_over(const mux_conn *conn);  /* wants neither to read nor to write */
 bool mux__h2_has_more(const mux_conn *conn); /* wants to write */
+/* What nghttp2 holds to be written, but for DATA and its own streams; about. */
+int64_t mux__h2_waiting(const mux_conn *conn);
 void mux__h2_ping(mux_conn *conn);
 void mux__h2_goodbye(mux_conn *conn);                 /* GOAWAY */
 void mux__h2_enough(mux_conn *conn, const char *why); /* GOAWAY ENHANCE_YOUR_CALM */

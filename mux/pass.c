@@ -113,8 +113,7 @@ static cs_err unpack(mux_stream *stream, cs_bytes packed)
     extra->peer->tls_sans_len = caller.sans_len;
     for (uint32_t i = 0; i < caller.sans_len; i++)
         sans[i] = get(&at);
-    mux__meta_free(extra->headers); /* ours */
-    extra->headers = NULL;
+    mux_stream_drop_headers(stream); /* ours */
     if (caller.pairs_len > 0)
         err = mux__meta_make(&extra->headers);
     for (uint32_t i = 0; i < caller.pairs_len && err == CS_OK; i++) {

@@ -29,6 +29,7 @@ void mux_rx_init(struct mux_rx *rx, int64_t message_max)
     rx->message_max =
         message_max < 0 || message_max > UINT32_MAX ? UINT32_MAX : (uint32_t)message_max;
     cs_link_init(&rx->fresh);
+    cs_link_init(&rx->waits);
 }
 
 static void segment_free(struct mux_segment *s)
@@ -41,13 +42,18 @@ static void segment_free(struct mux_segment *s)
 struct mux_rx_big {
     cs_block *block;
     size_t len, have;
-    bool packed; /* it is still compressed */
+    size_t roomed; /* its share of the room */
+    bool packed;   /* it is still compressed */
 };
 
 static void big_free(struct mux_rx *rx)
 {
     if (!rx->big)
         return;
+    if (rx->big->roomed > 0) {
+        rx->room->used -= (int64_t)rx->big->roomed;
+        rx->room->freed = true;
+    }
     cs_block_drop(rx->big->block);
     cs_free(rx->big);
     rx->big = NULL;
@@ -73,6 +79,7 @@ void mux_rx_fini(struct mux_rx *rx)
     rx->first = rx->last = NULL;
     rx->bytes = 0;
     cs_unlink(&rx->fresh);
+    cs_unlink(&rx->waits);
 }
 
 cs_err mux_rx_add(struct mux_rx *rx, const uint8_t *bytes, size_t len, cs_block *block)
@@ -175,6 +182,20 @@ static cs_err big_fill(struct mux_rx *rx)
     return big->have < big->len ? CS_AGAIN : CS_OK;
 }
 
+static bool has_room(struct mux_rx *rx, size_t len)
+{
+    struct mux_rx_room *room = rx->room;
+    const bool has = !room || room->used == 0 || room->used + (int64_t)len <= room->max;
+
+    if (has) {
+        cs_unlink(&rx->waits);
+    } else if (!cs_linked(&rx->waits)) {
+        rx->waits_for = (uint32_t)len;
+        cs_list_push(&room->waits, &rx->waits);
+    }
+    return has;
+}
+
 /* The block before the bytes: without memory nothing has been taken. */
 static cs_err big_begin(struct mux_rx *rx, size_t len, bool whole, bool packed)
 {
@@ -186,6 +207,10 @@ static cs_err big_begin(struct mux_rx *rx, size_t len, bool whole, bool packed)
     }
     big->len = len;
     big->packed = packed;
+    if (rx->room && !whole) {
+        big->roomed = len;
+        rx->room->used += (int64_t)len;
+    }
     rx->big = big;
     return CS_OK;
 }
@@ -217,7 +242,7 @@ static cs_err next_in_pieces(struct mux_rx *rx, cs_bytes *ret)
             return err;
         size_t len = wire_prefix_len(prefix);
         bool whole = rx->bytes - WIRE_PREFIX >= len;
-        if (!whole && len < LONG)
+        if (!whole && (len < LONG || !has_room(rx, len)))
             return CS_AGAIN;
         if ((err = big_begin(rx, len, whole, prefix[0])) != CS_OK)
             return err;

@@ -24,19 +24,30 @@ struct mux_segment {
     bool restart;    /* a message begins here; one that began before and did not end never will */
 };
 
+/* How much long messages may take together while they are put together; each by its length, so that each
+ * that has begun comes to its end.  One alone may be of any length. */
+struct mux_rx_room {
+    int64_t used, max;
+    struct cs_list waits; /* every mux_rx that has to wait; its bytes wait in its segments */
+    bool freed;           /* since somebody looked */
+};
+
 struct mux_rx {
     struct mux_segment *first, *last;
     cs_block *held; /* what the last message is a view into, when its segment has gone */
     /* A message under way, or handed out, that lies in several segments or was compressed. */
     struct mux_rx_big *big;
-    struct cs_link fresh; /* in the connection's list of what mux_rx_settle() must look at */
-    uint32_t bytes;       /* in the segments, not yet taken */
-    uint32_t taken;       /* wire bytes taken since mux_rx_credit() asked */
-    uint32_t message_max; /* a prefix that promises more is CS_ETOOBIG */
-    bool lent;            /* the last message is a view into the first segment's block */
-    bool gzip;            /* messages may be compressed */
-    bool restart_next;    /* the next segment is a restart */
-    bool restarts;        /* there may be such segments */
+    struct mux_rx_room *room; /* NULL: no bound */
+    struct cs_link waits;     /* in its list: */
+    uint32_t waits_for;       /* so much, a message that is long and not whole */
+    struct cs_link fresh;     /* in the connection's list of what mux_rx_settle() must look at */
+    uint32_t bytes;           /* in the segments, not yet taken */
+    uint32_t taken;           /* wire bytes taken since mux_rx_credit() asked */
+    uint32_t message_max;     /* a prefix that promises more is CS_ETOOBIG */
+    bool lent;                /* the last message is a view into the first segment's block */
+    bool gzip;                /* messages may be compressed */
+    bool restart_next;        /* the next segment is a restart */
+    bool restarts;            /* there may be such segments */
 };
 
 void mux_rx_init(struct mux_rx *rx, int64_t message_max);

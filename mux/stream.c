@@ -4,6 +4,7 @@
  *
  * Whatever happens is noted here and told by the call task, in the CALL phase, once a turn: accept, then
  * readable, writable, end.  Between `over` and end() lies only what the owner has not taken yet. */
+#include "mux/held.h"
 #include "mux/mux__in.h"
 
 static void call(cs_task *task);
@@ -91,10 +92,12 @@ void mux__inflow_free(mux_stream *stream)
     struct mux__inflow *in = mux__inflow_of(stream);
     if (!in)
         return;
+    mux__held_half_gone(stream);
     mux_rx_fini(&in->rx);
     mux__count_anew(&in->counting);
     cs_free(in);
     stream->rx = NULL;
+    mux__held_room(stream->conn);
 }
 
 void mux__stream_free(mux_stream *stream)
@@ -105,6 +108,8 @@ void mux__stream_free(mux_stream *stream)
     conn->grown -= stream->window - conn->opt.window_bytes;
     mux__inflow_free(stream);
     mux__sendq_fini(&stream->out);
+    mux__held_list_gone(stream);
+    mux_stream_hold(stream, 0);
     extra_free(mux__extra_of(stream));
     mux__lasting_free(stream);
     state_free(stream);
@@ -425,6 +430,9 @@ struct mux_rx *mux__stream_rx(mux_stream *stream)
     struct mux__inflow *in;
     if (!stream->rx && (in = cs_alloc(sizeof *in))) {
         mux_rx_init(&in->rx, stream->conn->opt.message_max_bytes);
+        in->rx.room = stream->is_server ? &stream->conn->held.room : NULL;
+        in->stream = stream;
+        in->half = 0;
         in->counting = (struct mux__counting){0};
         stream->rx = &in->rx;
         mux__inflow_restart(stream);
@@ -573,6 +581,7 @@ void mux_stream_drop_headers(mux_stream *stream)
 {
     if (!mux__extra_of(stream))
         return;
+    mux__held_list_gone(stream);
     mux__meta_free(mux__extra_of(stream)->headers);
     mux__extra_of(stream)->headers = NULL;
 }

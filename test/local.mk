@@ -83,6 +83,7 @@ test_mux_SOURCES = \
 	test/mux/fair_test.c \
 	test/mux/front_test.c \
 	test/mux/gzip_test.c \
+	test/mux/held_test.c \
 	test/mux/keep_test.c \
 	test/mux/lasting_test.c \
 	test/mux/link_test.c \

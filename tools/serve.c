@@ -45,6 +45,7 @@ static const char help[] =
     "Sizes (65536, 64KiB, 1MiB, 1GiB, off):\n"
     "      --inline-max --part --body-max --header-max --window --window-max --post-queue\n"
     "      --frame-max --assembly --lingering --attached --message-max --fields-max --window-grow\n"
+    "      --connection-memory\n"
     "Numbers (1 and up, off):\n"
     "      --connections-max --connections-peer-max --posts-max --posts-peer-max --opens-peer-max\n"
     "      --memory-max-percent --sources-max --post-sources-max --sessions-max --channels-max\n"
