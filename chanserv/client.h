@@ -185,6 +185,10 @@ struct chanserv_event {
 CS_API cs_err chanserv_set_new(chanserv_client *client, chanserv_set **ret);
 CS_API void chanserv_set_free(chanserv_set *set); /* the members are not touched */
 CS_API cs_err chanserv_set_add_feed(chanserv_set *set, chanserv_feed *feed);
+/* It is not asked for sources any more: what was announced waits, then its server does.  Those that came
+ * stay members.  Add it again, before long: a server gives up what is not opened in time.  Harmless when
+ * it is not in the set. */
+CS_API void chanserv_set_remove_feed(chanserv_set *set, chanserv_feed *feed);
 CS_API cs_err chanserv_set_add_source(chanserv_set *set, chanserv_source *source); /* opens it */
 CS_API cs_err chanserv_set_add_chan(chanserv_set *set, cs_chan *chan); /* keeps one of its own */
 

@@ -130,6 +130,17 @@ cs_err chanserv_set_add_feed(chanserv_set *set, chanserv_feed *feed)
     return err;
 }
 
+void chanserv_set_remove_feed(chanserv_set *set, chanserv_feed *feed)
+{
+    struct chanserv__watcher *watcher;
+
+    chanserv__enter(set->client);
+    watcher = feed->line.watcher;
+    if (watcher && watcher->tell == on_tell && ((struct member *)(void *)watcher)->set == set)
+        member_drop((struct member *)(void *)watcher);
+    chanserv__leave(set->client);
+}
+
 cs_err chanserv_set_add_source(chanserv_set *set, chanserv_source *source)
 {
     struct member *m;

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { OUTPUT_BUFFER = 64 << 10, AGAIN_MS = 100, AGAIN_MAX_MS = 5000 };
+enum { OUTPUT_BUFFER = 64 << 10, AGAIN_MS = 100, AGAIN_MAX_MS = 5000, SOURCES_MAX = 16384 };
 
 /* ---- The events ----------------------------------------------------------------------------- */
 
@@ -31,6 +31,28 @@ static void goes_well(struct post *p)
     p->again_ms = 0;
 }
 
+/* A server that announces without end costs no more than those that are open. */
+static void wait_for_ends(struct post *p)
+{
+    if (++p->sources != p->sources_max)
+        return;
+    chanserv_set_remove_feed(p->set, p->feed);
+    p->waits = true;
+    if (!p->told)
+        tool_complain("post", "%llu sources are open: the next one when one ends (--sources-max)",
+                      (unsigned long long)p->sources);
+    p->told = true;
+}
+
+static cs_err goes_on(struct post *p)
+{
+    p->sources--;
+    if (!p->waits)
+        return CS_OK;
+    p->waits = false;
+    return chanserv_set_add_feed(p->set, p->feed);
+}
+
 static cs_err new_source(struct post *p, chanserv_source *source)
 {
     cs_err err;
@@ -42,6 +64,8 @@ static cs_err new_source(struct post *p, chanserv_source *source)
     }
     print_announce(&p->print, source);
     err = chanserv_set_add_source(p->set, source);
+    if (err == CS_OK)
+        wait_for_ends(p);
     return err;
 }
 
@@ -89,7 +113,7 @@ static cs_err happened(struct post *p, const struct chanserv_event *ev)
         if (breaks(p, ev->why, chanserv_source_errmsg(ev->source)))
             return CS_DONE;
         source_end(p, ev->source, ev->why);
-        return CS_OK;
+        return goes_on(p);
     case CHANSERV_FEED_END:
         if (breaks(p, ev->why, chanserv_feed_errmsg(p->feed)))
             return CS_DONE;
@@ -211,7 +235,8 @@ static int take_feed(struct post *p)
 
     p->feed_why = CS_AGAIN;
     p->source_why = CS_OK;
-    p->broke = false;
+    p->broke = p->waits = false;
+    p->sources = 0;
     err = take_all(p);
     if (p->broke)
         return 0;
@@ -246,6 +271,7 @@ static int start(struct post *p)
 static int run(int argc, char **argv)
 {
     struct post p = {.connect = {.command = &tool_post, .own = post_options},
+                     .sources_max = SOURCES_MAX,
                      .print = {.to = stdout}};
     int code = post_parse(&p, argc, argv);
     bool go = code == CONNECT_GO;

@@ -15,7 +15,8 @@ struct post {
     const char *service, *only;
     cs_bytes body;
     void *body_owned;
-    uint64_t count; /* frames; 0: all */
+    uint64_t count;       /* frames; 0: all */
+    uint64_t sources_max; /* open at a time; 0: any number */
     struct print print;
 
     bool follows;
@@ -29,9 +30,11 @@ struct post {
     chanserv_feed *feed;
     chanserv_set *set;
     struct interrupt interrupt;
-    uint64_t frames;
-    cs_err feed_why;   /* CS_AGAIN: not over yet */
-    cs_err source_why; /* the first source that failed; CS_OK: none did */
+    uint64_t frames, sources; /* taken; open now */
+    bool waits;               /* the feed is not asked: so many are open */
+    bool told;                /* that it waits */
+    cs_err feed_why;          /* CS_AGAIN: not over yet */
+    cs_err source_why;        /* the first source that failed; CS_OK: none did */
 };
 
 extern const char post_help[];

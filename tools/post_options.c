@@ -17,16 +17,20 @@ const char post_help[] =
     "\n"
     "      --only GLOB           open only the sources whose header matches GLOB\n"
     "      --count N             take N frames in all, then cancel\n"
+    "      --sources-max N|off   open so many sources at a time (16384); the others wait\n"
     "      --follow              of a service of the kind tail: when the server goes, post again\n"
     "                            and go on in each file where we were, until interrupted\n"
     "      --json                one JSON object a line\n"
     "      --raw                 the bytes of the frames and nothing else\n";
 
-enum { ONLY = 256, COUNT, FOLLOW, JSON, RAW };
-const struct option post_options[] = {
-    {"only", required_argument, NULL, ONLY}, {"count", required_argument, NULL, COUNT},
-    {"follow", no_argument, NULL, FOLLOW},   {"json", no_argument, NULL, JSON},
-    {"raw", no_argument, NULL, RAW},         {NULL, 0, NULL, 0}};
+enum { ONLY = 256, COUNT, SOURCES_MAX, FOLLOW, JSON, RAW };
+const struct option post_options[] = {{"only", required_argument, NULL, ONLY},
+                                      {"count", required_argument, NULL, COUNT},
+                                      {"sources-max", required_argument, NULL, SOURCES_MAX},
+                                      {"follow", no_argument, NULL, FOLLOW},
+                                      {"json", no_argument, NULL, JSON},
+                                      {"raw", no_argument, NULL, RAW},
+                                      {NULL, 0, NULL, 0}};
 
 static int set_format(struct post *p, enum print_format format)
 {
@@ -48,6 +52,13 @@ static int set_option(void *command, int option)
         if (tool_number(cs_str(optarg), UINT64_MAX, &p->count) && p->count > 0)
             return 0;
         return tool_usage("post", "--count wants a number of frames, 1 or more, not '%s'", optarg);
+    case SOURCES_MAX:
+        p->sources_max = 0;
+        if (strcmp(optarg, "off") == 0 ||
+            (tool_number(cs_str(optarg), UINT64_MAX, &p->sources_max) && p->sources_max > 0))
+            return 0;
+        return tool_usage("post", "--sources-max wants a number, 1 or more, or off, not '%s'",
+                          optarg);
     case FOLLOW:
         p->follows = true;
         return 0;

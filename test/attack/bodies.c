@@ -155,6 +155,21 @@ static void lengths_that_lie(struct attack *attack)
     peer_until(peer, &peer->ends, 2000, 500);
 }
 
+/* Messages that stay halves, as much of them as a window takes. */
+static void halves(struct attack *attack)
+{
+    static uint8_t half[16384];
+    struct peer *peer = attack_open(attack);
+    for (uint32_t id = 1; id < 4000 && !peer->ended && !peer->calm; id += 2) {
+        peer_request(peer, id, "Post");
+        peer_frame(peer, DATA, 0, id, "\0\0\x3f\xff\xff", 5);
+        for (int i = 0; i < 4; i++)
+            peer_frame(peer, DATA, 0, id, half, i < 3 ? sizeof half : 16000);
+        peer_flush(peer);
+    }
+    peer_hear(peer, 100);
+}
+
 /* Anything, to each method. */
 static void noise(struct attack *attack)
 {
@@ -258,6 +273,12 @@ const struct scenario attack_bodies[] = {
      .moves = 100,
      .least = 2000,
      .run = lengths_that_lie},
+    {.name = "halves",
+     .limit = "connection_memory_bytes",
+     .counter = "memory_refused",
+     .moves = 100,
+     .least = 500,
+     .run = halves},
     {.name = "noise", .counter = "posts_refused_bad", .moves = 100, .least = 1000, .run = noise},
     {.name = "nested", .counter = "streams_total", .moves = 100, .least = 200, .run = nested},
     {.name = "guessed-tickets",

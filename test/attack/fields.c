@@ -43,6 +43,48 @@ static void bomb(struct attack *attack)
     free(block);
 }
 
+/* The same just below what is allowed, on streams that never end: it is held. */
+static void held_bombs(struct attack *attack)
+{
+    struct block *block = malloc(sizeof *block);
+    struct peer *peer = attack_open(attack);
+    begin(block);
+    block_keep(block, "bomb", 'x', 4000);
+    say(peer, 1, 0, block);
+    for (uint32_t id = 3; id < 8003 && !peer->ended && !peer->calm; id += 2) {
+        begin(block);
+        memset(block->bytes + block->len, 0x80 | 62, 15);
+        block->len += 15;
+        say(peer, id, 0, block);
+        if (id % 64 == 1)
+            peer_flush(peer);
+    }
+    peer_flush(peer);
+    peer_until(peer, &peer->resets[11], 1, 2000);
+    EXPECT(attack, peer->resets[11] > 0, "234 MiB of fields were held");
+    free(block);
+}
+
+/* Fields as large as may be, in full, on streams that never end. */
+static void held_fields(struct attack *attack)
+{
+    struct block *block = malloc(sizeof *block);
+    struct peer *peer = attack_open(attack);
+    char value[3000];
+    memset(value, 'x', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    begin(block);
+    for (int i = 0; i < 20; i++)
+        block_field(block, "held", value);
+    for (uint32_t id = 1; id < 4001 && !peer->ended && !peer->calm; id += 2) {
+        say(peer, id, 0, block);
+        peer_flush(peer);
+    }
+    peer_until(peer, &peer->resets[11], 1, 2000);
+    EXPECT(attack, peer->resets[11] > 0, "117 MiB of fields were held");
+    free(block);
+}
+
 /* Very many that are almost nothing each. */
 static void many_fields(struct attack *attack)
 {
@@ -168,6 +210,18 @@ const struct scenario attack_fields[] = {{.name = "field-bomb",
                                           .moves = 10,
                                           .least = 2,
                                           .run = bomb},
+                                         {.name = "held-bombs",
+                                          .limit = "connection_memory_bytes",
+                                          .counter = "memory_refused",
+                                          .moves = 100,
+                                          .least = 100,
+                                          .run = held_bombs},
+                                         {.name = "held-fields",
+                                          .limit = "connection_memory_bytes",
+                                          .counter = "memory_refused",
+                                          .moves = 100,
+                                          .least = 100,
+                                          .run = held_fields},
                                          {.name = "many-fields",
                                           .limit = "header_fields_max",
                                           .counter = "header_fields_refused",

@@ -1,6 +1,7 @@
 /* floods -- frames that cost nothing to send and do nothing: as many as the socket takes. */
 #include "test/attack/attack.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { FRAMES = 200000, BATCH = 500 };
@@ -239,6 +240,44 @@ static void full_continuations(struct attack *attack)
     EXPECT(attack, peer_until_ended(peer, PEER_PATIENCE_MS), "is not cut");
 }
 
+/* Calls of nobody, whose answers nobody takes; each has other words, so that none is short. */
+static void one_call(struct attack *attack, struct peer *peer, int i)
+{
+    struct block block;
+    char path[160];
+    (void)attack;
+    snprintf(path, sizeof path, "/nobody/%0150d", i);
+    block.len = 0;
+    block_request(&block, "POST", path);
+    peer_frame(peer, HEADERS, END_HEADERS | END_STREAM, (uint32_t)(2 * i + 1), block.bytes,
+               block.len);
+}
+
+static void answers_unheard(struct attack *attack)
+{
+    struct peer *peer = attack_open(attack);
+    peer->deaf = true;
+    flood(attack, peer, FRAMES, one_call);
+    peer->deaf = false;
+    peer_hear(peer, 200);
+}
+
+/* ... and each call is given up before that. */
+static void one_call_given_up(struct attack *attack, struct peer *peer, int i)
+{
+    one_call(attack, peer, i);
+    peer_word(peer, RST_STREAM, (uint32_t)(2 * i + 1), 8);
+}
+
+static void answers_given_up(struct attack *attack)
+{
+    struct peer *peer = attack_open(attack);
+    peer->deaf = true;
+    flood(attack, peer, FRAMES, one_call_given_up);
+    peer->deaf = false;
+    peer_hear(peer, 200);
+}
+
 const struct scenario attack_floods[] = {{.name = "settings",
                                           .limit = "settings_max",
                                           .counter = "cut_settings",
@@ -340,4 +379,15 @@ const struct scenario attack_floods[] = {{.name = "settings",
                                           .moves = 1,
                                           .least = 3,
                                           .run = full_continuations},
+                                         {.name = "answers-unheard",
+                                          .limit = "connection_memory_bytes",
+                                          .counter = "reads_paused",
+                                          .moves = 1,
+                                          .least = 1000,
+                                          .run = answers_unheard},
+                                         {.name = "answers-given-up",
+                                          .counter = "bytes_in",
+                                          .moves = 10000,
+                                          .least = 1000,
+                                          .run = answers_given_up},
                                          {.name = NULL}};

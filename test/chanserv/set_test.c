@@ -168,6 +168,28 @@ Test(set, takes_channels_too)
     end();
 }
 
+/* Announcements wait where they are, so whoever announces comes to wait too. */
+Test(set, a_feed_that_was_taken_out_is_not_asked)
+{
+    begin();
+    cr_assert_eq(chanserv_set_add_feed(set, feed), CS_OK);
+    fake_announce(&f, 0);
+    cr_expect_str_eq(next(CS_FOREVER), "S0");
+    chanserv_set_remove_feed(set, feed);
+    chanserv_set_remove_feed(set, feed); /* it is not there any more */
+    fake_announce(&f, 1);
+    cs_loop_settle(f.loop);
+    cr_expect_str_eq(next(CS_NOW), cs_strerror(CS_DONE), "nothing else is in it");
+    cr_assert_eq(chanserv_set_add_feed(set, feed), CS_OK);
+    cr_expect_str_eq(next(CS_NOW), "S1");
+    chanserv_set_remove_feed(set, feed);
+    chanserv_feed_cancel(feed);
+    cs_loop_settle(f.loop);
+    cr_assert_eq(chanserv_set_add_feed(set, feed), CS_OK);
+    cr_expect_str_eq(next(CS_NOW), "F", "its end is still to be told");
+    end();
+}
+
 Test(set, is_left_by_what_is_closed)
 {
     chanserv_source *source;

@@ -39,6 +39,7 @@ for words in '' nonsense --nonsense 'help nonsense' 'help a b' serve 'serve --no
     'post --token-file /dev/null a:1 b' 'post --token schön a:1 b' talk 'talk a:1' 'talk a:1 b c d' \
     'talk --raw --no-newline a:1 b' \
     'bench --sources x a:1' 'bench --posts 0 a:1' 'bench --duration 0 a:1' 'bench --service a!b a:1' 'post --json --raw a:1 b' 'post --count 0 a:1 b' \
+    'post --sources-max 0 a:1 b' 'post --sources-max x a:1 b' \
     'post --count x a:1 b' 'post --timeout 0 a:1 b' 'post --metadata x a:1 b' 'post nonsense b' \
     'post a:1 b!c'; do
     # shellcheck disable=SC2086
@@ -131,6 +132,11 @@ has out '{"end":{"code":"NOT_FOUND","message":' "also in JSON"
 runs 0 "--only" post --raw --only '*@[13]' "$tcp" gen 'size=4&frames=1'
 [ "$(fold -w 4 "$scratch/out" | sort | tr '\n' ' ')" = "1:0: 3:0: " ]
 verdict $? "$scratch/out" "only what matches is opened"
+for most in 1 3 off; do
+    runs 0 "--sources-max $most" post --raw --sources-max "$most" "$tcp" gen 'sources=7&size=4&frames=1'
+    [ "$(fold -w 4 "$scratch/out" | sort | tr '\n' ' ')" = "0:0: 1:0: 2:0: 3:0: 4:0: 5:0: 6:0: " ]
+    verdict $? "$scratch/out" "all of them come"
+done
 runs 0 "--count" post --raw --count 3 "$tcp" gen 'sources=1&frames=100000000&size=4'
 [ "$(cat "$scratch/out")" = "0:0:0:1:0:2:" ]
 verdict $? "$scratch/out" "so many frames, then no more"

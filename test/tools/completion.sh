@@ -51,7 +51,7 @@ completes "chanserv --v" --version
 completes "chanserv help e" exit
 completes "chanserv help be" bench
 completes "chanserv nonsense --"
-offers "chanserv post --" --only --count --json --raw --timeout --token-file --no-verify --help
+offers "chanserv post --" --only --count --sources-max --json --raw --timeout --token-file --no-verify --help
 completes "chanserv post --on" --only
 completes "chanserv bench --so" --sources
 completes "chanserv serve --list" --listen
