@@ -39,8 +39,9 @@ static void wait_for_ends(struct post *p)
     chanserv_set_remove_feed(p->set, p->feed);
     p->waits = true;
     if (!p->told)
-        tool_complain("post", "%llu sources are open: the next one when one ends (--sources-max)",
-                      (unsigned long long)p->sources);
+        tool_complain(NULL,
+                      "post %s: %llu sources are open: the next one when one ends (--sources-max)",
+                      p->service, (unsigned long long)p->sources);
     p->told = true;
 }
 
