@@ -1,4 +1,5 @@
 /* calm -- see calm__in.h: heads of frames are counted into buckets, and who makes one run over is cut.
+ * So is whoever sends on a stream that was passed over.
  *
  * A bucket holds as many as its option says and leaks a tenth of that each second.  What does some
  * good pays: a stream for four of a kind, DATA that we sent for a PING each frame (clients measure so,
@@ -14,6 +15,7 @@ enum {
     EMPTY_MS = 10000 /* a tenth a second */
 };
 enum { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE };
+enum { PROTOCOL_ERROR = 1 };
 enum { CONTINUATION = 9, PRIORITY_UPDATE = 16 };
 enum { END_STREAM = 1, END_HEADERS = 4, PADDED = 8 };
 enum pays { NOTHING, STREAMS, FRAMES, BYTES };
@@ -46,6 +48,7 @@ static const struct row {
 
 void mux__calm_begin(mux_conn *conn)
 {
+    conn->ids = (struct mux__ids){0};
     conn->calm = (struct mux__calm){.left = conn->is_server ? PREFACE : 0};
 }
 
@@ -171,6 +174,22 @@ static size_t head_bytes(const uint8_t *head)
     return head[3] == DATA && head[4] & PADDED && length(head) > 0 ? HEAD + 1 : HEAD;
 }
 
+/* On which stream it is; RFC 9113, 5.1, 5.1.1 and 6.3.  Of unknown kinds nothing is asked (4.1). */
+static void on_stream(mux_conn *conn, const uint8_t *head)
+{
+    uint32_t id = (uint32_t)(head[5] & 0x7f) << 24 | (uint32_t)head[6] << 16 |
+                  (uint32_t)head[7] << 8 | head[8];
+
+    if (head[3] == HEADERS && conn->is_server)
+        mux__ids_opened(&conn->ids, id);
+    if (head[3] == PRIORITY ? id == 0
+                            : conn->ids.len > 0 && head[3] <= CONTINUATION &&
+                                  mux__ids_passed_over(&conn->ids, id)) {
+        mux__h2_breach(conn, PROTOCOL_ERROR);
+        mux__conn_flush_soon(conn);
+    }
+}
+
 /* Of a head that came in pieces; answers how many bytes were its. */
 static size_t gather(mux_conn *conn, const uint8_t *bytes, size_t len)
 {
@@ -183,6 +202,7 @@ static size_t gather(mux_conn *conn, const uint8_t *bytes, size_t len)
         return at;
     calm->left = length(calm->head) - (calm->have - HEAD);
     calm->have = 0;
+    on_stream(conn, calm->head);
     on_frame(conn, length(calm->head), calm->head[3], calm->head[4], calm->head[HEAD]);
     return at;
 }
@@ -204,6 +224,7 @@ void mux__calm_feed(mux_conn *conn, const uint8_t *bytes, size_t len)
         } else {
             calm->left = length(head);
             at += HEAD;
+            on_stream(conn, head);
             if (head[3] != DATA || calm->left == 0 || head[4] & PADDED)
                 on_frame(conn, calm->left, head[3], head[4], head[HEAD]);
         }

@@ -64,6 +64,7 @@ static nghttp2_option *options_new(void)
     /* nghttp2's own limiter ends a connection after 1,000 resets, good client or not: cancelling
      * is normal here. */
     nghttp2_option_set_stream_reset_rate_limit(o, UINT64_C(1) << 40, UINT64_C(1) << 30);
+    nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(o, 1); /* h2_head.c */
     nghttp2_option_set_max_continuations(o, SIZE_MAX); /* and its others are ours: calm.c */
     nghttp2_option_set_max_outbound_ack(o, SIZE_MAX);
     return o;
@@ -116,6 +117,7 @@ cs_err mux__h2_new(mux_conn *conn)
 
 void mux__h2_free(mux_conn *conn)
 {
+    mux__h2_head_begins(conn);
     nghttp2_session_del(conn->h2);
     conn->h2 = NULL;
     mem_settle(conn);
@@ -138,6 +140,8 @@ cs_err mux__h2_fill(mux_conn *conn)
 {
     mem_settle(conn);
     int rv = nghttp2_session_send(conn->h2);
+    if (!nghttp2_session_want_write(conn->h2))
+        conn->windows_moved = false;
     if (rv == 0)
         return CS_OK;
     return rv == NGHTTP2_ERR_NOMEM ? CS_ENOMEM : CS_EPROTO;
@@ -172,6 +176,11 @@ void mux__h2_ping(mux_conn *conn)
 void mux__h2_goodbye(mux_conn *conn)
 {
     nghttp2_session_terminate_session(conn->h2, NGHTTP2_NO_ERROR);
+}
+
+void mux__h2_breach(mux_conn *conn, uint32_t error)
+{
+    mux__h2_must(conn, nghttp2_session_terminate_session(conn->h2, error));
 }
 
 void mux__h2_must(mux_conn *conn, int rv)

@@ -1,6 +1,14 @@
 /* h2_in -- what nghttp2 says: frames that came, and streams that are closed. */
 #include "mux/h2__in.h"
 
+/* RFC 9113, 8.1.1 */
+static int malformed(nghttp2_session *h2, int32_t id)
+{
+    return nghttp2_submit_rst_stream(h2, NGHTTP2_FLAG_NONE, id, NGHTTP2_PROTOCOL_ERROR) == 0
+               ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
+               : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 /* It came after the last one that is served, while the word for that was still waiting to be
  * written: the peer will read that it never ran, so it must not. */
 static int refuse(nghttp2_session *h2, int32_t id, uint32_t error)
@@ -13,6 +21,7 @@ static int refuse(nghttp2_session *h2, int32_t id, uint32_t error)
 static int on_begin_headers(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 {
     ((mux_conn *)user)->fields = ((mux_conn *)user)->header_bytes = 0;
+    mux__h2_head_begins(user);
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
     if (((mux_conn *)user)->roll >= MUX__LAST &&
@@ -29,18 +38,44 @@ static int on_begin_headers(nghttp2_session *h2, const nghttp2_frame *frame, voi
     return 0;
 }
 
-static int on_header(nghttp2_session *h2, const nghttp2_frame *frame, const uint8_t *name,
-                     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
-                     void *user)
+/* RFC 9113, 8.2.1, does not allow it; but gRPC's peers send texts as they are, and gRPC has it that
+ * whoever gets them takes it away (doc/PROTOCOL-HTTP2.md, ASCII-Value). */
+static cs_bytes without_space(cs_bytes value)
+{
+    const char *from = value.base, *end = from + value.len;
+    while (from < end && (*from == ' ' || *from == '\t'))
+        from++;
+    while (from < end && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    return cs_bytes_of(from, (size_t)(end - from));
+}
+
+static int on_header(nghttp2_session *h2, const nghttp2_frame *frame, nghttp2_rcbuf *name,
+                     nghttp2_rcbuf *value, uint8_t flags, void *user)
 {
     (void)flags;
-    (void)user;
     mux_stream *stream = mux__h2_stream(h2, frame->hd.stream_id);
     if (!stream)
         return 0;
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST &&
+        !mux__h2_head_field(user, mux__h2_text(name), value))
+        return malformed(h2, frame->hd.stream_id);
     cs_err err =
-        mux__stream_on_header(stream, cs_bytes_of(name, name_len), cs_bytes_of(value, value_len));
+        mux__stream_on_header(stream, mux__h2_text(name), without_space(mux__h2_text(value)));
     return err == CS_OK ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+/* Of a name or a value with bytes that have no place there: nghttp2 would drop the field. */
+static int on_invalid_header(nghttp2_session *h2, const nghttp2_frame *frame, nghttp2_rcbuf *name,
+                             nghttp2_rcbuf *value, uint8_t flags, void *user)
+{
+    (void)h2;
+    (void)frame;
+    (void)name;
+    (void)value;
+    (void)flags;
+    (void)user;
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* the same as above, done by nghttp2 */
 }
 
 /* gRPC's servers count PINGs (gRFC A8), and end the connection with these words. */
@@ -68,16 +103,22 @@ static int on_frame_recv(nghttp2_session *h2, const nghttp2_frame *frame, void *
     if (frame->hd.type == NGHTTP2_GOAWAY) {
         conn->goaway = true;
         mux__front_goaway(conn, is_tired_of_pings(&frame->goaway));
-    } else if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK))
+    } else if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK)) {
+        conn->windows_moved = true;
         mux__front_settings(conn);
-    else if (frame->hd.type == NGHTTP2_PING && frame->hd.flags & NGHTTP2_FLAG_ACK &&
-             memcmp(frame->ping.opaque_data, MUX__ROLL_PING, sizeof MUX__ROLL_PING - 1) == 0)
+    } else if (frame->hd.type == NGHTTP2_PING && frame->hd.flags & NGHTTP2_FLAG_ACK &&
+               memcmp(frame->ping.opaque_data, MUX__ROLL_PING, sizeof MUX__ROLL_PING - 1) == 0)
         mux__roll_answered(conn);
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
     mux_stream *stream = mux__h2_stream(h2, frame->hd.stream_id);
     if (!stream)
         return 0;
+    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST &&
+        !mux__h2_head_ends(conn))
+        return malformed(h2, frame->hd.stream_id) == NGHTTP2_ERR_CALLBACK_FAILURE
+                   ? NGHTTP2_ERR_CALLBACK_FAILURE
+                   : 0;
     bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
     if (frame->hd.type == NGHTTP2_HEADERS && !(end && stream->remote_headers))
         mux__stream_on_headers(stream, end);
@@ -113,7 +154,8 @@ static int on_stream_close(nghttp2_session *h2, int32_t id, uint32_t error, void
 void mux__h2_hears(nghttp2_session_callbacks *cb)
 {
     nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
-    nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
+    nghttp2_session_callbacks_set_on_header_callback2(cb, on_header);
+    nghttp2_session_callbacks_set_on_invalid_header_callback2(cb, on_invalid_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame_recv);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data_chunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);

@@ -9,8 +9,8 @@
 /* From here on some of it may reach the peer. */
 static int on_before_send(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 {
-    (void)user;
     if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        mux__ids_opened(&((mux_conn *)user)->ids, (uint32_t)frame->hd.stream_id);
         mux_stream *stream = mux__h2_stream(h2, frame->hd.stream_id);
         if (stream)
             stream->request_out = true;
@@ -19,13 +19,20 @@ static int on_before_send(nghttp2_session *h2, const nghttp2_frame *frame, void 
 }
 
 /* Resets that nghttp2 makes, or makes us make.  Those of our own will cost the peer's mistakes nothing. */
-static void we_reset(mux_conn *conn, uint32_t error)
+static void we_reset(mux_conn *conn, mux_stream *stream, uint32_t error)
 {
     conn->stats->streams_refused += error == NGHTTP2_REFUSED_STREAM;
     if (error == NGHTTP2_REFUSED_STREAM || error == NGHTTP2_ENHANCE_YOUR_CALM)
         mux__calm_take(conn, MUX__RESETS);
-    else if (error != NGHTTP2_NO_ERROR && error != NGHTTP2_CANCEL)
+    else if (error != NGHTTP2_NO_ERROR && error != NGHTTP2_CANCEL) {
         mux__calm_take(conn, MUX__FAULTS);
+        if (stream && !conn->is_server &&
+            error != NGHTTP2_INTERNAL_ERROR) /* that is ours: no memory */
+            mux__stream_broken(stream, CS_EPROTO, "the server broke the rules of HTTP/2");
+    }
+    /* RFC 9113, 6.9.2: SETTINGS that overflow a window; nghttp2 takes it for the stream's mistake. */
+    if (error == NGHTTP2_FLOW_CONTROL_ERROR && conn->windows_moved)
+        mux__h2_breach(conn, NGHTTP2_FLOW_CONTROL_ERROR);
 }
 
 /* A stream too many of who has acknowledged streams_max: nghttp2 ends the connection with these words. */
@@ -50,7 +57,7 @@ static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *frame, void *
     if (conn->is_server && frame->hd.type == NGHTTP2_HEADERS)
         conn->held.said -= weight(frame->headers.nva, frame->headers.nvlen);
     if (frame->hd.type == NGHTTP2_RST_STREAM)
-        we_reset(conn, frame->rst_stream.error_code);
+        we_reset(conn, mux__h2_stream(h2, frame->hd.stream_id), frame->rst_stream.error_code);
     else if ((frame->hd.type == NGHTTP2_SETTINGS || frame->hd.type == NGHTTP2_PING) &&
              frame->hd.flags & NGHTTP2_FLAG_ACK && conn->calm.owed > 0)
         conn->calm.owed--;

@@ -21,11 +21,14 @@ libmux_la_SOURCES = \
 	mux/gzip__in.h \
 	mux/h2.c \
 	mux/h2__in.h \
+	mux/h2_head.c \
 	mux/h2_in.c \
 	mux/h2_out.c \
 	mux/handlers.c \
 	mux/held.c \
 	mux/held.h \
+	mux/ids.c \
+	mux/ids__in.h \
 	mux/keep.c \
 	mux/keep.h \
 	mux/lasting.c \

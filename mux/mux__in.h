@@ -32,6 +32,7 @@
 #include "mux/count__in.h"
 #include "mux/foreign.h"
 #include "mux/gzip__in.h"
+#include "mux/ids__in.h"
 #include "mux/link__in.h"
 #include "mux/mux.h"
 #include "mux/out__in.h"
@@ -119,6 +120,12 @@ void mux__handlers_drop(mux_handlers *handlers);
 
 /* ---- Connections --------------------------------------------------------------------------- */
 
+/* See h2_head.c. */
+struct mux__h2_head {
+    void *authority; /* nghttp2's, counted; or NULL */
+    bool is_https, is_options, is_star;
+};
+
 enum { MUX__FREED = 4 };
 enum mux__conn_state { MUX__IDLE, MUX__DIALING, MUX__UP, MUX__OVER };
 /* See roll.h; DUE: as soon as it stands. */
@@ -176,6 +183,7 @@ struct mux_conn {
     void *h2_freed[MUX__FREED]; /* what it freed while it starved: see h2.c */
     int h2_freed_len;
     bool h2_starves;
+    bool windows_moved; /* by SETTINGS, and what nghttp2 says to that is not all written */
     struct mux__out out;
     bool blocked;   /* the kernel takes no more: wait for CS_IO_WRITE */
     mux_wire *wire; /* it does not speak HTTP/2: all else is idle; or NULL */
@@ -205,6 +213,8 @@ struct mux_conn {
     uint64_t arrived; /* a limbo's: bytes, on all its calls */
     struct mux__calm calm;
     char calm_words[48];           /* why it was cut */
+    struct mux__ids ids;           /* a client's: as we wrote them */
+    struct mux__h2_head head;      /* of the request that comes */
     uint32_t fields, header_bytes; /* of the header list that comes */
     struct {
         int64_t lists, ahead, said; /* said: field sections that are not written */
@@ -492,6 +502,7 @@ bool mux__h2_has_more(const mux_conn *conn); /* wants to write */
 int64_t mux__h2_waiting(const mux_conn *conn);
 void mux__h2_ping(mux_conn *conn);
 void mux__h2_goodbye(mux_conn *conn);                 /* GOAWAY */
+void mux__h2_breach(mux_conn *conn, uint32_t error);  /* GOAWAY, by nghttp2's own way */
 void mux__h2_enough(mux_conn *conn, const char *why); /* GOAWAY ENHANCE_YOUR_CALM */
 void mux__h2_notice(mux_conn *conn);   /* GOAWAY that leaves nothing out, and a PING behind it */
 uint32_t mux__h2_last(mux_conn *conn); /* GOAWAY behind the last stream that came: its id */

@@ -78,6 +78,11 @@ test_mux_SOURCES = \
 	test/mux/call_test.c \
 	test/mux/calm_test.c \
 	test/mux/chaos_test.c \
+	test/mux/conform.c \
+	test/mux/conform.h \
+	test/mux/conform_client_test.c \
+	test/mux/conform_states.h \
+	test/mux/conform_test.c \
 	test/mux/conn_test.c \
 	test/mux/dial_test.c \
 	test/mux/fair_test.c \
