@@ -1,12 +1,14 @@
-/* conformance -- every test that docs/CONFORMANCE names is there, and every moment has a row. */
+/* conformance -- every test that docs/CONFORMANCE names is there, every moment has a row, and every frame
+ * has one that says what the tests of mux say. */
 #include "test/docs/doc.h"
+#include "test/mux/conform_states.h"
 
 #include <criterion/criterion.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MOMENTS = 23 };
+enum { MOMENTS = 23, MUSTS = 40 };
 
 static bool is_in_tree(const char *pattern, const char *words)
 {
@@ -73,7 +75,7 @@ static size_t names_are_there(cs_bytes cell)
 Test(conformance, what_it_names_is_there)
 {
     char *page = doc_read("docs/CONFORMANCE");
-    cs_bytes text = cs_str(page), line, cells[DOC_CELLS];
+    cs_bytes text = doc_section(page, "## Bad moments"), line, cells[DOC_CELLS];
     int rows = 0, number;
 
     while (doc_line(&text, &line)) {
@@ -88,5 +90,58 @@ Test(conformance, what_it_names_is_there)
                   "%d: nothing holds it", number);
     }
     cr_assert_eq(rows, MOMENTS);
+    free(page);
+}
+
+/* ---- HTTP/2 --------------------------------------------------------------------------------- */
+
+Test(conformance, what_must_be_is_held)
+{
+    char *page = doc_read("docs/CONFORMANCE");
+    cs_bytes text = doc_section(page, "## HTTP/2: what must be"), line, cells[DOC_CELLS];
+    int rows = 0;
+
+    while (doc_line(&text, &line)) {
+        size_t n = doc_row(line, cells);
+
+        if (n == 0 || *(const char *)cells[0].base == '-' || cs_same(cells[0], cs_str("RFC 9113")))
+            continue;
+        cr_assert_eq(n, 4, "%.*s", CS_FMT(line));
+        cr_assert_gt(names_are_there(cells[3]), 0, "%.*s", CS_FMT(line));
+        rows++;
+    }
+    cr_assert_geq(rows, MUSTS);
+    free(page);
+}
+
+/* The row of the frame in the table of that heading says the same, letter by letter. */
+static void has_row(const char *page, const char *heading, const char *name, const char *letters)
+{
+    cs_bytes text = doc_section(page, heading), line, cells[DOC_CELLS];
+
+    while (doc_line(&text, &line)) {
+        size_t n = doc_row(line, cells);
+
+        if (n == 0 || !cs_same(cells[0], cs_str(name)))
+            continue;
+        cr_assert_eq(n, CONFORM_STATES + 1, "%.*s", CS_FMT(line));
+        for (int s = 0; s < CONFORM_STATES; s++)
+            cr_assert(cs_same(cells[s + 1], cs_bytes_of(letters + s, 1)), "%s, %d: %s", heading, s,
+                      name);
+        return;
+    }
+    cr_assert_fail("%s: no row of %s", heading, name);
+}
+
+Test(conformance, what_frames_get_is_what_it_says)
+{
+    char *page = doc_read("docs/CONFORMANCE");
+
+    for (size_t f = 0; f < CONFORM_FRAMES; f++) {
+        has_row(page, "### What our server does", conform_frames[f].name, conform_frames[f].server);
+        has_row(page, "### What our client does", conform_frames[f].name, conform_frames[f].client);
+    }
+    cr_assert(names_are_there(doc_section(page, "### What our server does")) == 1 &&
+              names_are_there(doc_section(page, "### What our client does")) == 1);
     free(page);
 }

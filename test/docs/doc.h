@@ -28,7 +28,7 @@ cs_bytes doc_section(const char *page, const char *heading);
 bool doc_has(cs_bytes text, const char *words);
 
 /* A row of a table, "| a | b |": its cells without the spaces around; 0: this is none. */
-enum { DOC_CELLS = 8 };
+enum { DOC_CELLS = 10 };
 size_t doc_row(cs_bytes line, cs_bytes cells[DOC_CELLS]);
 
 /* Bytes with holes. */

@@ -2,6 +2,7 @@
  * once and byte by byte. */
 #include "test/mux/conform.h"
 #include "test/mux/conform_states.h"
+#include "test/mux/secure.h"
 #include "test/support/failing.h"
 
 #include "mux/mux__in.h"
@@ -360,6 +361,61 @@ Test(conform, the_preface)
         {"3.4", NULL, PREFACE "SETTINGS 0 0", ""},
     };
     CONFORM_ROWS(mute, rows);
+}
+
+Test(conform, more_streams_than_were_allowed)
+{
+    talk_handlers(&conform);
+    conform_peer =
+        fake_client(conform.loop, &(struct mux_options){.streams_max = 1}, conform.handlers);
+    talk_settle(&conform);
+    cr_assert_str_eq(conform_say(OPEN, false), "");
+    cr_assert_str_eq(conform_say("HEADERS 4 3 " CONFORM_REQUEST, false), "GOAWAY 1");
+    conform_end();
+}
+
+/* ---- The same over TLS ---------------------------------------------------------------------- */
+
+/* The code of the GOAWAY among the frames; -1: there is none. */
+static int goaway_of(const char *got, size_t len)
+{
+    const uint8_t *bytes = (const uint8_t *)got;
+
+    for (size_t at = 0; at + 17 <= len;
+         at += 9 + ((size_t)bytes[at] << 16 | (size_t)bytes[at + 1] << 8 | bytes[at + 2]))
+        if (bytes[at + 3] == FAKE_GOAWAY)
+            return bytes[at + 16];
+    return -1;
+}
+
+static void over_tls(const char *lines)
+{
+    static const uint8_t alpn[] = {2, 'h', '2'};
+    const struct mux_tls server = secure_server("server");
+    SSL_CTX *ctx = foreign_ctx(false, NULL);
+    static struct foreign client;
+    mux__link *ends[2];
+    cs_bytes bytes;
+
+    SSL_CTX_set_alpn_protos(ctx, alpn, sizeof alpn);
+    cr_assert_eq(mux__link_pair(secure.loop, ends), CS_OK);
+    secure_accept(ends[1], &server);
+    foreign_begin(&client, ends[0], ctx, false);
+    talk_settle(&secure);
+    bytes = conform_bytes(lines);
+    foreign_send(&client, bytes.base, (int)bytes.len);
+    talk_settle(&secure);
+    cr_assert_eq(goaway_of(client.got, client.got_len), 1, "%s", lines);
+    cr_assert_eq(mux_handlers_stats(secure.handlers)->connections, 0);
+    foreign_end(&client);
+}
+
+Test(conform_tls, what_connections_end_by, .init = secure_begin, .fini = secure_end)
+{
+    over_tls(PREFACE "SETTINGS 0 0\nHEADERS 4 5 " CONFORM_REQUEST "\nDATA 0 3 00");
+    over_tls(PREFACE "SETTINGS 0 0\nPUSH_PROMISE 4 1 00 00 00 02 82");
+    over_tls(PREFACE "SETTINGS 0 0\nPRIORITY 0 0 00 00 00 00 10");
+    over_tls(PREFACE OPEN);
 }
 
 /* ---- Ids that were passed over -------------------------------------------------------------- */
