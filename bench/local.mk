@@ -28,7 +28,7 @@ libbench_a_SOURCES = \
 	bench/peer_idle.c \
 	bench/peer_loops.c \
 	bench/peer_talk.c
-# files: bench/run bench/*.sh bench/*.py bench/peers/* bench/peers/go/*
+# files: bench/run bench/soak bench/*.sh bench/*.py bench/peers/* bench/peers/go/*
 EXTRA_DIST += \
 	bench/grows.sh \
 	bench/others.py \
@@ -51,4 +51,5 @@ EXTRA_DIST += \
 	bench/processes.py \
 	bench/rounds.py \
 	bench/run \
+	bench/soak \
 	bench/tables.py

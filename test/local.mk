@@ -294,10 +294,16 @@ test_interop_calls_LDADD = $(CHANSERV_LIBS) # it looks at counters, which are no
 # programs: test/long/*.c
 long_programs = \
 	test/long/churn \
+	test/long/crowd \
 	test/long/cuts \
 	test/long/keepalive \
-	test/long/proxy
+	test/long/proxy \
+	test/long/soak
 noinst_PROGRAMS += $(long_programs)
+test_long_crowd_SOURCES = test/long/crowd.c test/attack/peer.c test/attack/victim.c
+test_long_crowd_LDADD = $(LDADD) $(NGHTTP2_LIBS)
+test_long_soak_SOURCES = test/long/soak.c test/attack/peer.c test/attack/victim.c
+test_long_soak_LDADD = $(NGHTTP2_LIBS)
 test_long_cuts_LDADD = libproxy.a $(LDADD) $(NGHTTP2_LIBS)
 test_long_keepalive_LDADD = libproxy.a $(LDADD) $(NGHTTP2_LIBS)
 test_long_proxy_LDADD = libproxy.a $(NGHTTP2_LIBS)
