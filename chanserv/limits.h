@@ -23,7 +23,7 @@
         "sources of his posts that are open: RESOURCE_EXHAUSTED, and the ticket stays good") \
     ROW(X, memory_max_percent, COUNT, 90, "memory-max-percent", posts_refused_memory, \
         "posts refused: memory_max_percent", \
-        "of the machine or its control group, that the process has: posts end RESOURCE_EXHAUSTED, " \
+        "of the machine, its control group or RLIMIT_DATA, that the process has: posts end RESOURCE_EXHAUSTED, " \
         "and ten channels a second without a session that stand still, the longest first") \
     ROW(X, sources_max, COUNT, 1000000, "sources-max", announce_refused_limit, \
         "announcements refused: sources_max", \

@@ -9,6 +9,7 @@
 #include "mux/stats.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { LOOK_MS = 100 };
@@ -38,13 +39,23 @@ static int64_t group_max(void)
     return max;
 }
 
+/* `ulimit -d`; INT64_MAX: there is none. */
+static int64_t process_max(void)
+{
+    struct rlimit data;
+
+    return getrlimit(RLIMIT_DATA, &data) == 0 && data.rlim_cur < INT64_MAX ? (int64_t)data.rlim_cur
+                                                                           : INT64_MAX;
+}
+
 int64_t chanserv__memory_there(void)
 {
     long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
     int64_t machine = pages > 0 && size > 0 ? (int64_t)pages * size : INT64_MAX;
-    int64_t group = group_max();
+    int64_t group = group_max(), process = process_max();
+    int64_t least = group < machine ? group : machine;
 
-    return group < machine ? group : machine;
+    return process < least ? process : least;
 }
 
 /* ---- Who ends ------------------------------------------------------------------------------- */

@@ -409,7 +409,7 @@ void chanserv__looks_fini(chanserv_server *server);
 void chanserv__counters_here(chanserv_server *server, struct chanserv_counters *ret);
 /* memory.c: something begins; is there no room for it? */
 bool chanserv__memory_is_short(chanserv_server *server);
-int64_t chanserv__memory_there(void); /* the machine's, or the control group's */
+int64_t chanserv__memory_there(void); /* the least of machine, control group and RLIMIT_DATA */
 
 /* Every channel ends UNAVAILABLE `draining`, every thread is told. */
 void chanserv__server_tell_all(chanserv_server *server);

@@ -318,7 +318,7 @@ test_attack_trap_SOURCES = \
 	test/attack/trap.c \
 	test/attack/trap.h \
 	test/attack/traps.c
-test_attack_attack_LDADD = $(NGHTTP2_LIBS) $(ZLIB_LIBS)
+test_attack_attack_LDADD = $(NGHTTP2_LIBS) $(OPENSSL_LIBS) $(ZLIB_LIBS)
 # files: test/attack/*.c test/attack/*.h !test/attack/trap*
 test_attack_attack_SOURCES = \
 	test/attack/attack.h \
@@ -327,13 +327,18 @@ test_attack_attack_SOURCES = \
 	test/attack/floods.c \
 	test/attack/good.c \
 	test/attack/good.h \
+	test/attack/harmless.c \
 	test/attack/limits.c \
 	test/attack/links.c \
 	test/attack/main.c \
 	test/attack/peer.c \
 	test/attack/peer.h \
 	test/attack/resets.c \
+	test/attack/secure.c \
+	test/attack/secure.h \
 	test/attack/sessions.c \
+	test/attack/tickets.c \
+	test/attack/tickets.h \
 	test/attack/victim.c \
 	test/attack/victim.h \
 	test/attack/windows.c

@@ -56,10 +56,13 @@ struct scenario {
     const char *options; /* of the server, besides the usual; NULL: none */
     void (*run)(struct attack *attack);
     enum fate fate;
+    bool secure;  /* the server wants TLS, and the innocent client speaks it */
+    int data_mib; /* RLIMIT_DATA of the server; 0: none */
 };
 
 /* Each ends with one without a name. */
 extern const struct scenario attack_resets[], attack_floods[], attack_fields[], attack_windows[],
-    attack_links[], attack_bodies[], attack_sessions[], attack_limits[];
+    attack_links[], attack_bodies[], attack_sessions[], attack_limits[], attack_secure[],
+    attack_harmless[];
 
 #endif

@@ -170,6 +170,23 @@ static void slow_fields(struct attack *attack)
         EXPECT(attack, peer_until_ended(peers[i], PEER_PATIENCE_MS), "it goes on for ever");
 }
 
+/* Two hundred blocks that are nearly as large as may be, and lack only their end. */
+static void held_fields(struct attack *attack)
+{
+    struct block *block = malloc(sizeof *block);
+    begin(block);
+    block_keep(block, "held", 'x', 60000);
+    for (int i = 0; i < 200; i++) {
+        struct peer *peer = attack_open(attack);
+        peer->rude = true;
+        peer_frame(peer, HEADERS, 0, 1, block->bytes, 16384);
+        for (size_t at = 16384; at + 16384 < block->len; at += 16384)
+            peer_frame(peer, CONTINUATION, 0, 1, block->bytes + at, 16384);
+        peer_flush(peer);
+    }
+    free(block);
+}
+
 /* Requests that are none: no path, two, upper case, a pseudo field behind the others, ... */
 static void strange_requests(struct attack *attack)
 {
@@ -245,6 +262,13 @@ const struct scenario attack_fields[] = {{.name = "field-bomb",
                                           .least = 1000,
                                           .options = "--header-timeout 500ms",
                                           .run = slow_fields},
+                                         {.name = "held-fields",
+                                          .limit = "header_timeout_ms",
+                                          .counter = "header_timeouts",
+                                          .moves = 200,
+                                          .least = 600,
+                                          .options = "--header-timeout 1s",
+                                          .run = held_fields},
                                          {.name = "strange-requests",
                                           .counter = "bytes_in",
                                           .moves = 10000,

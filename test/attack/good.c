@@ -2,6 +2,7 @@
 #include "test/attack/good.h"
 
 #include "test/attack/peer.h"
+#include "test/attack/secure.h"
 #include "tools/gen.h"
 
 #include <stdio.h>
@@ -49,11 +50,17 @@ static void note(struct good *good, const char *what, const char *why, int64_t b
                  status);
 }
 
+static bool open_one(const struct good *good, struct peer *peer, int from, struct work *work)
+{
+    return peer_dial(peer, good->port, from, work) && (!good->secure || peer_secure(peer)) &&
+           peer_greet(peer);
+}
+
 static void come_anew(struct good *good, struct work *work)
 {
     struct peer peer;
     int64_t began = now_ms();
-    const char *why = peer_open(&peer, good->port, COMES_FROM, work)
+    const char *why = open_one(good, &peer, COMES_FROM, work)
                           ? ask(&peer, 1, began + GOOD_LIMIT_MS, good->fate)
                           : "cannot connect";
     note(good, "a new connection", why, began, peer.status);
@@ -66,7 +73,7 @@ static void *run(void *user)
     struct work work = {0};
     struct peer stays;
     uint32_t id = 1;
-    bool opened = peer_open(&stays, good->port, STAYS_FROM, &work);
+    bool opened = open_one(good, &stays, STAYS_FROM, &work);
     while (opened && !atomic_load(&good->over)) {
         int64_t began = now_ms();
         note(good, "a connection that stays", ask(&stays, id, began + GOOD_LIMIT_MS, good->fate),
@@ -88,11 +95,12 @@ static void *run(void *user)
     return NULL;
 }
 
-bool good_start(struct good *good, int port, enum fate fate)
+bool good_start(struct good *good, int port, const struct scenario *scenario)
 {
     memset(good, 0, sizeof *good);
     good->port = port;
-    good->fate = fate;
+    good->fate = scenario->fate;
+    good->secure = scenario->secure;
     return pthread_create(&good->thread, NULL, run, good) == 0;
 }
 

@@ -1,50 +1,8 @@
 /* limits -- whoever goes beyond what one may have of something, where that is set low. */
 #include "test/attack/attack.h"
+#include "test/attack/tickets.h"
 
 #include <string.h>
-
-enum { TICKET = 32, TICKETS = 1000 };
-
-/* ---- Tickets --------------------------------------------------------------------------------- */
-
-static struct {
-    uint8_t all[TICKETS][TICKET];
-    uint64_t len;
-} tickets;
-
-/* Field 2 of an announcement, of 32 bytes. */
-static void keep_tickets(struct peer *peer, uint32_t id, const uint8_t *bytes, size_t len)
-{
-    (void)peer;
-    (void)id;
-    for (size_t i = 0; i + 2 + TICKET <= len && tickets.len < TICKETS; i++)
-        if (bytes[i] == 0x12 && bytes[i + 1] == TICKET) {
-            memcpy(tickets.all[tickets.len++], bytes + i + 2, TICKET);
-            i += 1 + TICKET;
-        }
-}
-
-/* Posts, and has at least `n` tickets, or says that it has not. */
-static struct peer *with_tickets(struct attack *attack, const char *service, const char *body,
-                                 uint64_t n)
-{
-    struct peer *peer = attack_open(attack);
-    tickets.len = 0;
-    peer->on_data = keep_tickets;
-    peer_post(peer, 1, service, body);
-    peer_flush(peer);
-    EXPECT(attack, peer_until(peer, &tickets.len, n, PEER_PATIENCE_MS), "%llu tickets of %llu",
-           (unsigned long long)tickets.len, (unsigned long long)n);
-    return peer;
-}
-
-static void open_at(struct peer *peer, uint32_t id, const uint8_t *ticket)
-{
-    uint8_t request[2 + TICKET] = {0x0a, TICKET};
-    memcpy(request + 2, ticket, TICKET);
-    peer_request(peer, id, "Open");
-    peer_message(peer, id, request, sizeof request, true);
-}
 
 /* ---- Of everybody, or of one ----------------------------------------------------------------- */
 
@@ -74,9 +32,10 @@ static void posts(struct attack *attack)
 
 static void opens(struct attack *attack)
 {
-    struct peer *peer = with_tickets(attack, "gen", "sources=300&frames=1000&delay_ms=10000", 300);
+    struct peer *peer = tickets_take(attack, attack_open(attack), 1, "gen",
+                                     "sources=300&frames=1000&delay_ms=10000", 300);
     for (uint32_t i = 0; i < 300; i++)
-        open_at(peer, 2 * i + 3, tickets.all[i]);
+        tickets_open(peer, 2 * i + 3, tickets.all[i]);
     peer_flush(peer);
     peer_until(peer, &peer->statuses[8], 200, PEER_PATIENCE_MS);
     EXPECT(attack, peer->statuses[8] >= 200, "%llu of 300 were refused",
@@ -119,8 +78,7 @@ static void streams(struct attack *attack)
 {
     struct peer *peer = attack_dial(attack);
     peer->rude = true;
-    peer_bytes(peer, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24);
-    peer_frame(peer, SETTINGS, 0, 0, NULL, 0);
+    peer_greet(peer);
     request_streams(peer);
     EXPECT(attack, peer_until(peer, &peer->resets[7], 300, PEER_PATIENCE_MS),
            "%llu of 400 were refused", (unsigned long long)peer->resets[7]);
@@ -147,9 +105,10 @@ static void idle(struct attack *attack)
 
 static void frames(struct attack *attack)
 {
-    struct peer *peer = with_tickets(attack, "gen", "sources=50&frames=10&size=5000", 50);
+    struct peer *peer =
+        tickets_take(attack, attack_open(attack), 1, "gen", "sources=50&frames=10&size=5000", 50);
     for (uint32_t i = 0; i < 50; i++)
-        open_at(peer, 2 * i + 3, tickets.all[i]);
+        tickets_open(peer, 2 * i + 3, tickets.all[i]);
     peer_flush(peer);
     peer_until(peer, &peer->statuses[8], 50, PEER_PATIENCE_MS);
     EXPECT(attack, peer->statuses[8] == 50, "%llu of 50 were refused",
@@ -161,7 +120,7 @@ static void parts(struct attack *attack)
 {
     static uint8_t part[8000] = {0x12, 0xbd, 0x3e, 0x18, 1, 0x0a, 0xb8, 0x3e};
     uint8_t up[4 + TICKET] = {0x0a, 2 + TICKET, 0x0a, TICKET};
-    struct peer *peer = with_tickets(attack, "cat", "", 1);
+    struct peer *peer = tickets_take(attack, attack_open(attack), 1, "cat", "", 1);
     memcpy(up + 4, tickets.all[0], TICKET);
     peer_request(peer, 3, "Talk");
     peer_message(peer, 3, up, sizeof up, false);

@@ -60,8 +60,11 @@ bool peer_dial(struct peer *peer, int port, int from, struct work *work)
 
 bool peer_open(struct peer *peer, int port, int from, struct work *work)
 {
-    if (!peer_dial(peer, port, from, work))
-        return false;
+    return peer_dial(peer, port, from, work) && peer_greet(peer);
+}
+
+bool peer_greet(struct peer *peer)
+{
     peer_bytes(peer, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24);
     peer_frame(peer, SETTINGS, 0, 0, NULL, 0);
     return peer_flush(peer);
@@ -80,6 +83,8 @@ void peer_take(struct peer *peer, int fd, struct work *work)
 
 void peer_free(struct peer *peer)
 {
+    if (peer->done)
+        peer->done(peer);
     if (peer->fd > 0)
         close(peer->fd);
     free(peer->out);
@@ -217,7 +222,8 @@ static void take(struct peer *peer)
         if (peer->in_max - peer->in_len < ROOM &&
             !(peer->in = realloc(peer->in, peer->in_max += 2 * ROOM)))
             abort();
-        ssize_t n = recv(peer->fd, peer->in + peer->in_len, ROOM, 0);
+        ssize_t n = peer->take ? peer->take(peer, peer->in + peer->in_len, ROOM)
+                               : recv(peer->fd, peer->in + peer->in_len, ROOM, 0);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             break;
         if (n <= 0)
@@ -332,7 +338,8 @@ static bool turn(struct peer *peer, int ms)
     else if (p.revents & (POLLHUP | POLLERR))
         over(peer);
     if (!peer->ended && p.revents & POLLOUT) {
-        ssize_t n = send(peer->fd, peer->out, peer->out_len, MSG_NOSIGNAL);
+        ssize_t n = peer->give ? peer->give(peer, peer->out, peer->out_len)
+                               : send(peer->fd, peer->out, peer->out_len, MSG_NOSIGNAL);
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
             if (!peer->deaf)
                 take(peer); /* its last words */

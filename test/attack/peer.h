@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum {
     DATA,
@@ -64,12 +65,18 @@ struct peer {
     void (*on_data)(struct peer *peer, uint32_t id, const uint8_t *bytes, size_t len);
     void (*on_headers)(struct peer *peer, uint32_t id, int flags);
     void *user;
+    /* What recv() and send() do else, and the end of it: see secure.h. */
+    ssize_t (*take)(struct peer *peer, void *to, size_t size);
+    ssize_t (*give)(struct peer *peer, const void *bytes, size_t len);
+    void (*done)(struct peer *peer);
+    void *secure;
 };
 
 /* Connects to 127.0.0.1:port from 127.0.0.`from`.  False: nobody there, or no descriptor. */
 bool peer_dial(struct peer *peer, int port, int from, struct work *work);
-/* The preface, SETTINGS without a word, and flushes them. */
+/* And the preface, SETTINGS without a word. */
 bool peer_open(struct peer *peer, int port, int from, struct work *work);
+bool peer_greet(struct peer *peer); /* only these, of who has dialed; flushes them */
 /* The server's side of a connection that was accepted. */
 void peer_take(struct peer *peer, int fd, struct work *work);
 void peer_free(struct peer *peer);

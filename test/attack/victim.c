@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,7 +48,7 @@ static int port_of(int out)
     return strncmp(line, "listening ", 10) == 0 && colon ? atoi(colon + 1) : 0;
 }
 
-bool victim_start(struct victim *victim, const char *tool, const char *options)
+bool victim_start(struct victim *victim, const char *tool, const char *options, int data_mib)
 {
     char words[2048];
     int out[2];
@@ -58,6 +59,10 @@ bool victim_start(struct victim *victim, const char *tool, const char *options)
     (void)fcntl(victim->said, F_SETFL, O_APPEND);
     victim->counters[0] = '\0';
     victim->pid = fork();
+    if (victim->pid == 0 && data_mib > 0) {
+        const struct rlimit data = {(rlim_t)data_mib << 20, (rlim_t)data_mib << 20};
+        (void)setrlimit(RLIMIT_DATA, &data);
+    }
     if (victim->pid == 0)
         become(tool, words, out[1], victim->said);
     close(out[1]);

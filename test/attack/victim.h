@@ -15,8 +15,9 @@ struct victim {
     char counters[16 * 1024];
 };
 
-/* Starts it; `options` are words, one blank between them.  False: it says why on standard error. */
-bool victim_start(struct victim *victim, const char *tool, const char *options);
+/* Starts it; `options` are words, one blank between them.  With RLIMIT_DATA, if that is above 0.  False: it
+ * says why on standard error. */
+bool victim_start(struct victim *victim, const char *tool, const char *options, int data_mib);
 
 struct look {
     int64_t rss, peak; /* bytes, now and since the last victim_forget_peak() */

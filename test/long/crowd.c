@@ -209,7 +209,7 @@ static void start(void)
         c.tls.ca_file = c.ca;
         c.options.net.tls = &c.tls;
     }
-    if (!victim_start(&c.server, c.tool, options))
+    if (!victim_start(&c.server, c.tool, options, 0))
         die("the server", "does not start");
     c.all = calloc((size_t)c.want, sizeof *c.all);
     if (!c.all || cs_loop_new(NULL, &c.loop) != CS_OK)

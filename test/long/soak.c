@@ -332,7 +332,7 @@ int main(int argc, char **argv)
     setpriority(PRIO_PROCESS, 0, NICE);
     for (int i = 0; i < SLOW; i++)
         soak.slow[i].fd = -1, soak.slow[i].ended = true;
-    if (!victim_start(&soak.server, soak.tool, OPTIONS))
+    if (!victim_start(&soak.server, soak.tool, OPTIONS, 0))
         return 1;
     run_client();
     nap_ms(QUIET_MS);
