@@ -400,6 +400,23 @@ static void answer(mux_stream *stream, void *user)
     mux_stream_send_headers(stream);
 }
 
+/* Who has not heard of the limit is refused a stream; who has is ended with it.  Both are counted. */
+Test(calm, a_stream_too_many_is_counted_whether_its_connection_goes_or_not)
+{
+    talk_handlers(&t);
+    peer = fake_client(t.loop, &(struct mux_options){.streams_max = 1}, t.handlers);
+    for (int32_t id = 1; id < 7; id += 2)
+        fake_request(peer, id, false, TALK_METHOD);
+    talk_settle(&t);
+    cr_assert_eq(mux_handlers_stats(t.handlers)->streams_refused, 2);
+    cr_assert_eq(mux_handlers_stats(t.handlers)->connections, 1);
+    fake_request(peer, 7, false, TALK_METHOD);
+    talk_settle(&t);
+    cr_assert_eq(mux_handlers_stats(t.handlers)->streams_refused, 3);
+    cr_assert_eq(mux_handlers_stats(t.handlers)->connections, 0);
+    end();
+}
+
 /* ---- The beginning, and nothing to do -------------------------------------------------------- */
 
 Test(calm, a_client_that_says_nothing_is_closed_after_ten_seconds)
