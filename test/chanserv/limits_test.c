@@ -4,6 +4,8 @@
 
 #include "chanserv/server__in.h"
 
+#include <sys/resource.h>
+
 static cs_err nothing_yet(chanserv_outlet *o, cs_bytes *frame, void *state)
 {
     (void)o, (void)frame, (void)state;
@@ -184,4 +186,19 @@ Test(memory, is_measured)
 {
     cr_assert_gt((int64_t)cs_mem_resident(), 1 << 20);
     cr_assert_lt((int64_t)cs_mem_resident(), chanserv__memory_there());
+}
+
+Test(memory, there_is_no_more_than_the_process_may_have)
+{
+    int64_t there = chanserv__memory_there(), then;
+    struct rlimit data, less;
+
+    cr_assert_eq(getrlimit(RLIMIT_DATA, &data), 0);
+    less = data;
+    less.rlim_cur = 512 << 20;
+    cr_assert_eq(setrlimit(RLIMIT_DATA, &less), 0);
+    then = chanserv__memory_there();
+    cr_assert_eq(setrlimit(RLIMIT_DATA, &data), 0);
+    cr_assert_eq(then, 512 << 20);
+    cr_assert_gt(there, then);
 }
