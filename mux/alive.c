@@ -104,7 +104,7 @@ static bool has_to_say(mux_stream *stream)
     bool end = false;
     if (stream->out.bytes == 0 && mux__stream_fill(stream, 1, &end) == 0 && end)
         mux__call_trailers(stream); /* they need no window */
-    return !stream->over && stream->out.bytes > 0;
+    return !stream->over && (stream->out.bytes > 0 || (stream->plain && stream->finished));
 }
 
 static bool is_stalled(mux_stream *stream, uint32_t now)

@@ -18,6 +18,8 @@ static const cs_bytes GZIP = LITERAL("gzip"), CODINGS = LITERAL("grpc-accept-enc
 static const cs_bytes ALL_CODINGS = LITERAL("identity,gzip");
 static const cs_bytes STATUS = LITERAL(":status"), OK = LITERAL("200");
 static const cs_bytes NOT_GRPC = LITERAL("415"), NOT_POST = LITERAL("405");
+static const cs_bytes BAD_REQUEST = LITERAL("400"), NOT_FOUND = LITERAL("404");
+static const cs_bytes TOO_LARGE = LITERAL("431");
 static const cs_bytes GRPC_STATUS = LITERAL("grpc-status");
 static const cs_bytes GRPC_MESSAGE = LITERAL("grpc-message");
 static const cs_bytes REASON = LITERAL("chanserv-reason");
@@ -123,11 +125,15 @@ cs_err mux__call_request_header(mux_stream *stream, cs_bytes name, cs_bytes valu
         if (!stream->what.handler)
             mux__stream_tell(stream, "unknown method %.*s",
                              (int)(value.len < 200 ? value.len : 200), (const char *)value.base);
-    } else if (cs_same(name, METHOD))
+        return mux__plain_note(stream, name, value);
+    } else if (cs_same(name, METHOD)) {
         stream->is_post = cs_same(value, POST);
-    else if (cs_same(name, TYPE))
+        return mux__plain_note(stream, name, value);
+    } else if (cs_same(name, TYPE)) {
         stream->is_grpc = is_grpc(value);
-    else if (cs_same(name, CODING)) {
+        return stream->is_grpc || !stream->conn->handlers->plain ? CS_OK
+                                                                 : keep(stream, false, name, value);
+    } else if (cs_same(name, CODING)) {
         stream->gzip_in = cs_same(value, GZIP);
         stream->bad_coding = !stream->gzip_in && !cs_same(value, IDENTITY);
     } else if (cs_same(name, CODINGS))
@@ -136,7 +142,7 @@ cs_err mux__call_request_header(mux_stream *stream, cs_bytes name, cs_bytes valu
         return timeout_header(stream, value);
     else if (!is_ours(name))
         return keep(stream, false, name, value);
-    return CS_OK;
+    return mux__plain_note(stream, name, value);
 }
 
 static void answer_http(mux_stream *stream, cs_bytes status)
@@ -157,6 +163,8 @@ static void refuse(mux_stream *stream, cs_err status, const char *message)
 
 static bool is_refused(const mux_stream *stream)
 {
+    if (stream->plain)
+        return stream->bad_timeout;
     return stream->big_headers || !stream->is_post || !stream->is_grpc || !stream->what.handler ||
            stream->bad_coding || stream->bad_timeout;
 }
@@ -183,10 +191,36 @@ bool mux__call_waits(mux_stream *stream)
     return true;
 }
 
+static cs_err begin_deadline(mux_stream *stream)
+{
+    return stream->has_timeout
+               ? mux__stream_set_deadline(stream, mux__extra_of(stream)->deadline_ms)
+               : CS_OK;
+}
+
+static void plain_ready(mux_stream *stream)
+{
+    mux_handlers *handlers = stream->conn->handlers;
+    if (stream->bad_timeout)
+        answer_http(stream, BAD_REQUEST);
+    else if (begin_deadline(stream) != CS_OK)
+        mux_stream_abort(stream, CS_ENOMEM, NULL);
+    else {
+        if (handlers->plain)
+            handlers->plain(stream, handlers->plain_user);
+        if (!stream->accepted && !stream->over)
+            answer_http(stream, NOT_FOUND);
+    }
+}
+
 /* RFC 9110, 15.5.16 and 15.5.6 for what is not gRPC; for gRPC always 200 and a status. */
 void mux__call_request_ready(mux_stream *stream)
 {
-    if (stream->big_headers)
+    if (stream->plain)
+        plain_ready(stream);
+    else if (stream->big_headers && stream->conn->handlers->plain && !stream->is_grpc)
+        answer_http(stream, TOO_LARGE); /* RFC 6585, 5 */
+    else if (stream->big_headers)
         refuse(stream, CS_ELIMIT, "the request has too many header fields");
     else if (!stream->is_post)
         answer_http(stream, NOT_POST);
@@ -199,8 +233,7 @@ void mux__call_request_ready(mux_stream *stream)
     else if (stream->bad_timeout) {
         (void)mux__stream_reason(stream, WIRE_R_BAD_REQUEST);
         refuse(stream, CS_EINVAL, "grpc-timeout is at most 8 digits and one of H M S m u n");
-    } else if (stream->has_timeout &&
-               mux__stream_set_deadline(stream, mux__extra_of(stream)->deadline_ms) != CS_OK)
+    } else if (begin_deadline(stream) != CS_OK)
         refuse(stream, CS_ENOMEM, NULL);
     else {
         stream->what.handler->accept(stream, stream->what.handler->user);
@@ -234,6 +267,10 @@ void mux__call_answer(mux_stream *stream)
 {
     bool trailers_only = stream->finished && mux__sendq_is_empty(&stream->out);
     struct mux__fields f;
+    if (stream->plain) {
+        mux__plain_answer(stream);
+        return;
+    }
     mux__fields_init(&f);
     mux__fields_add(&f, STATUS, OK, true);
     mux__fields_add(&f, TYPE, GRPC, true);
@@ -259,6 +296,10 @@ void mux__call_trailers(mux_stream *stream)
     struct mux__fields f;
     if (stream->trailers_out)
         return;
+    if (stream->plain) {
+        mux__plain_trailers(stream);
+        return;
+    }
     mux__fields_init(&f);
     add_status(&f, stream);
     cs_err err = f.err == CS_OK ? mux__h2_trailers(stream, f.all, f.len) : f.err;

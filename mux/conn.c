@@ -292,6 +292,7 @@ static void reap(cs_task *task)
     mux__conn_settle(&conn->settle);
     cs_block_drop(conn->block);
     cs_unlink(&conn->link_in);
+    cs_buf_fini(&conn->aside);
     cs_timer_free(conn->alive);
     cs_timer_free(conn->roll_timer);
     mux__out_fini(&conn->out);

@@ -56,7 +56,8 @@ static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *frame, void *
     mux_conn *conn = user;
     if (conn->is_server && frame->hd.type == NGHTTP2_HEADERS)
         conn->held.said -= weight(frame->headers.nva, frame->headers.nvlen);
-    if (frame->hd.type == NGHTTP2_RST_STREAM)
+    if (frame->hd.type == NGHTTP2_RST_STREAM &&
+        !mux__plain_failed(nghttp2_session_get_stream_user_data(h2, frame->hd.stream_id)))
         we_reset(conn, mux__h2_stream(h2, frame->hd.stream_id), frame->rst_stream.error_code);
     else if ((frame->hd.type == NGHTTP2_SETTINGS || frame->hd.type == NGHTTP2_PING) &&
              frame->hd.flags & NGHTTP2_FLAG_ACK && conn->calm.owed > 0)
@@ -65,7 +66,7 @@ static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *frame, void *
         conn->stats->streams_refused += is_past_streams_max(&frame->goaway);
     /* The server's last word ends a call both ways; a client that is still talking is told so
      * without blame (doc/PROTOCOL-HTTP2.md; RFC 9113, 8.1). */
-    if (conn->is_server && frame->hd.type == NGHTTP2_HEADERS &&
+    if (conn->is_server && (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
         (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
         mux_stream *stream = mux__h2_stream(h2, frame->hd.stream_id);
         if (stream && !stream->remote_done &&
@@ -119,7 +120,7 @@ static ssize_t read_data(nghttp2_session *h2, int32_t id, uint8_t *buf, size_t l
     if (!stream)
         return NGHTTP2_ERR_DEFERRED; /* given up; its RST_STREAM is on the way */
     size_t n = mux__stream_fill(stream, len < UINT16_MAX ? len : UINT16_MAX, &end);
-    if (end && stream->is_server) {
+    if (end && stream->is_server && !mux__plain_ends(stream)) {
         mux__call_trailers(stream);
         if (n == 0)
             return NGHTTP2_ERR_DEFERRED; /* saves an empty DATA: trailers need none before them */
@@ -281,6 +282,12 @@ void mux__h2_reset(mux_stream *stream, bool refused)
         mux__h2_must(stream->conn,
                      nghttp2_submit_rst_stream(stream->conn->h2, NGHTTP2_FLAG_NONE, stream->id,
                                                refused ? NGHTTP2_REFUSED_STREAM : NGHTTP2_CANCEL));
+}
+
+void mux__h2_fail(mux_stream *stream)
+{
+    mux__h2_must(stream->conn, nghttp2_submit_rst_stream(stream->conn->h2, NGHTTP2_FLAG_NONE,
+                                                         stream->id, NGHTTP2_INTERNAL_ERROR));
 }
 
 void mux__h2_detach(mux_stream *stream)

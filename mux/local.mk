@@ -48,6 +48,7 @@ libmux_la_SOURCES = \
 	mux/pass.c \
 	mux/peers.c \
 	mux/peers__in.h \
+	mux/plain.c \
 	mux/port.c \
 	mux/reach.c \
 	mux/resolve.c \

@@ -115,6 +115,19 @@ cs_err mux__message_queue(mux_stream *stream, cs_bytes message)
     return mux__sendq_add(&stream->out, parts, 2);
 }
 
+/* Of a plain stream's body. */
+static cs_err send_piece(mux_stream *stream, cs_bytes head, cs_bytes tail)
+{
+    const cs_bytes parts[] = {head, tail};
+    stream->step = 0;
+    if (head.len + tail.len == 0)
+        return CS_OK;
+    cs_err err = mux__sendq_add(&stream->out, parts, 2);
+    if (err == CS_OK)
+        mux__stream_sent(stream);
+    return err;
+}
+
 cs_err mux_stream_send(mux_stream *stream, cs_bytes head, cs_bytes tail)
 {
     /* Bytes: a copy is cheaper than a call; the next one is probably as long. */
@@ -125,6 +138,8 @@ cs_err mux_stream_send(mux_stream *stream, cs_bytes head, cs_bytes tail)
         return err;
     if (head.len + tail.len > INT32_MAX)
         return CS_ETOOBIG;
+    if (stream->plain)
+        return send_piece(stream, head, tail);
     if (stream->gzip_out && (err = send_packed(stream, head, tail)) != CS_AGAIN)
         return err;
     const size_t all = WIRE_PREFIX + head.len + tail.len;
@@ -186,7 +201,7 @@ cs_err mux_stream_send_ref(mux_stream *stream, cs_bytes head, cs_ref *tail)
         return err;
     }
     wire_prefix_put(prefix, false, (uint32_t)(head.len + tail->bytes.len));
-    const cs_bytes parts[] = {cs_bytes_of(prefix, sizeof prefix), head};
+    const cs_bytes parts[] = {cs_bytes_of(prefix, stream->plain ? 0 : sizeof prefix), head};
     if ((err = mux__sendq_add_ref(&stream->out, parts, 2, tail)) == CS_OK)
         mux__stream_sent(stream);
     return err;
@@ -366,7 +381,7 @@ cs_err mux_stream_recv(mux_stream *stream, cs_bytes *ret)
         return CS_AGAIN;
     }
     mux__held_half_gone(stream);
-    cs_err err = mux_rx_next(stream->rx, ret);
+    cs_err err = stream->plain ? mux_rx_piece(stream->rx, ret) : mux_rx_next(stream->rx, ret);
     mux__held_room(stream->conn);
     if (packed && err == CS_OK) {
         *unpacked(stream->conn) += ret->len;

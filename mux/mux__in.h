@@ -11,7 +11,7 @@
  *   h2*.c      all that is spoken with nghttp2
  *   stream.c   life of a stream, and its calls        message.c  its messages, both ways
  *   peers.c    connections of one peer           held.c     what a peer makes us hold
- *   wire.c     connections that do not speak HTTP/2
+ *   wire.c     connections that do not speak HTTP/2      plain.c  requests that are not gRPC's
  *   call.c     gRPC's spelling of a request and of its answer
  *   meta.c     metadata      handlers.c  methods that are served      gzip.c  all that is zlib's
  *   lasting.c  calls that outlive their HTTP/2 streams; keep.c what such a call has sent; count.c what
@@ -103,7 +103,9 @@ struct mux_handlers { /* counted: a connection may outlive its server by a turn 
     struct cs_list local_conns;     /* servers' ends of mux_dial_local(), */
     struct cs_list across_conns;    /* and of mux_dial_across() */
     bool local_ended, across_ended; /* no more of them: mux_handlers_end_local() */
-    mux_wire_fn *wires;             /* or NULL */
+    mux_accept_fn *plain;           /* or NULL */
+    void *plain_user;
+    mux_wire_fn *wires; /* or NULL */
     void *wires_user;
     cs_loop *wires_loop;    /* of: */
     mux_handlers *wires_to; /* another loop's, whose they become; or NULL */
@@ -215,7 +217,8 @@ struct mux_conn {
     char calm_words[48];           /* why it was cut */
     struct mux__ids ids;           /* a client's: as we wrote them */
     struct mux__h2_head head;      /* of the request that comes */
-    uint32_t fields, header_bytes; /* of the header list that comes */
+    uint32_t fields, header_bytes; /* of the header list that comes, */
+    struct cs_buf aside;           /* and what plain.c notes of it */
     struct {
         int64_t lists, ahead, said; /* said: field sections that are not written */
         struct mux_rx_room room;
@@ -279,6 +282,7 @@ bool mux__wire_may_come(const mux_conn *conn); /* on this connection, which stan
 /* Bytes that came first: CS_OK, they may be HTTP/2's, and are for nghttp2; CS_DONE: it is a wire now, and has
  * them; CS_EPROTO: HTTP/2, which TLS did not agree on; CS_ENOMEM. */
 cs_err mux__wire_sniff(mux_conn *conn, const uint8_t *bytes, size_t len);
+bool mux__is_token(uint8_t c);                   /* RFC 9110, 5.6.2 */
 void mux__wire_over(mux_wire *wire, cs_err why); /* its connection is lost */
 void mux__wire_roll(mux_wire *wire);
 
@@ -345,7 +349,7 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     uint32_t window;      /* towards us, what it has been made */
     uint32_t born_ms;     /* or when DATA went out; modulo 2^32: only differences are looked at */
     uint16_t reserved;    /* bytes nghttp2 was told of and has not asked for yet: a DATA frame */
-    uint16_t http_status; /* the answer's, when it is not 200 */
+    uint16_t http_status; /* the answer's, when it is not 200; a plain one's, once it was said */
     uint8_t peer_status;  /* the trailers': grpc-status */
     cs_err why : 8;
     cs_err status : 8; /* ours (server), once finished */
@@ -377,6 +381,7 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     bool bad_coding : 1;
     bool gzip_in : 1;     /* the peer's messages may be compressed */
     bool gzip_out : 1;    /* ours may */
+    bool plain : 1;       /* server: plain.c */
     bool passes : 1;      /* client: pass.c; readable() also says that it is over */
     bool bare : 1;        /* client: the answer was a status alone */
     bool impatient : 1;   /* a refusal has waited long enough for the rest of its request */
@@ -483,6 +488,21 @@ cs_err mux__call_request(mux_stream *stream); /* submits; CS_AGAIN: as mux__h2_r
 void mux__call_answer(mux_stream *stream);    /* submits the HEADERS, Trailers-Only if it is over */
 void mux__call_trailers(mux_stream *stream);  /* submits the status */
 
+/* ---- plain.c: requests that are not gRPC's ----------------------------------------------------- */
+
+cs_err mux__plain_note(mux_stream *stream, cs_bytes name,
+                       cs_bytes value);     /* of its head; CS_ENOMEM */
+void mux__plain_begin(mux_stream *stream);  /* the head is here: is it one? */
+void mux__plain_answer(mux_stream *stream); /* as mux__call_answer() */
+void mux__plain_trailers(mux_stream *stream);
+bool mux__plain_has_trailers(const mux_stream *stream);
+static inline bool mux__plain_failed(const mux_stream *stream) /* we did; NULL is fine */
+{
+    return stream && stream->plain && stream->aborted;
+}
+bool mux__plain_ends(mux_stream *stream); /* with what DATA goes out now; and so it does */
+bool mux__plain_field_ok(cs_bytes name, cs_bytes value);
+
 /* ---- pass.c: calls from another loop ---------------------------------------------------------- */
 
 /* Its first message says who called, and with which metadata: is it still to come? */
@@ -515,6 +535,7 @@ cs_err mux__h2_trailers(mux_stream *stream, const struct mux__field *fields, siz
 void mux__h2_resume(mux_stream *stream);
 bool mux__h2_said_all(const mux_stream *stream);         /* our END_STREAM went out */
 void mux__h2_reset(mux_stream *stream, bool refused);    /* CANCEL, or REFUSED_STREAM */
+void mux__h2_fail(mux_stream *stream);                   /* INTERNAL_ERROR */
 void mux__h2_detach(mux_stream *stream);                 /* nghttp2 forgets the object */
 void mux__h2_attach(mux_stream *stream, mux_conn *conn); /* and knows it by its id from now on */
 void mux__h2_credit(mux_stream *stream, size_t n);

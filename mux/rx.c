@@ -333,6 +333,21 @@ cs_err mux_rx_next(struct mux_rx *rx, cs_bytes *ret)
     return next_in_pieces(rx, ret);
 }
 
+cs_err mux_rx_piece(struct mux_rx *rx, cs_bytes *ret)
+{
+    struct mux_segment *s = rx->first;
+    release(rx);
+    if (!s)
+        return CS_AGAIN;
+    *ret = cs_bytes_of(s->at, (size_t)(s->end - s->at));
+    rx->bytes -= (uint32_t)ret->len;
+    rx->taken += (uint32_t)ret->len;
+    pop(rx);
+    rx->held = s->block;
+    cs_free(s);
+    return CS_OK;
+}
+
 void mux_rx_restart(struct mux_rx *rx)
 {
     rx->restart_next = true;

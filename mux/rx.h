@@ -60,6 +60,9 @@ void mux_rx_fini(struct mux_rx *rx);
  * coding, or not whole), CS_ENOMEM: final. */
 cs_err mux_rx_next(struct mux_rx *rx, cs_bytes *ret);
 
+/* Of a body without messages: the next bytes, as many as lie together.  CS_AGAIN: none are there. */
+cs_err mux_rx_piece(struct mux_rx *rx, cs_bytes *ret);
+
 /* Was the next message compressed, as far as can be told from what is there? */
 bool mux__rx_next_is_packed(const struct mux_rx *rx);
 static inline bool mux_rx_is_packed(const struct mux_rx *rx)

@@ -233,7 +233,7 @@ void mux__stream_kill(mux_stream *stream, enum wire_reason reason)
 /* What we say around our messages. */
 static cs_err set(mux_stream *stream, bool trailer, cs_bytes name, cs_bytes value)
 {
-    if (!mux_metadata_ok(name, value))
+    if (!(stream->plain ? mux__plain_field_ok(name, value) : mux_metadata_ok(name, value)))
         return CS_EMISUSE;
     struct mux__extra *extra = mux__stream_extra(stream);
     if (!extra)
@@ -288,6 +288,10 @@ void mux_stream_finish(mux_stream *stream, cs_err status, const char *message)
 {
     if (stream->over || stream->finished)
         return;
+    if (stream->plain && cs_failed(status)) {
+        mux_stream_abort(stream, status, message);
+        return;
+    }
     stream->finished = true;
     if (stream->is_server) {
         stream->status = status;
@@ -372,6 +376,7 @@ cs_err mux__stream_set_deadline(mux_stream *stream, int64_t ms)
 mux_stream *mux__stream_on_begin(mux_conn *conn, int32_t id)
 {
     mux_stream *stream = mux__stream_new(conn, NULL, NULL);
+    conn->aside.len = 0;
     if (stream)
         stream->id = id;
     return stream;
@@ -418,9 +423,10 @@ void mux__stream_on_headers(mux_stream *stream, bool last)
         mux__front_answered(stream->conn);
     }
     stream->remote_headers = true;
-    if (stream->is_server)
+    if (stream->is_server) {
+        mux__plain_begin(stream);
         stream->acceptable = true;
-    else
+    } else
         stream->told = true;
     mux__stream_post(stream);
 }
@@ -478,7 +484,7 @@ void mux__stream_on_close(mux_stream *stream, uint32_t h2_error)
         return;
     if (!stream->is_server)
         mux__call_reset(stream, h2_error);
-    else if (stream->trailers_out && h2_error == 0)
+    else if (stream->trailers_out && (h2_error == 0 || (stream->plain && stream->aborted)))
         mux__stream_broken(stream, stream->aborted ? stream->status : CS_DONE, NULL);
     else if (h2_error == 8) /* CANCEL */
         mux__stream_broken(stream, CS_ECANCELED, "the client cancelled the call");

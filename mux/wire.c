@@ -53,7 +53,7 @@ bool mux__wire_may_come(const mux_conn *conn)
            (!conn->link->is_tls || conn->link->is_http1);
 }
 
-static bool is_token(uint8_t c) /* RFC 9110, 5.6.2 */
+bool mux__is_token(uint8_t c)
 {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
            (c != 0 && strchr("!#$%&'*+-.^_`|~", c));
@@ -62,7 +62,7 @@ static bool is_token(uint8_t c) /* RFC 9110, 5.6.2 */
 /* The byte at `at`, behind as much of the preface. */
 static bool may_be_http1(size_t at, uint8_t c)
 {
-    if (c == '\r' || c == '\n' || is_token(c))
+    if (c == '\r' || c == '\n' || mux__is_token(c))
         return true;
     return at > 0 && c >= ' ' && c <= '~';
 }

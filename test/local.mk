@@ -96,6 +96,7 @@ test_mux_SOURCES = \
 	test/mux/meta_test.c \
 	test/mux/out_test.c \
 	test/mux/pair_test.c \
+	test/mux/plain_test.c \
 	test/mux/port_test.c \
 	test/mux/roll_test.c \
 	test/mux/rx_test.c \

@@ -20,8 +20,8 @@ struct fake_peer {
     uint8_t *in, *out;
     size_t in_len, out_len, data;
     bool mute, hung_up, expects_preface, silent, deaf;
-    char said[SAID];
-    size_t said_len;
+    char said[SAID], text[256];
+    size_t said_len, text_len;
 };
 
 /* ---- Speaking ----------------------------------------------------------------------------- */
@@ -31,8 +31,11 @@ static void write_out(fake_peer *peer)
     size_t n;
     while (peer->out_len > 0) {
         struct iovec v = {peer->out, peer->out_len};
-        if (mux__link_write(peer->link, &v, 1, &n) != CS_OK)
+        cs_err err = mux__link_write(peer->link, &v, 1, &n);
+        if (err != CS_OK) {
+            peer->out_len = err == CS_AGAIN ? peer->out_len : 0; /* nobody is there any more */
             break;
+        }
         memmove(peer->out, peer->out + n, peer->out_len - n);
         peer->out_len -= n;
     }
@@ -190,6 +193,16 @@ static void note_fields(fake_peer *peer, uint8_t *block, size_t len)
     nghttp2_hd_inflate_end_headers(peer->inflater);
 }
 
+static void note_text(fake_peer *peer, const uint8_t *bytes, size_t len)
+{
+    size_t room = sizeof peer->text - 1 - peer->text_len;
+    if (len > room)
+        len = room;
+    memcpy(peer->text + peer->text_len, bytes, len);
+    peer->text_len += len;
+    peer->text[peer->text_len] = 0;
+}
+
 static uint32_t get32(const uint8_t *from)
 {
     return (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 | (uint32_t)from[2] << 8 | from[3];
@@ -209,6 +222,7 @@ static void hear_frame(fake_peer *peer, const uint8_t *head, uint8_t *payload, s
         note_fields(peer, payload, len);
     else if (type == FAKE_DATA) {
         peer->data += len;
+        note_text(peer, payload, len);
         note(peer, " %zu", len);
     } else if (type == FAKE_RST || type == FAKE_WINDOW)
         note(peer, " %u", get32(payload));
@@ -396,8 +410,8 @@ const char *fake_said(const fake_peer *peer)
 
 void fake_forget(fake_peer *peer)
 {
-    peer->said_len = 0;
-    peer->said[0] = 0;
+    peer->said_len = peer->text_len = 0;
+    peer->said[0] = peer->text[0] = 0;
 }
 
 bool fake_hung_up(const fake_peer *peer)
@@ -408,6 +422,11 @@ bool fake_hung_up(const fake_peer *peer)
 size_t fake_heard(const fake_peer *peer)
 {
     return peer->data;
+}
+
+const char *fake_text(const fake_peer *peer)
+{
+    return peer->text;
 }
 
 void fake_deaf(fake_peer *peer, bool deaf)

@@ -55,10 +55,11 @@ void fake_spend_ids(mux_conn *conn);
  * the last fake_forget(). */
 const char *fake_said(const fake_peer *peer);
 void fake_forget(fake_peer *peer);
-bool fake_hung_up(const fake_peer *peer);   /* the other side closed the link */
-size_t fake_heard(const fake_peer *peer);   /* bytes of DATA, in all */
-void fake_deaf(fake_peer *peer, bool deaf); /* takes nothing that is said to it */
-void fake_mute(fake_peer *peer);            /* answers no PING any more */
+bool fake_hung_up(const fake_peer *peer);     /* the other side closed the link */
+size_t fake_heard(const fake_peer *peer);     /* bytes of DATA, in all */
+const char *fake_text(const fake_peer *peer); /* the first of them, since the last fake_forget() */
+void fake_deaf(fake_peer *peer, bool deaf);   /* takes nothing that is said to it */
+void fake_mute(fake_peer *peer);              /* answers no PING any more */
 
 void fake_settings(fake_peer *peer, unsigned id, uint32_t value); /* instead of the usual none */
 void fake_bytes(fake_peer *peer, cs_bytes bytes);                 /* as they are */
