@@ -37,7 +37,7 @@ struct mux_pass {
     void (*end)(void *user); /* the call is over here, and `stream` goes; or NULL */
     void *user;
 };
-/* The call (a server's) goes on there, by the same method: its stream, taken with mux_stream_accept() or not,
+/* The call (a server's) goes on there, by the same method, or as the plain stream that it is: its stream, taken with mux_stream_accept() or not,
  * belongs to us.  From now on each message, the headers, the status and the trailers, a half-close, a reset
  * and a deadline go through, each way only as the other end of it has room.  Not in pull() or end().
  * CS_ENOMEM, CS_ECANCELED: nothing has changed. */

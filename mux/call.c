@@ -121,8 +121,10 @@ cs_err mux__call_request_header(mux_stream *stream, cs_bytes name, cs_bytes valu
     if (stream->remote_headers)
         return CS_OK; /* trailers of a request mean nothing to gRPC */
     if (cs_same(name, PATH)) {
+        stream->plain = stream->framed =
+            stream->conn->is_across && cs_same(value, cs_str(mux__plain_method));
         stream->what.handler = cs_names_get(&stream->conn->handlers->methods, value);
-        if (!stream->what.handler)
+        if (!stream->what.handler && !stream->plain)
             mux__stream_tell(stream, "unknown method %.*s",
                              (int)(value.len < 200 ? value.len : 200), (const char *)value.base);
         return mux__plain_note(stream, name, value);
@@ -208,8 +210,14 @@ static void plain_ready(mux_stream *stream)
     else {
         if (handlers->plain)
             handlers->plain(stream, handlers->plain_user);
-        if (!stream->accepted && !stream->over)
+        if (stream->accepted || stream->over)
+            return;
+        if (!stream->framed)
             answer_http(stream, NOT_FOUND);
+        else if (mux_stream_respond(stream, 404) == CS_OK)
+            mux_stream_finish(stream, CS_OK, NULL);
+        else
+            mux_stream_abort(stream, CS_ENOMEM, NULL);
     }
 }
 
@@ -265,9 +273,10 @@ static void add_status(struct mux__fields *f, mux_stream *stream)
 
 void mux__call_answer(mux_stream *stream)
 {
-    bool trailers_only = stream->finished && mux__sendq_is_empty(&stream->out);
+    bool trailers_only = stream->finished && mux__sendq_is_empty(&stream->out) &&
+                         (!stream->framed || stream->aborted);
     struct mux__fields f;
-    if (stream->plain) {
+    if (mux__is_raw(stream)) {
         mux__plain_answer(stream);
         return;
     }
@@ -296,7 +305,7 @@ void mux__call_trailers(mux_stream *stream)
     struct mux__fields f;
     if (stream->trailers_out)
         return;
-    if (stream->plain) {
+    if (mux__is_raw(stream)) {
         mux__plain_trailers(stream);
         return;
     }

@@ -57,7 +57,7 @@ static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *frame, void *
     if (conn->is_server && frame->hd.type == NGHTTP2_HEADERS)
         conn->held.said -= weight(frame->headers.nva, frame->headers.nvlen);
     if (frame->hd.type == NGHTTP2_RST_STREAM &&
-        !mux__plain_failed(nghttp2_session_get_stream_user_data(h2, frame->hd.stream_id)))
+        !mux__plain_failed(mux__h2_stream(h2, frame->hd.stream_id)))
         we_reset(conn, mux__h2_stream(h2, frame->hd.stream_id), frame->rst_stream.error_code);
     else if ((frame->hd.type == NGHTTP2_SETTINGS || frame->hd.type == NGHTTP2_PING) &&
              frame->hd.flags & NGHTTP2_FLAG_ACK && conn->calm.owed > 0)

@@ -138,7 +138,7 @@ cs_err mux_stream_send(mux_stream *stream, cs_bytes head, cs_bytes tail)
         return err;
     if (head.len + tail.len > INT32_MAX)
         return CS_ETOOBIG;
-    if (stream->plain)
+    if (mux__is_raw(stream))
         return send_piece(stream, head, tail);
     if (stream->gzip_out && (err = send_packed(stream, head, tail)) != CS_AGAIN)
         return err;
@@ -201,7 +201,7 @@ cs_err mux_stream_send_ref(mux_stream *stream, cs_bytes head, cs_ref *tail)
         return err;
     }
     wire_prefix_put(prefix, false, (uint32_t)(head.len + tail->bytes.len));
-    const cs_bytes parts[] = {cs_bytes_of(prefix, stream->plain ? 0 : sizeof prefix), head};
+    const cs_bytes parts[] = {cs_bytes_of(prefix, mux__is_raw(stream) ? 0 : sizeof prefix), head};
     if ((err = mux__sendq_add_ref(&stream->out, parts, 2, tail)) == CS_OK)
         mux__stream_sent(stream);
     return err;
@@ -381,7 +381,7 @@ cs_err mux_stream_recv(mux_stream *stream, cs_bytes *ret)
         return CS_AGAIN;
     }
     mux__held_half_gone(stream);
-    cs_err err = stream->plain ? mux_rx_piece(stream->rx, ret) : mux_rx_next(stream->rx, ret);
+    cs_err err = mux__is_raw(stream) ? mux_rx_piece(stream->rx, ret) : mux_rx_next(stream->rx, ret);
     mux__held_room(stream->conn);
     if (packed && err == CS_OK) {
         *unpacked(stream->conn) += ret->len;

@@ -382,6 +382,7 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     bool gzip_in : 1;     /* the peer's messages may be compressed */
     bool gzip_out : 1;    /* ours may */
     bool plain : 1;       /* server: plain.c */
+    bool framed : 1;      /* and it came from another loop: its pieces are messages */
     bool passes : 1;      /* client: pass.c; readable() also says that it is over */
     bool bare : 1;        /* client: the answer was a status alone */
     bool impatient : 1;   /* a refusal has waited long enough for the rest of its request */
@@ -490,15 +491,23 @@ void mux__call_trailers(mux_stream *stream);  /* submits the status */
 
 /* ---- plain.c: requests that are not gRPC's ----------------------------------------------------- */
 
+static inline bool mux__is_raw(const mux_stream *stream) /* no messages are on the wire */
+{
+    return stream->plain && !stream->framed;
+}
+/* Of one between loops: what it would say of its head, as metadata, and back.  Not what that is: CS_ENOENT. */
+cs_err mux__plain_wrap(mux_stream *stream, cs_bytes name, cs_bytes value);
+cs_err mux__plain_unwrap(mux_stream *near, const cs_pair *pair);
 cs_err mux__plain_note(mux_stream *stream, cs_bytes name,
                        cs_bytes value);     /* of its head; CS_ENOMEM */
+extern const char mux__plain_method[];      /* what a plain one is between loops */
 void mux__plain_begin(mux_stream *stream);  /* the head is here: is it one? */
 void mux__plain_answer(mux_stream *stream); /* as mux__call_answer() */
 void mux__plain_trailers(mux_stream *stream);
 bool mux__plain_has_trailers(const mux_stream *stream);
 static inline bool mux__plain_failed(const mux_stream *stream) /* we did; NULL is fine */
 {
-    return stream && stream->plain && stream->aborted;
+    return stream && mux__is_raw(stream) && stream->aborted;
 }
 bool mux__plain_ends(mux_stream *stream); /* with what DATA goes out now; and so it does */
 bool mux__plain_field_ok(cs_bytes name, cs_bytes value);

@@ -203,7 +203,9 @@ static void head(struct pass *p)
         return;
     p->headed = true;
     for (size_t i = 0; i < n; i++)
-        if (mux_stream_set_header(p->near, pairs[i].name.base, pairs[i].value) == CS_ENOMEM)
+        if ((p->near->plain
+                 ? mux__plain_unwrap(p->near, &pairs[i])
+                 : mux_stream_set_header(p->near, pairs[i].name.base, pairs[i].value)) == CS_ENOMEM)
             mux_stream_cancel(p->near, CS_ENOMEM);
     mux_stream_drop_headers(p->far);
     mux_stream_send_headers(p->near);
@@ -350,12 +352,13 @@ static cs_err begin(struct pass *p, mux_stream *near, const struct mux_pass *pas
                                                            : left > 0         ? left
                                                                               : 1,
                                              .send_max_bytes = 64 * 1024};
+    const char *method = near->plain ? mux__plain_method : near->what.handler->method;
     size_t len;
     uint8_t *packed = pack(near, &len);
     cs_err err = packed ? CS_OK : CS_ENOMEM;
 
     if (err == CS_OK)
-        err = mux_stream_open(pass->to, near->what.handler->method, &options, &far_ops, p, &p->far);
+        err = mux_stream_open(pass->to, method, &options, &far_ops, p, &p->far);
     if (err == CS_OK) {
         p->far->passes = true;
         err = mux_stream_send(p->far, cs_bytes_of(packed, len), nothing);

@@ -6,6 +6,7 @@
 #include "mux/mux__in.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define LITERAL(s)                                                                                 \
     {                                                                                              \
@@ -163,7 +164,7 @@ void mux__plain_trailers(mux_stream *stream)
 
 bool mux__plain_ends(mux_stream *stream)
 {
-    if (!stream->plain || mux__plain_has_trailers(stream))
+    if (!mux__is_raw(stream) || mux__plain_has_trailers(stream))
         return false;
     stream->trailers_out = true;
     return true;
@@ -191,6 +192,44 @@ bool mux__plain_field_ok(cs_bytes name, cs_bytes value)
     return name.len > 0 && (value.len == 0 || (v[0] > ' ' && v[value.len - 1] > ' '));
 }
 
+/* ---- From loop to loop ------------------------------------------------------------------------ */
+
+/* A call of gRPC carries it (pass.c): each piece is a message, and each field of the answer's head is
+ * metadata with this before its name, which is longer than any that gRPC would take for its own. */
+const char mux__plain_method[] = "/chanserv.v1.Loop/Plain";
+static const char WRAP[] = "chanserv-plain-";
+
+cs_err mux__plain_wrap(mux_stream *stream, cs_bytes name, cs_bytes value)
+{
+    struct mux__extra *extra = mux__stream_extra(stream);
+    const char *bare = name.base;
+    cs_err err;
+    char *wrapped;
+
+    if (!extra)
+        return CS_ENOMEM;
+    if ((err = mux__meta_make(&extra->own_headers)) != CS_OK)
+        return err;
+    if (bare[0] == ':') /* no name begins so behind the wrap, nor otherwise with nothing */
+        name = cs_bytes_of(bare + 1, name.len - 1);
+    wrapped = cs_printf("%s%s%.*s", WRAP, bare[0] == ':' ? "" : "-", CS_FMT(name));
+    err = wrapped ? mux__meta_add(extra->own_headers, cs_str(wrapped), value) : CS_ENOMEM;
+    cs_free(wrapped);
+    return err;
+}
+
+cs_err mux__plain_unwrap(mux_stream *near, const cs_pair *pair)
+{
+    const size_t len = sizeof WRAP - 1;
+    const char *name = pair->name.base;
+
+    if (pair->name.len <= len || memcmp(name, WRAP, len) != 0)
+        return CS_ENOENT;
+    if (name[len] == '-')
+        return mux_stream_set_header(near, name + len + 1, pair->value);
+    return mux_stream_respond(near, atoi(pair->value.base)); /* a NUL follows it */
+}
+
 /* ---- Its calls -------------------------------------------------------------------------------- */
 
 void mux_handlers_set_plain(mux_handlers *handlers, mux_accept_fn *accept, void *user)
@@ -209,6 +248,14 @@ cs_err mux_stream_respond(mux_stream *stream, int status)
     if (!stream->plain || stream->submitted || stream->over || stream->http_status != 0 ||
         status < 200 || status > 599)
         return CS_EMISUSE;
+    if (stream->framed) {
+        char text[4];
+        cs_err err;
+
+        snprintf(text, sizeof text, "%u", (unsigned)status % 1000u);
+        if ((err = mux__plain_wrap(stream, cs_str(":status"), cs_str(text))) != CS_OK)
+            return err;
+    }
     stream->http_status = (uint16_t)status;
     return CS_OK;
 }

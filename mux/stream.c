@@ -235,6 +235,8 @@ static cs_err set(mux_stream *stream, bool trailer, cs_bytes name, cs_bytes valu
 {
     if (!(stream->plain ? mux__plain_field_ok(name, value) : mux_metadata_ok(name, value)))
         return CS_EMISUSE;
+    if (stream->framed && !trailer)
+        return mux__plain_wrap(stream, name, value);
     struct mux__extra *extra = mux__stream_extra(stream);
     if (!extra)
         return CS_ENOMEM;

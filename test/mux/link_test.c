@@ -88,6 +88,28 @@ static void close_far(void)
     t.far = -1;
 }
 
+static void shut_far(void)
+{
+    cr_assert_eq(shutdown(t.far, SHUT_WR), 0);
+}
+
+static void reset_far(void)
+{
+    struct linger now = {.l_onoff = 1};
+
+    cr_assert_eq(setsockopt(t.far, SOL_SOCKET, SO_LINGER, &now, sizeof now), 0);
+    close_far();
+}
+
+/* Behind a look at the descriptors. */
+static void stop_later(void *user)
+{
+    if (!user)
+        cr_assert_eq(cs_loop_call(t.loop, stop_later, t.loop), CS_OK);
+    else
+        cs_loop_stop(t.loop);
+}
+
 static cs_err put(const char *text, size_t *n)
 {
     char copy[64];
@@ -169,15 +191,111 @@ Test(link_of_tcp, a_closed_peer_is_done)
     cr_assert_eq(mux__link_read(t.link, got, sizeof got, &n), CS_DONE);
 }
 
+/* Nothing is read, and nobody may be woken turn by turn for what waits. */
+static void leaves(void (*how)(void), bool write_too)
+{
+    char got[16];
+    size_t n = 0;
+
+    mux__link_watch(t.link, true);
+    mux__link_want(t.link, false, write_too);
+    if (!write_too) {
+        cr_assert_eq(send(t.far, "some", 4, 0), 4);
+        cr_assert_eq(cs_loop_call(t.loop, stop_later, NULL), CS_OK);
+        cr_assert_eq(cs_loop_run(t.loop), CS_OK);
+        cr_assert_eq(t.told, 0, "bytes are none of it");
+    }
+    how();
+    while (!(t.can & (write_too ? CS_IO_GONE | CS_IO_WRITE : CS_IO_GONE)))
+        cr_assert_eq(cs_loop_run(t.loop), CS_OK);
+    mux__link_watch(t.link, false);
+    if (how == shut_far && !write_too) {
+        cr_assert_eq(mux__link_read(t.link, got, sizeof got, &n), CS_OK);
+        cr_assert_eq(n, 4, "they are still there");
+    }
+}
+
+Test(link_of_tcp, tells_that_an_unread_peer_closed_its_half)
+{
+    leaves(shut_far, false);
+}
+
+Test(link_of_tcp, tells_that_an_unread_peer_was_reset)
+{
+    leaves(reset_far, false);
+}
+
+Test(link_of_tcp, tells_that_while_it_waits_for_room_too)
+{
+    leaves(reset_far, true);
+}
+
+Test(link_of_unix, tells_that_an_unread_peer_left)
+{
+    leaves(close_far, false);
+}
+
+/* A full link wants room, and hears that nobody will make it. */
+Test(link_of_tcp, tells_a_writer_that_nobody_reads_any_more)
+{
+    static char chunk[65536];
+    struct iovec iov = {chunk, sizeof chunk};
+    size_t n;
+
+    while (mux__link_write(t.link, &iov, 1, &n) == CS_OK)
+        ;
+    mux__link_watch(t.link, true);
+    mux__link_want(t.link, false, true);
+    shut_far();
+    cr_assert_eq(cs_loop_run(t.loop), CS_OK);
+    cr_assert_eq(t.can, CS_IO_GONE);
+}
+
+Test(link_of_tcp, closes_its_half_and_still_reads)
+{
+    char got[16];
+    size_t n;
+
+    cr_assert_eq(put("bye", &n), CS_OK);
+    cr_assert_eq(mux__link_shut(t.link), CS_OK);
+    cr_assert_eq(recv(t.far, got, sizeof got, MSG_WAITALL), 3);
+    cr_assert_eq(send(t.far, "bye", 3, 0), 3);
+    mux__link_want(t.link, true, false);
+    cr_assert_eq(cs_loop_run(t.loop), CS_OK);
+    cr_assert_eq(mux__link_read(t.link, got, sizeof got, &n), CS_OK);
+}
+
+Test(link_of_tcp, goes_to_another_loop)
+{
+    cs_loop *before = t.loop;
+    char got[16];
+    size_t n;
+
+    t.link->ops->leave(t.link);
+    cr_assert_eq(cs_loop_new(NULL, &t.loop), CS_OK);
+    cr_assert_eq(t.link->ops->join(t.link, t.loop), CS_OK);
+    cs_loop_free(before);
+    cr_assert_eq(send(t.far, "here", 4, 0), 4);
+    mux__link_want(t.link, true, false);
+    cr_assert_eq(cs_loop_run(t.loop), CS_OK);
+    cr_assert_eq(mux__link_read(t.link, got, sizeof got, &n), CS_OK);
+    cr_assert_eq(n, 4);
+}
+
+Test(link_of_tcp, may_be_freed_between_two_loops)
+{
+    t.link->ops->leave(t.link);
+    mux__link_free(t.link);
+    t.link = NULL;
+}
+
 Test(link_of_tcp, a_reset_is_the_peers_failure_and_no_signal)
 {
-    struct linger now = {.l_onoff = 1};
     char got[16];
     size_t n;
 
     signal(SIGPIPE, SIG_DFL);
-    cr_assert_eq(setsockopt(t.far, SOL_SOCKET, SO_LINGER, &now, sizeof now), 0);
-    close_far();
+    reset_far();
     mux__link_want(t.link, true, false);
     cr_assert_eq(cs_loop_run(t.loop), CS_OK);
     cr_assert_eq(mux__link_read(t.link, got, sizeof got, &n), CS_EPEER);

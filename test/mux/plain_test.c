@@ -1,5 +1,6 @@
 /* Requests of HTTP/2 that are not gRPC's: what a peer says and sees, and what their taker does. */
 #include "base/ref.h"
+#include "mux/across.h"
 #include "mux/mux__in.h"
 #include "test/mux/talk.h"
 #include "test/support/failing.h"
@@ -11,11 +12,17 @@
 #define HEAD ":method", "PUT", ":scheme", "https", ":path", "/a?b=c", ":authority", "a.example"
 #define TYPE "content-type", "application/json"
 
-enum { WINDOW = 65535, BIG = 200 * 1000 };
+enum { WINDOW = 65535, BIG = 400 * 1000 };
 
 static struct {
     struct talk talk;
     fake_peer *peer;
+    struct { /* where the peer comes to, when it is another loop */
+        cs_loop *loop;
+        mux_handlers *handlers;
+        mux_conn *way;
+        int passed;
+    } door;
     mux_stream *stream;
     bool leaves; /* nobody takes it */
     bool paused; /* readable takes nothing */
@@ -91,7 +98,13 @@ static void take_in(mux_stream *stream, void *user)
 
 static void settle(void)
 {
-    talk_settle(&t.talk);
+    size_t turns;
+
+    do {
+        turns = cs_loop_settle(t.talk.loop);
+        turns += t.door.loop ? cs_loop_settle(t.door.loop) : 0;
+        cr_assert_lt(turns, 100000);
+    } while (turns > 0);
 }
 
 static void begin_with(const struct mux_options *options)
@@ -565,6 +578,143 @@ Test(plain, ends_with_its_server)
     cr_assert_eq(t.ends, 1);
     cr_assert_eq(t.why, CS_EDRAIN);
     cr_assert(fake_hung_up(t.peer));
+}
+
+/* ---- From another loop ------------------------------------------------------------------------ */
+
+static void on_passed_end(void *user)
+{
+    (void)user;
+    t.door.passed--;
+}
+
+static void pass(mux_stream *stream, void *user)
+{
+    const struct mux_pass how = {.to = t.door.way, .end = on_passed_end};
+
+    (void)user;
+    cr_assert_eq(mux_stream_pass(stream, &how), CS_OK);
+    t.door.passed++;
+}
+
+static void begin_across(void)
+{
+    static const struct mux_options options = {.message_max_bytes = CS_OFF};
+
+    memset(&t, 0, sizeof t);
+    talk_handlers(&t.talk);
+    mux_handlers_set_plain(t.talk.handlers, take_in, &t);
+    cr_assert_eq(cs_loop_new_virtual(&t.door.loop), CS_OK);
+    cr_assert_eq(mux_handlers_new(&t.door.handlers), CS_OK);
+    mux_handlers_set_plain(t.door.handlers, pass, NULL);
+    cr_assert_eq(mux_dial_across(t.door.loop, &options, t.talk.loop, t.talk.handlers, &t.door.way),
+                 CS_OK);
+    t.peer = fake_client(t.door.loop, NULL, t.door.handlers);
+    settle();
+    fake_forget(t.peer);
+}
+
+static void end_across(void)
+{
+    if (t.peer)
+        fake_free(t.peer);
+    settle();
+    mux_conn_free(t.door.way);
+    settle();
+    mux_handlers_free(t.door.handlers);
+    settle();
+    cr_assert_null(t.stream, "a stream without an end");
+    cr_assert_eq(t.door.passed, 0);
+    talk_end(&t.talk);
+    cs_loop_free(t.door.loop);
+}
+
+TestSuite(plain_across, .init = begin_across, .fini = end_across);
+
+Test(plain_across, is_the_same_there)
+{
+    request(false);
+    has(":method", "PUT");
+    has(":path", "/a?b=c");
+    has(":authority", "a.example");
+    has("content-type", "application/json");
+    body("one", false);
+    body("two", true);
+    cr_assert_str_eq(t.heard, "onetwo");
+    cr_assert_eq(t.last, CS_DONE);
+    cr_assert_eq(mux_stream_respond(t.stream, 201), CS_OK);
+    set("content-type", "text/plain");
+    set("status", "not that one");
+    set("set-cookie", "a=1");
+    set("set-cookie", "b=2");
+    send_text("he", "llo");
+    settle();
+    cr_assert_str_eq(fake_text(t.peer), "hello");
+    mux_stream_finish(t.stream, CS_OK, NULL);
+    expect("HEADERS 1 :status=201 content-type=text/plain status=not that one set-cookie=a=1 "
+           "set-cookie=b=2\nDATA 1 5\nDATA 1 end 0\n");
+    cr_assert_eq(t.why, CS_DONE);
+}
+
+Test(plain_across, may_have_no_body)
+{
+    request(true);
+    mux_stream_respond(t.stream, 304);
+    set("etag", "\"1\"");
+    mux_stream_finish(t.stream, CS_OK, NULL);
+    expect("HEADERS 1 :status=304 etag=\"1\"\nDATA 1 end 0\n");
+    cr_assert_eq(t.why, CS_DONE);
+}
+
+Test(plain_across, is_404_when_nobody_takes_it)
+{
+    t.leaves = true;
+    request(true);
+    expect("HEADERS 1 :status=404\nDATA 1 end 0\n");
+}
+
+Test(plain_across, fails_as_it_does_here)
+{
+    request(true);
+    mux_stream_finish(t.stream, CS_EABORTED, NULL);
+    expect("HEADERS 1 end :status=500\n");
+    fake_headers(t.peer, 3, true, HEAD, NULL);
+    settle();
+    send_text("half", "");
+    settle();
+    fake_forget(t.peer);
+    mux_stream_abort(t.stream, CS_EABORTED, NULL);
+    expect("RST_STREAM 3 2\n");
+}
+
+Test(plain_across, is_held_up_by_the_peers_window)
+{
+    t.on_pull = pull_some;
+    request(true);
+    mux_stream_wake(t.stream);
+    settle();
+    cr_assert_eq(fake_heard(t.peer), WINDOW);
+    cr_assert_lt(t.sent, BIG, "what is under way between the two is all that is ahead");
+    fake_word(t.peer, FAKE_WINDOW, 0, BIG);
+    fake_word(t.peer, FAKE_WINDOW, 1, BIG);
+    settle();
+    cr_assert_eq(fake_heard(t.peer), BIG);
+    cr_assert_eq(t.why, CS_DONE);
+}
+
+Test(plain_across, hears_that_its_client_left)
+{
+    request(false);
+    body("some", false);
+    fake_word(t.peer, FAKE_RST, 1, 8);
+    settle();
+    cr_assert_eq(t.ends, 1);
+    fake_headers(t.peer, 3, false, HEAD, NULL);
+    settle();
+    fake_free(t.peer);
+    t.peer = NULL;
+    settle();
+    cr_assert_eq(t.ends, 2);
 }
 
 /* ---- Memory ----------------------------------------------------------------------------------- */
