@@ -6,13 +6,14 @@
  * `chanserv serve` is posted to by `chanserv bench`, which never pauses and checks each byte, by clients
  * that come and go, are killed, cancel, hang up, read slowly or not at all, and by floods that stay below the
  * limits.  Every ten seconds they rest, and memory and descriptors are looked at.  Prints a line a minute;
- * at the end how memory grows by least squares, without the first fifth.  Exits with 1 if one of those
- * clients was not served, a descriptor is left, or, of runs of ten minutes and more, the server or the client
- * grows by more than 1 MiB an hour. */
+ * at the end how memory grows by least squares, without the first fifth, and how sure that is.  Exits with 1
+ * if one of those clients was not served, a descriptor is left, or, of runs of ten minutes and more, the
+ * server or the client surely grows by more than 1 MiB an hour: the longer it runs, the surer. */
 #include "test/attack/peer.h"
 #include "test/attack/victim.h"
 
 #include <getopt.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MIB = 1024 * 1024, GROWS_MAX = MIB, JUDGED_S = 600 };
+enum { MIB = 1024 * 1024, GROWS_MAX = 1, JUDGED_S = 600 };
 enum { WORK_MS = 8000, QUIET_MS = 1800, LOOKS = 5, LOOK_MS = 40, NICE = 19 };
 enum { SLOW = 4, PLACES = 4096, WELL_MS = 10000 };
 
@@ -240,20 +241,39 @@ static void say_minute(void)
     fflush(stdout);
 }
 
-/* Bytes an hour, of what was seen behind the first fifth. */
-static double slope(bool of_client)
+/* MiB an hour by least squares, of what was seen behind the first fifth, and how far off that may be: twice
+ * the standard error. */
+struct slope {
+    double mib, off;
+};
+
+static struct slope slope_of(bool of_client)
 {
-    double n = 0, x = 0, y = 0, xx = 0, xy = 0;
+    double n = 0, x = 0, y = 0, xx = 0, xy = 0, yy = 0;
+    struct slope slope = {0};
     for (int i = places_len / 5; i < places_len; i++) {
         const struct look *look = of_client ? &places[i].client : &places[i].server;
-        double t = places[i].hours, rss = (double)look->rss;
+        double t = places[i].hours, rss = (double)look->rss / MIB;
         n++;
         x += t;
         y += rss;
         xx += t * t;
         xy += t * rss;
+        yy += rss * rss;
     }
-    return n * xx - x * x > 0 ? (n * xy - x * y) / (n * xx - x * x) : 0;
+    xx -= x * x / n;
+    xy -= x * y / n;
+    yy -= y * y / n;
+    if (n < 3 || xx <= 0)
+        return slope;
+    slope.mib = xy / xx;
+    slope.off = 2 * sqrt(fmax(yy - slope.mib * xy, 0) / (n - 2) / xx);
+    return slope;
+}
+
+static bool grows(struct slope slope)
+{
+    return soak.seconds >= JUDGED_S && slope.mib - slope.off > GROWS_MAX;
 }
 
 /* ---- The program ----------------------------------------------------------------------------- */
@@ -301,18 +321,18 @@ static void run_all(void)
 static bool judge(int fds)
 {
     int64_t until = now_ms() + WELL_MS;
-    double server = slope(false) / MIB, client = slope(true) / MIB;
-    bool grows = server * MIB > GROWS_MAX || client * MIB > GROWS_MAX;
+    struct slope server = slope_of(false), client = slope_of(true);
     struct look look;
     do {
         nap_ms(100);
         look = victim_look(&soak.server);
     } while (look.fds != fds && now_ms() < until);
-    printf("soak: %u rounds, %llu connections; the server grows by %.2f MiB an hour, the client by "
-           "%.2f; descriptors: %d before, %d after; %u wrong%s%s\n",
-           soak.rounds, (unsigned long long)soak.work.connections, server, client, fds, look.fds,
-           soak.wrong, soak.wrong ? ": " : "", soak.why);
-    return soak.wrong == 0 && look.fds == fds && !(grows && soak.seconds >= JUDGED_S);
+    printf("soak: %u rounds, %llu connections; MiB an hour that the server grows: %.2f +- %.2f, "
+           "the client: "
+           "%.2f +- %.2f; descriptors: %d before, %d after; %u wrong%s%s\n",
+           soak.rounds, (unsigned long long)soak.work.connections, server.mib, server.off,
+           client.mib, client.off, fds, look.fds, soak.wrong, soak.wrong ? ": " : "", soak.why);
+    return soak.wrong == 0 && look.fds == fds && !grows(server) && !grows(client);
 }
 
 int main(int argc, char **argv)
