@@ -19,6 +19,7 @@
  * bond_say.c. */
 #include "chanserv/client__in.h"
 
+#include "mux/behalf.h"
 #include "mux/lasting.h"
 
 enum {
@@ -111,8 +112,9 @@ static cs_err timers(struct chanserv__bond *bond, cs_loop *loop)
 static bool is_ours(const chanserv_client *client, const struct chanserv__pairs *metadata)
 {
     return metadata == client->bearer ||
-           cs_same(chanserv__pairs_get(metadata, "authorization"),
-                   chanserv__pairs_get(client->bearer, "authorization"));
+           (!chanserv__pairs_get(metadata, MUX_BEHALF).base &&
+            cs_same(chanserv__pairs_get(metadata, "authorization"),
+                    chanserv__pairs_get(client->bearer, "authorization")));
 }
 
 struct chanserv__bond *chanserv__bond_of(struct chanserv__node *node,

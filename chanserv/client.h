@@ -112,6 +112,10 @@ struct chanserv_post_options {
     const cs_pair *metadata;
     size_t metadata_len;
     int64_t inline_bytes; /* 0: the client's */
+    /* For whom it is made, to a server of this process (chanserv_join_local() and nothing else, or
+     * CS_EMISUSE): what chanserv_post_peer() and whoever authorises see, and whose it counts as; of
+     * the opening of its sources too.  NULL: us; copied. */
+    const struct mux_peer *peer;
     int64_t reserved[8];
 };
 
@@ -141,6 +145,12 @@ CS_API cs_err chanserv_lookup(chanserv_client *client, const char *pattern, chan
  * says; CS_EINVAL: no ticket; CS_ENOENT: `addr` was not joined; CS_EMISUSE: no join; CS_ENOMEM. */
 CS_API cs_err chanserv_open_ticket(chanserv_client *client, const char *addr, cs_bytes ticket,
                                    uint64_t from, chanserv_source **ret);
+
+/* The same with metadata, timeout and peer of `options`, which are as of a post; the rest of them is
+ * not looked at. */
+CS_API cs_err chanserv_open_ticket_for(chanserv_client *client, const char *addr, cs_bytes ticket,
+                                       uint64_t from, const struct chanserv_post_options *options,
+                                       chanserv_source **ret);
 
 /* ---- Range: waits ------------------------------------------------------------------------- */
 

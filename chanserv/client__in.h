@@ -477,9 +477,11 @@ struct chanserv__pairs *chanserv__pairs_copy(const cs_pair *pairs, size_t n);
 struct chanserv__pairs *chanserv__pairs_hold(struct chanserv__pairs *pairs); /* NULL is fine */
 void chanserv__pairs_drop(struct chanserv__pairs *pairs);
 cs_bytes chanserv__pairs_get(const struct chanserv__pairs *pairs, const char *name); /* or empty */
-/* What the calls of a post carry: `more`, and the token unless `more` says who it is. */
-cs_err chanserv__pairs_of_call(chanserv_client *client, const cs_pair *more, size_t n,
+/* What the calls of a post carry: its metadata, and the token unless these say who it is. */
+cs_err chanserv__pairs_of_call(chanserv_client *client, const struct chanserv_post_options *options,
                                struct chanserv__pairs **ret);
+/* May a post have them?  (But for the reserved.) */
+bool chanserv__pairs_ok(const chanserv_client *client, const struct chanserv_post_options *options);
 cs_err chanserv__pairs_bearer(cs_bytes token, struct chanserv__pairs **ret);
 
 /* ---- source.c ------------------------------------------------------------------------------ */

@@ -141,8 +141,7 @@ static cs_err post(chanserv_client *client, const char *service, cs_bytes body,
         return CS_EMISUSE;
     err = prepare(client, service, client->suffix, body, options, &feed);
     if (err == CS_OK)
-        err = chanserv__pairs_of_call(client, options->metadata, options->metadata_len,
-                                      &feed->metadata);
+        err = chanserv__pairs_of_call(client, options, &feed->metadata);
     if (err == CS_OK)
         err = chanserv__request_go(feed);
     if (err != CS_OK) {
@@ -174,14 +173,6 @@ cs_err chanserv__feed_local(chanserv_client *client, struct chanserv__node *node
     return CS_OK;
 }
 
-static bool metadata_ok(const struct chanserv_post_options *options)
-{
-    for (size_t i = 0; i < options->metadata_len; i++)
-        if (!mux_metadata_ok(options->metadata[i].name, options->metadata[i].value))
-            return false;
-    return true;
-}
-
 cs_err chanserv_lookup_and_post(chanserv_client *client, const char *service, cs_bytes body,
                                 const struct chanserv_post_options *options, chanserv_feed **ret)
 {
@@ -191,10 +182,11 @@ cs_err chanserv_lookup_and_post(chanserv_client *client, const char *service, cs
     if (!options)
         options = &none;
     if (!service || !wire_service_name_ok(cs_str(service)) ||
-        !chanserv__reserved_ok(options->reserved) || !metadata_ok(options))
+        !chanserv__reserved_ok(options->reserved))
         return CS_EMISUSE;
     chanserv__enter(client);
-    err = post(client, service, body, options, ret);
+    err = chanserv__pairs_ok(client, options) ? post(client, service, body, options, ret)
+                                              : CS_EMISUSE;
     chanserv__leave(client);
     return err;
 }

@@ -20,6 +20,7 @@ libcs_la_SOURCES = \
 	chanserv/fanout.c \
 	chanserv/feed.c \
 	chanserv/feed_known.c \
+	chanserv/foreign.c \
 	chanserv/frames.c \
 	chanserv/go.c \
 	chanserv/limits.h \

@@ -312,6 +312,15 @@ CS_API cs_err chanserv_unserve(chanserv_server *server, const char *service);
 CS_API cs_err chanserv_handle(chanserv_server *server, const char *method, mux_accept_fn *accept,
                               void *user);
 
+/* Asks options.authorise as calls are: of requests that came by another way.  CS_OK too when there is
+ * no hook.  A failure counts as posts_refused_denied; request->why, of CHANSERV_WHY_MAX bytes, has the
+ * words, perhaps "". */
+CS_API cs_err chanserv_server_authorise(chanserv_server *server,
+                                        const struct chanserv_request *request);
+/* The names that it serves, without the name space: CS_OK, one a call, from *at = 0 on; CS_DONE.  Valid
+ * until it serves another or one less. */
+CS_API cs_err chanserv_server_service(const chanserv_server *server, size_t *at, cs_bytes *ret);
+
 /* "host:port", "[v6]:port", ":port", "unix:/path"; port 0 picks one.  "fd:3": a socket that listens
  * already, see mux_listen().  With options.net.tls.  CS_EINVAL, CS_ESYS, CS_EPERM: see `insecure`;
  * errmsg has the words.  With several loops connections go to each in turn, and CS_EMISUSE: it runs. */

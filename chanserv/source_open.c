@@ -192,14 +192,17 @@ static struct chanserv__node *node_of(chanserv_client *client, cs_bytes ticket, 
 }
 
 static cs_err open_at(chanserv_client *client, struct chanserv__node *node, cs_bytes ticket,
-                      uint64_t from, chanserv_source **ret)
+                      uint64_t from, const struct chanserv_post_options *options,
+                      chanserv_source **ret)
 {
-    struct chanserv__origin *origin;
-    struct chanserv__pairs *metadata;
+    const int64_t until =
+        options->timeout_ms > 0 ? cs_loop_now_ms(client->loop) + options->timeout_ms : CS_FOREVER;
+    struct chanserv__origin *origin = NULL;
+    struct chanserv__pairs *metadata = NULL;
     chanserv_source *source;
 
-    (void)chanserv__pairs_of_call(client, NULL, 0, &metadata); /* counts, and needs no memory */
-    origin = chanserv__origin_new(NULL, node, metadata, CS_FOREVER);
+    if (chanserv__pairs_of_call(client, options, &metadata) == CS_OK)
+        origin = chanserv__origin_new(NULL, node, metadata, until);
     chanserv__pairs_drop(metadata);
     source = origin ? chanserv__source_make(client, origin, cs_bytes_of(NULL, 0), ticket) : NULL;
     chanserv__origin_drop(origin);
@@ -214,16 +217,27 @@ static cs_err open_at(chanserv_client *client, struct chanserv__node *node, cs_b
 cs_err chanserv_open_ticket(chanserv_client *client, const char *addr, cs_bytes ticket,
                             uint64_t from, chanserv_source **ret)
 {
+    return chanserv_open_ticket_for(client, addr, ticket, from, NULL, ret);
+}
+
+cs_err chanserv_open_ticket_for(chanserv_client *client, const char *addr, cs_bytes ticket,
+                                uint64_t from, const struct chanserv_post_options *options,
+                                chanserv_source **ret)
+{
+    static const struct chanserv_post_options none = {0};
     struct chanserv__node *node;
     bool sure = true;
     cs_err err = CS_EMISUSE;
 
+    options = options ? options : &none;
     if (ticket.len == 0 || ticket.len > CHANSERV__TICKET_MAX)
         return CS_EINVAL;
+    if (!chanserv__reserved_ok(options->reserved))
+        return CS_EMISUSE;
     chanserv__enter(client);
-    if (!client->freed && chanserv__nodes_first(client)) {
+    if (!client->freed && chanserv__nodes_first(client) && chanserv__pairs_ok(client, options)) {
         node = addr ? chanserv__nodes_by_addr(client, addr) : node_of(client, ticket, &sure);
-        err = node ? open_at(client, node, ticket, from, ret) : CS_ENOENT;
+        err = node ? open_at(client, node, ticket, from, options, ret) : CS_ENOENT;
         if (err == CS_OK) {
             (*ret)->anywhere = !sure;
             chanserv__source_ask(*ret);

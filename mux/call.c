@@ -243,6 +243,8 @@ void mux__call_request_ready(mux_stream *stream)
         refuse(stream, CS_EINVAL, "grpc-timeout is at most 8 digits and one of H M S m u n");
     } else if (begin_deadline(stream) != CS_OK)
         refuse(stream, CS_ENOMEM, NULL);
+    else if (mux__behalf_take(stream) != CS_OK)
+        refuse(stream, CS_ENOMEM, NULL);
     else {
         stream->what.handler->accept(stream, stream->what.handler->user);
         if (!stream->accepted)

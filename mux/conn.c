@@ -200,6 +200,7 @@ cs_err mux__conn_accept_tls(cs_loop *loop, mux__link *link, mux__tls *tls,
     conn->handlers = handlers;
     handlers->refs++;
     conn->is_across = conns == &handlers->across_conns;
+    conn->is_local = conns == &handlers->local_conns;
     conn->stats = conn->is_across ? &handlers->across_stats : &handlers->stats;
     conn->gzip = &handlers->gzip;
     err = mux__h2_new(conn);

@@ -7,6 +7,8 @@ libmux_la_SOURCES = \
 	mux/across.h \
 	mux/addr.c \
 	mux/alive.c \
+	mux/behalf.c \
+	mux/behalf.h \
 	mux/call.c \
 	mux/calm.c \
 	mux/calm__in.h \

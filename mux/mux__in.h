@@ -8,6 +8,7 @@
  *   unary.c    calls of one message each way      unary_serve.c  the server's side of them
  *   reach.c    how they get their links: dialed, or made inside the process
  *   across.c   between two loops of the process   pass.c  calls that go on at the other one
+ *   behalf.c   who called, as bytes
  *   h2*.c      all that is spoken with nghttp2
  *   stream.c   life of a stream, and its calls        message.c  its messages, both ways
  *   peers.c    connections of one peer           held.c     what a peer makes us hold
@@ -169,7 +170,8 @@ struct mux_conn {
     bool spent;     /* a client's: it is old, or its calls are used up */
     bool told;      /* a client's: its calls know that it takes no more */
     bool answers;   /* a client's: a call was answered, well or not */
-    bool is_across; /* a server's: its peer is another loop of the process */
+    bool is_across; /* a server's: its peer is another loop of the process, */
+    bool is_local;  /* or of this one */
     uint32_t open;  /* a client's streams that nghttp2 has, */
     uint32_t calls; /* and has had */
     bool failed;    /* nghttp2 had no memory for what must be said: cut at the next flush */
@@ -290,7 +292,7 @@ void mux__wire_roll(mux_wire *wire);
 
 /* What few streams have. */
 struct mux__extra {
-    struct mux_peer *peer; /* who it is that called from another loop; or NULL */
+    struct mux_peer *peer; /* who it is that called from another loop, or whom it is for; or NULL */
     struct mux__meta *headers, *trailers, *own_headers, *own_trailers;
     cs_timer *deadline;
     int64_t deadline_ms;
@@ -518,6 +520,15 @@ bool mux__plain_field_ok(cs_bytes name, cs_bytes value);
 bool mux__pass_waits(mux_stream *stream);
 /* A status that overtakes what was sent says so to who passes it on. */
 void mux__pass_cut(const mux_stream *stream, struct mux__fields *fields);
+
+/* ---- behalf.c: calls for somebody else -------------------------------------------------------- */
+
+/* Of a request: it is his from now on.  CS_ENOMEM. */
+cs_err mux__behalf_take(mux_stream *stream);
+/* Bytes behind their length, and `*to` or `*at` moves on. */
+size_t mux__packed_len(cs_bytes b);
+void mux__pack(uint8_t **to, cs_bytes b);
+cs_bytes mux__unpack(const uint8_t **at);
 
 /* ---- h2*.c: nghttp2 ------------------------------------------------------------------------ */
 

@@ -10,6 +10,7 @@
  * reads it so.  A status that overtakes its messages there overtakes them here: the trailer CUT, which
  * goes no further, says so. */
 #include "mux/across.h"
+#include "mux/behalf.h"
 #include "mux/mux__in.h"
 
 #include "base/ref.h"
@@ -29,97 +30,43 @@ struct pass {
 
 /* ---- Who called -------------------------------------------------------------------------------- */
 
-struct caller { /* then: address, subject, names; and names and values of metadata; lengths first */
-    int64_t uid, gid, pid;
-    uint32_t sans_len, pairs_len;
-};
-
-static size_t sized(cs_bytes b)
-{
-    return sizeof(uint32_t) + b.len;
-}
-
-static void put(uint8_t **to, cs_bytes b)
-{
-    uint32_t len = (uint32_t)b.len;
-
-    memcpy(*to, &len, sizeof len);
-    if (len > 0)
-        memcpy(*to + sizeof len, b.base, len);
-    *to += sized(b);
-}
-
-/* NULL: no memory. */
+/* The peer, and names and values of metadata, lengths first; NULL: no memory. */
 static uint8_t *pack(const mux_stream *near, size_t *len)
 {
     const struct mux_peer *peer = mux_stream_peer(near);
-    size_t n, bytes = sizeof(struct caller) + sized(peer->addr) + sized(peer->tls_subject);
+    size_t n, bytes = mux_peer_packed_len(peer);
     const cs_pair *pairs = mux_stream_headers(near, &n);
-    struct caller caller = {peer->uid, peer->gid, peer->pid, (uint32_t)peer->tls_sans_len,
-                            (uint32_t)n};
     uint8_t *packed, *to;
 
-    for (size_t i = 0; i < peer->tls_sans_len; i++)
-        bytes += sized(peer->tls_sans[i]);
     for (size_t i = 0; i < n; i++)
-        bytes += sized(pairs[i].name) + sized(pairs[i].value);
-    if (!(packed = cs_alloc(bytes)))
+        bytes += mux__packed_len(pairs[i].name) + mux__packed_len(pairs[i].value);
+    if (!(packed = to = cs_alloc(bytes)))
         return NULL;
-    memcpy(packed, &caller, sizeof caller);
-    to = packed + sizeof caller;
-    put(&to, peer->addr);
-    put(&to, peer->tls_subject);
-    for (size_t i = 0; i < peer->tls_sans_len; i++)
-        put(&to, peer->tls_sans[i]);
+    mux_peer_pack(peer, &to);
     for (size_t i = 0; i < n; i++) {
-        put(&to, pairs[i].name);
-        put(&to, pairs[i].value);
+        mux__pack(&to, pairs[i].name);
+        mux__pack(&to, pairs[i].value);
     }
     *len = bytes;
     return packed;
-}
-
-static cs_bytes get(const uint8_t **at)
-{
-    cs_bytes b = {*at + sizeof(uint32_t), 0};
-    uint32_t len;
-
-    memcpy(&len, *at, sizeof len);
-    b.len = len;
-    *at += sized(b);
-    return b;
 }
 
 /* What is packed here was packed in this process. */
 static cs_err unpack(mux_stream *stream, cs_bytes packed)
 {
     struct mux__extra *extra = mux__stream_extra(stream);
-    struct caller caller;
-    const uint8_t *at;
-    cs_bytes *sans;
+    const uint8_t *at = packed.base, *end = at + packed.len;
     cs_err err = CS_OK;
 
-    memcpy(&caller, packed.base, sizeof caller);
-    if (!extra || !(extra->peer = cs_zalloc_with(sizeof *extra->peer,
-                                                 caller.sans_len * sizeof *sans + packed.len)))
+    if (!extra || !(extra->peer = mux_peer_unpack(&at)))
         return CS_ENOMEM;
-    sans = cs_extra(extra->peer, sizeof *extra->peer);
-    at = memcpy(sans + caller.sans_len, packed.base, packed.len);
-    at += sizeof caller;
-    *extra->peer = (struct mux_peer){
-        .addr = get(&at), .uid = caller.uid, .gid = caller.gid, .pid = caller.pid};
-    extra->peer->tls_subject = get(&at);
-    extra->peer->tls_sans = sans;
-    extra->peer->tls_sans_len = caller.sans_len;
-    for (uint32_t i = 0; i < caller.sans_len; i++)
-        sans[i] = get(&at);
     mux_stream_drop_headers(stream); /* ours */
-    if (caller.pairs_len > 0)
+    if (at < end)
         err = mux__meta_make(&extra->headers);
-    for (uint32_t i = 0; i < caller.pairs_len && err == CS_OK; i++) {
-        const cs_bytes name = get(&at);
+    while (at < end && err == CS_OK) {
+        const cs_bytes name = mux__unpack(&at);
 
-        err = mux__meta_add(extra->headers, name, get(&at));
+        err = mux__meta_add(extra->headers, name, mux__unpack(&at));
     }
     return err;
 }

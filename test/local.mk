@@ -120,6 +120,7 @@ test_chanserv_SOURCES = \
 	test/chanserv/ahead_test.c \
 	test/chanserv/announce_test.c \
 	test/chanserv/authorise_test.c \
+	test/chanserv/behalf_test.c \
 	test/chanserv/both_test.c \
 	test/chanserv/bound_test.c \
 	test/chanserv/breaks.c \
