@@ -51,5 +51,4 @@ EXTRA_DIST += \
 	bench/processes.py \
 	bench/rounds.py \
 	bench/run \
-	bench/soak \
 	bench/tables.py

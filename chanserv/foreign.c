@@ -1,5 +1,32 @@
-/* foreign -- what handlers of other dialects may ask of the server. */
-#include "chanserv/server__in.h"
+/* foreign -- what comes to the ports and is not gRPC, and what its handlers may ask. */
+#include "chanserv/loops__in.h"
+
+#include "mux/across.h"
+
+static void set(chanserv_server *server, const struct chanserv_foreign *foreign)
+{
+    mux_handlers_set_wire(server->handlers, foreign->wire, foreign->user);
+}
+
+/* Other loops only send on what comes; while their threads run nobody touches them. */
+cs_err chanserv_server_set_foreign(chanserv_server *server, const struct chanserv_foreign *foreign)
+{
+    static const struct chanserv_foreign none;
+    const struct chanserv__loops *loops = server->loops;
+    const bool alone = !loops || loops->running == 0;
+
+    if (foreign && !alone)
+        return CS_EMISUSE;
+    if (foreign && server->has_foreign)
+        return CS_EEXIST;
+    server->has_foreign = foreign != NULL;
+    set(server, foreign ? foreign : &none);
+    for (size_t i = 1; alone && loops && i < loops->len; i++) {
+        mux_handlers_send_wires(loops->all[i]->handlers, server->loop, server->handlers);
+        set(loops->all[i], foreign ? foreign : &none);
+    }
+    return CS_OK;
+}
 
 cs_err chanserv_server_authorise(chanserv_server *server, const struct chanserv_request *request)
 {

@@ -21,7 +21,7 @@
 
 #include "base/chan.h"
 #include "chanserv/limits.h"
-#include "mux/mux.h"
+#include "mux/foreign.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -311,6 +311,17 @@ CS_API cs_err chanserv_unserve(chanserv_server *server, const char *service);
  * CS_EMISUSE: it has run, on several loops. */
 CS_API cs_err chanserv_handle(chanserv_server *server, const char *method, mux_accept_fn *accept,
                               void *user);
+
+/* What comes to its ports, those that listen later too, and is not gRPC: mux/foreign.h has both.  All
+ * of it comes on the first loop.  NULL: as before, it is refused.  CS_EEXIST: there is one; CS_EMISUSE:
+ * further loops run. */
+struct chanserv_foreign {
+    mux_wire_fn *wire;    /* connections that do not speak HTTP/2; or NULL */
+    mux_accept_fn *plain; /* requests of HTTP/2 that are not gRPC; or NULL */
+    void *user;
+};
+CS_API cs_err chanserv_server_set_foreign(chanserv_server *server,
+                                          const struct chanserv_foreign *foreign);
 
 /* Asks options.authorise as calls are: of requests that came by another way.  CS_OK too when there is
  * no hook.  A failure counts as posts_refused_denied; request->why, of CHANSERV_WHY_MAX bytes, has the

@@ -395,10 +395,11 @@ struct chanserv_server {
     } memory;
     bool *gone; /* run()'s: set when our memory goes */
     bool own_loop, ran;
-    bool run_ends; /* run() sees to our end, when it is freed there */
-    bool dying;    /* all has been told to end: nothing new */
-    bool freed;    /* by its owner */
-    bool dead;     /* and its listeners are gone */
+    bool run_ends;    /* run() sees to our end, when it is freed there */
+    bool dying;       /* all has been told to end: nothing new */
+    bool has_foreign; /* chanserv_server_set_foreign() */
+    bool freed;       /* by its owner */
+    bool dead;        /* and its listeners are gone */
 };
 
 /* look.c: who wants to know what changes here. */

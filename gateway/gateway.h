@@ -50,7 +50,7 @@ struct gateway_options {
  * run; CS_ENOMEM. */
 CS_API cs_err gateway_new(chanserv_server *server, const struct gateway_options *options,
                           gateway **ret);
-/* Before the server or after it.  Requests end CS_ECANCELED. */
+/* Before its server.  Requests end CS_ECANCELED; see loop.h, FREEING. */
 CS_API void gateway_free(gateway *gateway);               /* NULL is fine */
 CS_API chanserv_client *gateway_client(gateway *gateway); /* the local one */
 CS_API chanserv_server *gateway_server(gateway *gateway);
@@ -65,7 +65,7 @@ CS_API chanserv_server *gateway_server(gateway *gateway);
 typedef cs_err gateway_handler_fn(gateway_request *request, void *user);
 
 /* "/event", or "/v1/source/" for all below it; of several the longest.  `method` NULL: any; HEAD is
- * answered by GET's, and OPTIONS by us, unless they have their own.  Path and method are copied.
+ * answered by GET's unless it has its own, and OPTIONS by us.  Path and method are copied.
  * CS_EEXIST; CS_EINVAL: no path; CS_ENOMEM. */
 CS_API cs_err gateway_route(gateway *gateway, const char *method, const char *path,
                             gateway_handler_fn *handler, void *user);

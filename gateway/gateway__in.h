@@ -15,6 +15,7 @@
 #define GATEWAY_IN_H
 
 #include "base/list.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/turn.h"
 #include "gateway/gateway.h"
@@ -76,14 +77,152 @@ void gateway__request_room(gateway_request *request);
  * called from now on. */
 void gateway__request_left(gateway_request *request, cs_err why);
 
+/* What a gateway_put_fn writes to; the first failure sticks. */
+struct gateway__text {
+    struct cs_buf buf;
+    cs_err err;
+};
+void gateway__text_put(void *to, const void *bytes, size_t len);
+void gateway__text_words(struct gateway__text *to, const char *words);
+
 /* ---- Carriers: what a gateway gives the server -------------------------------------------------- */
 
 struct mux_wire;
 void gateway__conn1_accept(struct mux_wire *wire, void *gateway); /* a mux_wire_fn */
 void gateway__conn2_accept(mux_stream *stream, void *gateway); /* a mux_accept_fn, of plain ones */
 
-/* Resolved: no zeros; CS_OFF as CS_FOREVER or INT64_MAX. */
-const struct gateway_options *gateway__options(const gateway *gateway);
-cs_loop *gateway__loop(const gateway *gateway);
+/* ---- The gateway -------------------------------------------------------------------------------- */
+
+/* A connection that has something to end when the gateway goes: in gateway->carriers while it lives. */
+struct gateway__carrier {
+    struct cs_link link;
+    void (*end)(struct gateway__carrier *carrier,
+                cs_err why); /* at once; its request has been ended */
+};
+
+struct gateway__route;
+struct gateway {
+    chanserv_server *server;
+    chanserv_client *client;
+    cs_loop *loop;
+    struct gateway_options options; /* resolved: no zeros; no limit: INT64_MAX, CS_FOREVER */
+    char *hosts, *origins;          /* ours; or NULL */
+    struct gateway__route *routes;
+    struct cs_list requests, carriers;
+    struct cs_names
+        kept; /* what GET /v1/source/ opened, until nobody can want it any more; source.c */
+    cs_task reap;
+    bool freed; /* nothing new; it goes with its last request and carrier */
+};
+
+/* The last of these calls lets go of a gateway that was freed. */
+void gateway__carrier_add(gateway *gateway, struct gateway__carrier *carrier);
+void gateway__carrier_gone(gateway *gateway, struct gateway__carrier *carrier);
+void gateway__let_go(gateway *gateway); /* a request has gone */
+
+/* ---- routes.c ------------------------------------------------------------------------------------ */
+
+struct gateway__found {
+    gateway_handler_fn *handler; /* NULL: no route has this path, or none this method */
+    void *user;
+    size_t rest;     /* of the path, where what follows the route begins */
+    char allow[128]; /* "GET, HEAD, OPTIONS": of this path; "": there is none */
+};
+void gateway__routes_find(const gateway *gateway, cs_bytes method, cs_bytes path,
+                          struct gateway__found *ret);
+void gateway__routes_free(gateway *gateway);
+cs_err gateway__routes_mount(gateway *gateway); /* our own */
+
+/* ---- The routes: post.c, source.c, services.c; `user` is the gateway ------------------------------ */
+
+enum gateway__dialect { GATEWAY__RAW, GATEWAY__NDJSON, GATEWAY__SSE };
+/* What Accept wants; `standard` when it says nothing of it. */
+enum gateway__dialect gateway__dialect_of(const gateway_request *request,
+                                          enum gateway__dialect standard);
+/* The head of an answer that is a stream. */
+void gateway__stream_begin(gateway_request *request, enum gateway__dialect dialect);
+/* In front of a line and behind it; `event` NULL: the usual kind; `id` NULL: none. */
+void gateway__line_begin(struct gateway__text *to, enum gateway__dialect dialect, const char *event,
+                         const uint64_t *id);
+void gateway__line_end(struct gateway__text *to, enum gateway__dialect dialect);
+
+cs_err gateway__post(gateway_request *request, void *user);
+cs_err gateway__services(gateway_request *request, void *user);
+cs_err gateway__source(gateway_request *request, void *user);
+void gateway__kept_free(gateway *gateway); /* all of them */
+/* "/v1/source/" and the ticket in hexadecimal digits. */
+enum { GATEWAY__URL = 11 + 2 * 64 + 1 };
+void gateway__source_url(cs_bytes ticket, char to[GATEWAY__URL]);
+
+/* ---- guard.c ------------------------------------------------------------------------------------- */
+
+struct gateway__asks { /* empty: it says nothing of that */
+    cs_bytes authority, origin, fetch_site, fetch_mode;
+    bool is_tls;
+};
+/* May this page, or whoever it is, ask this?  NULL: yes, and `*cross` is set when it is another
+ * origin's, which its answer must name; else the words for 403. */
+const char *gateway__guard(const gateway *gateway, const struct gateway__asks *asks, bool *cross);
+
+/* ---- request.c, reply.c -------------------------------------------------------------------------- */
+
+enum { GATEWAY__PIECE = 64 * 1024, GATEWAY__PARAMS_MAX = 256 };
+
+enum gateway__stage {
+    GATEWAY__COMES,   /* the request */
+    GATEWAY__ASKED,   /* the handler was, or is being */
+    GATEWAY__ANSWERS, /* the head of the answer is out */
+    GATEWAY__LAST,    /* all of its body is known: `rest` */
+    GATEWAY__OVER     /* parted; end() comes, and its memory goes */
+};
+
+struct gateway_request {
+    gateway *gateway;
+    struct cs_link link;
+    const struct gateway__transport *transport; /* NULL: parted */
+    void *carrier;
+    enum gateway__stage stage;
+    struct mux_peer *peer; /* a copy */
+    cs_task task;          /* to ask for more of the body; when over: end() */
+    cs_timer *timer;       /* of the body; or NULL */
+
+    char *texts; /* what these point into */
+    cs_bytes method, path, query, authority, origin;
+    size_t rest_at; /* of path */
+    cs_pair *fields;
+    size_t fields_len;
+    cs_pair *behalf; /* those that a post made for it carries */
+    size_t behalf_len;
+    cs_pair *params;
+    size_t params_len;
+    char *params_text;
+    struct cs_buf body;
+
+    gateway_handler_fn *handler;
+    void *user;
+    const struct gateway_reply_ops *ops; /* NULL: not kept */
+    void *state, *state_block;
+    bool in_handler, in_pump, cross, is_head;
+    bool broken; /* a header could not be remembered */
+    char *words; /* of gateway_fail(), in the handler */
+    cs_pair *headers;
+    size_t headers_len, headers_cap;
+    cs_bytes piece;     /* of the body, not taken yet */
+    struct cs_buf rest; /* LAST: what `piece` is of */
+    cs_err why;         /* OVER: for end() */
+};
+
+/* Answers an error in JSON; what was begun is broken off. */
+void gateway__request_error(gateway_request *request, int status, cs_err err, const char *words);
+/* As gateway_reply(), with any status; parts, now or when it was written. */
+void gateway__reply(gateway_request *request, int status, const char *type, cs_bytes body);
+/* More of the body, if there is room and something to say. */
+void gateway__request_pump(gateway_request *request);
+/* Parted: end() comes with the next turn. */
+void gateway__request_over(gateway_request *request, cs_err why);
+void gateway__request_abort(gateway_request *request, cs_err why);
+void gateway__reply_fini(gateway_request *request);
+/* Once, before anybody asks for one: CS_EINVAL, CS_ENOMEM. */
+cs_err gateway__params_read(gateway_request *request);
 
 #endif

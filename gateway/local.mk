@@ -6,13 +6,27 @@ libgateway_la_SOURCES = \
 	gateway/admin.c \
 	gateway/admin.h \
 	gateway/admin__in.h \
+	gateway/asked.c \
+	gateway/dialect.c \
+	gateway/gateway.c \
+	gateway/gateway.h \
+	gateway/gateway__in.h \
+	gateway/guard.c \
 	gateway/health.c \
 	gateway/http1.c \
 	gateway/http1__in.h \
 	gateway/http1_body.c \
 	gateway/http1_head.c \
 	gateway/http1_say.c \
+	gateway/json.c \
+	gateway/json.h \
+	gateway/post.c \
 	gateway/reflection.c \
+	gateway/reply.c \
+	gateway/request.c \
+	gateway/routes.c \
+	gateway/services.c \
+	gateway/source.c \
 	gateway/url.c \
 	gateway/url__in.h
 GATEWAY_LIBS = libgateway.la $(CHANSERV_LIBS)

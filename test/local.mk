@@ -167,7 +167,12 @@ test_gateway_LDADD = libsupport.a $(GATEWAY_LIBS) $(CRITERION_LIBS)
 # files: test/gateway/*.c test/gateway/*.h
 test_gateway_SOURCES = \
 	test/gateway/admin_test.c \
+	test/gateway/browser.c \
+	test/gateway/browser.h \
 	test/gateway/http1_test.c \
+	test/gateway/post_test.c \
+	test/gateway/request_test.c \
+	test/gateway/source_test.c \
 	test/gateway/transcript.c \
 	test/gateway/transcript.h \
 	test/gateway/url_test.c
