@@ -36,7 +36,7 @@ cs_err gateway__http1_line(struct gateway__http1 *http1, cs_bytes *in, struct cs
     const uint8_t *from = in->base, *end;
 
     if (len == 0)
-        return CS_AGAIN;
+        return room == 0 ? CS_ETOOBIG : CS_AGAIN;
     end = memchr(from, '\n', len);
     if (end)
         len = (size_t)(end - from) + 1;

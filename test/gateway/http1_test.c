@@ -302,6 +302,7 @@ Test(http1, heads_are_bounded)
     check_long("one more", GET H, "a:b\r\n", 256, "\r\n", "!431");
     check_long("the longest head", GET H "a:", "b", 65536 - 16 - 9 - 2 - 4, "\r\n\r\n", "GET /");
     check_long("a longer one", GET H "a:", "b", 65536 - 16 - 9 - 2 - 3, "\r\n\r\n", "!431");
+    check_long("a full head", GET H "a:", "b", 65536 - 16 - 9 - 2 - 2, "\r\n\r\n", "!431");
     check_long("a head without end", GET H "a:", "b", 70000, "", "!431");
     check_long(
         "long fields", GET H,
