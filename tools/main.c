@@ -71,7 +71,6 @@ int main(int argc, char **argv)
     hold_standard_files();
     /* Whom we write to may leave: write() tells. */
     signal(SIGPIPE, SIG_IGN);
-    setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* else a line is a call a byte: see complain() */
     if (argc < 2) {
         put_usage(stderr);
         return TOOL_USAGE;
