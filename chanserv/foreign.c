@@ -6,6 +6,7 @@
 static void set(chanserv_server *server, const struct chanserv_foreign *foreign)
 {
     mux_handlers_set_wire(server->handlers, foreign->wire, foreign->user);
+    mux_handlers_set_plain(server->handlers, foreign->plain, foreign->user);
 }
 
 /* Other loops only send on what comes; while their threads run nobody touches them. */
@@ -23,7 +24,7 @@ cs_err chanserv_server_set_foreign(chanserv_server *server, const struct chanser
     set(server, foreign ? foreign : &none);
     for (size_t i = 1; alone && loops && i < loops->len; i++) {
         mux_handlers_send_wires(loops->all[i]->handlers, server->loop, server->handlers);
-        set(loops->all[i], foreign ? foreign : &none);
+        mux_handlers_set_wire(loops->all[i]->handlers, foreign ? foreign->wire : NULL, NULL);
     }
     return CS_OK;
 }

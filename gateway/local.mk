@@ -7,6 +7,7 @@ libgateway_la_SOURCES = \
 	gateway/admin.h \
 	gateway/admin__in.h \
 	gateway/asked.c \
+	gateway/conn2.c \
 	gateway/dialect.c \
 	gateway/gateway.c \
 	gateway/gateway.h \

@@ -169,6 +169,7 @@ test_gateway_SOURCES = \
 	test/gateway/admin_test.c \
 	test/gateway/browser.c \
 	test/gateway/browser.h \
+	test/gateway/conn2_test.c \
 	test/gateway/http1_test.c \
 	test/gateway/post_test.c \
 	test/gateway/request_test.c \
