@@ -139,7 +139,8 @@ static cs_err join(gateway *gw)
 
 static cs_err init(gateway *gw)
 {
-    const struct chanserv_foreign foreign = {.plain = gateway__conn2_accept, .user = gw};
+    const struct chanserv_foreign foreign = {
+        .wire = gateway__conn1_accept, .plain = gateway__conn2_accept, .user = gw};
     cs_err err = copy_texts(gw);
 
     if (err == CS_OK)

@@ -7,6 +7,9 @@ libgateway_la_SOURCES = \
 	gateway/admin.h \
 	gateway/admin__in.h \
 	gateway/asked.c \
+	gateway/conn1.c \
+	gateway/conn1__in.h \
+	gateway/conn1_out.c \
 	gateway/conn2.c \
 	gateway/dialect.c \
 	gateway/gateway.c \

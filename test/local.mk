@@ -34,7 +34,9 @@ libsupport_a_SOURCES = \
 	test/support/failing.c \
 	test/support/failing.h \
 	test/support/fake_peer.c \
-	test/support/fake_peer.h
+	test/support/fake_peer.h \
+	test/support/wire_peer.c \
+	test/support/wire_peer.h
 
 test_base_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_base_LDADD = libsupport.a $(BASE_LIBS) $(CRITERION_LIBS)
@@ -169,6 +171,7 @@ test_gateway_SOURCES = \
 	test/gateway/admin_test.c \
 	test/gateway/browser.c \
 	test/gateway/browser.h \
+	test/gateway/conn1_test.c \
 	test/gateway/conn2_test.c \
 	test/gateway/http1_test.c \
 	test/gateway/post_test.c \
