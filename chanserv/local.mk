@@ -74,8 +74,8 @@ CHANSERV_LIBS = libcs.la $(MUX_LIBS)
 
 lib_LTLIBRARIES = libchanserv.la
 libchanserv_la_SOURCES =
-libchanserv_la_LIBADD = $(CHANSERV_LIBS)
-libchanserv_la_DEPENDENCIES = libcs.la libmux.la libproto.la libpb.la libbase.la \
+libchanserv_la_LIBADD = $(GATEWAY_LIBS)
+libchanserv_la_DEPENDENCIES = libgateway.la libcs.la libmux.la libproto.la libpb.la libbase.la \
 	$(top_srcdir)/chanserv.map
 # current:revision:age, libtool's way: raise `current` with every change of the ABI, and `age`
 # too when nothing was taken away.

@@ -34,3 +34,6 @@ libgateway_la_SOURCES = \
 	gateway/url.c \
 	gateway/url__in.h
 GATEWAY_LIBS = libgateway.la $(CHANSERV_LIBS)
+
+gatewayincludedir = $(includedir)/chanserv/gateway
+gatewayinclude_HEADERS = gateway/gateway.h gateway/json.h

@@ -389,6 +389,7 @@ EXTRA_DIST += \
 	test/attack/scenarios \
 	test/interop/cells.sh \
 	test/interop/curl.sh \
+	test/interop/gateway.sh \
 	test/interop/js/admin.js \
 	test/interop/js/cells.js \
 	test/interop/js/gen.js \

@@ -24,6 +24,10 @@ static const char help[] =
     "      --node NAME       the stable name of this server, for buckets (without: host:port)\n"
     "      --name-space NS   serve NAME as NAME.NS\n"
     "      --loops N         serve connections on N threads (1)\n"
+    "      --no-gateway      gRPC and nothing else: no HTTP for curl and browsers\n"
+    "      --hosts NAMES     names of ours that browsers may use, with spaces between (*.lan);\n"
+    "                        localhost and addresses they may always\n"
+    "      --cors ORIGINS    whose pages may ask: \"https://app.example ...\", or \"*\" for all\n"
     "  -v, --verbose         log lines on standard error (or CHANSERV_LOG=error|warn|info|debug)\n"
     "  -h, --help            this text\n"
     "\n"
@@ -116,6 +120,19 @@ static void on_drains(bool over, void *user)
         notify_say(&s->notify, "STOPPING=1");
 }
 
+/* Curl and browsers, on every port. */
+static int mount_gateway(struct serve *s)
+{
+    const struct gateway_options with = {.hosts = s->config.hosts.text,
+                                         .cors_origins = s->config.cors.text};
+    cs_err err = s->config.no_gateway ? CS_OK : gateway_new(s->server, &with, &s->gateway);
+
+    if (err == CS_OK)
+        return 0;
+    tool_complain("serve", "%s", cs_strerror(err));
+    return tool_exit_of(err);
+}
+
 /* Names are judged here. */
 static int make_server(struct serve *s)
 {
@@ -150,7 +167,7 @@ static int make_server(struct serve *s)
             return tool_exit_of(err);
         }
     }
-    return 0;
+    return mount_gateway(s);
 }
 
 static void say_ready(const struct serve *s)
@@ -241,6 +258,7 @@ static int prepare(struct serve *s)
 
 static void serve_fini(struct serve *s)
 {
+    gateway_free(s->gateway);
     chanserv_server_free(s->server);
     for (size_t i = 0; i < s->services_len; i++) {
         s->services[i].kind->close(s->services[i].state);

@@ -4,6 +4,7 @@
 #ifndef TOOLS_SERVE__IN_H
 #define TOOLS_SERVE__IN_H
 
+#include "gateway/gateway.h"
 #include "tools/auth.h"
 #include "tools/kind.h"
 #include "tools/loop_watch.h"
@@ -28,6 +29,7 @@ struct serve {
     int signal_fd;
     cs_loop *loop;
     chanserv_server *server;
+    gateway *gateway; /* NULL: --no-gateway */
 };
 
 /* Each answers an exit code, and has complained: with --check-config of everything, else of the

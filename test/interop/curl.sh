@@ -94,7 +94,7 @@ holds 'an unknown service is NOT_FOUND' and '' 'HTTP/2 200' 'content-type: appli
 request Nothing
 holds 'an unknown method is UNIMPLEMENTED' and '' 'HTTP/2 200' 'grpc-status: 12'
 request Post -H 'content-type: text/plain'
-holds 'text/plain is answered 415' says 'HTTP/2 415'
+holds 'text/plain is not for gRPC: the gateway has nothing there' says 'HTTP/2 404' 'content-type: application/json'
 request Post -X GET
 holds 'a GET is answered 405' says 'HTTP/2 405'
 request Post -H 'grpc-timeout: soon'
