@@ -80,6 +80,7 @@ static void take_head(struct gateway__conn1 *conn, const struct gateway__http1_h
                                   .is_tls = mux_wire_is_tls(conn->wire)};
     cs_pair *fields;
 
+    conn->asked++;
     conn->minor = head->minor;
     conn->keeps = head->keeps;
     conn->in_body = true;
@@ -119,6 +120,10 @@ static bool listens(struct gateway__conn1 *conn)
         return true;
     if (conn->request || conn->blocked || gateway__conn1_unsent(conn) >= GATEWAY__OUT_MAX)
         return false;
+    if (conn->asked >= GATEWAY__TURN_MAX) {
+        cs_task_post(conn->gateway->loop, CS_CALL, &conn->call);
+        return false;
+    }
     if (!conn->rolled || !gateway__http1_is_between(&conn->http1) ||
         gateway__conn1_unread(conn) > 0)
         return true;
@@ -251,6 +256,7 @@ static void on_call(cs_task *task)
 {
     struct gateway__conn1 *conn = CS_CONTAINER(task, struct gateway__conn1, call);
 
+    conn->asked = 0;
     if (conn->request && conn->wants_room && !conn->over) {
         conn->wants_room = false;
         gateway__request_room(conn->request);

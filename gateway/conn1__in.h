@@ -20,7 +20,11 @@
 #include "gateway/http1__in.h"
 #include "mux/foreign.h"
 
-enum { GATEWAY__IN_MAX = 16 * 1024, GATEWAY__OUT_MAX = 64 * 1024 };
+enum {
+    GATEWAY__IN_MAX = 16 * 1024,
+    GATEWAY__OUT_MAX = 64 * 1024,
+    GATEWAY__TURN_MAX = 8 /* requests of a connection in a turn: others have theirs meanwhile */
+};
 
 /* What the timer is for. */
 enum gateway__patience {
@@ -47,6 +51,8 @@ struct gateway__conn1 {
     bool in_body;             /* his request has not come whole */
     bool begun, chunked;      /* his answer */
     bool wants_room;          /* it was told CS_AGAIN */
+
+    int asked; /* requests in this turn */
 
     bool blocked; /* the wire takes nothing for now */
     bool rolled;  /* no new requests */

@@ -16,6 +16,7 @@ static struct {
     wire_peer *peer;
     gateway_request *kept; /* by the handler of /later and /drip */
     int asked, ends;
+    int before_later; /* how many were asked before it */
     cs_err why;
     size_t given; /* of /big and /drip */
     bool fails;   /* what /drip says next */
@@ -45,7 +46,7 @@ static const struct gateway_reply_ops later_ops = {.end = on_end};
 static cs_err later(gateway_request *request, void *user)
 {
     (void)user;
-    t.asked++;
+    t.before_later = t.asked++;
     t.kept = request;
     cs_err err = gateway_keep(request, &later_ops, NULL);
     return err == CS_OK ? CS_AGAIN : err;
@@ -526,6 +527,26 @@ Test(conn1, who_asks_without_reading_is_not_read_either)
     wire_peer_reads(t.peer, CS_OFF);
     settle();
     cr_assert_geq(t.asked, said * (int)(strlen(many) / strlen(GET("/echo"))));
+    down();
+}
+
+Test(conn1, who_asks_much_at_once_does_not_keep_others_waiting)
+{
+    char many[8000] = "";
+    wire_peer *greedy;
+
+    begin(NULL);
+    while (strlen(many) + sizeof GET("/echo") < sizeof many)
+        strcat(many, GET("/echo"));
+    greedy = t.peer;
+    cr_assert((t.peer = wire_peer_new(t.server, NULL)));
+    cr_assert(wire_peer_say(greedy, cs_str(many)));
+    say(GET("/later"));
+    cr_assert(t.kept && t.before_later < 20, "%d", t.before_later);
+    cr_assert_eq(t.asked, 1 + (int)(strlen(many) / strlen(GET("/echo"))));
+    wire_peer_free(greedy);
+    gateway_reply(t.kept, 200, NULL, cs_str(""));
+    settle();
     down();
 }
 
