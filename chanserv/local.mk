@@ -63,6 +63,7 @@ libcs_la_SOURCES = \
 	chanserv/source.c \
 	chanserv/source_known.c \
 	chanserv/source_open.c \
+	chanserv/stat.c \
 	chanserv/stat.h \
 	chanserv/talk.c \
 	chanserv/ticket.c \

@@ -1,6 +1,5 @@
 /* look -- what a server serves, for those who tell others of it. */
 #include "chanserv/loops__in.h"
-#include "chanserv/stat.h"
 
 static const char own[] = "chanserv.v1.Chanserv";
 

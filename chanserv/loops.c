@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { DRAIN = 1, RELOAD = 2, COUNT = 4 }; /* errands */
+enum { DRAIN = 1, RELOAD = 2, COUNT = 4, STAT = 8 }; /* errands */
 enum { COUNT_MS = 100, STAY_MS = 1000 * 3600 };
 
 /* ---- Errands ----------------------------------------------------------------------------------- */
@@ -35,6 +35,17 @@ static void count(chanserv_server *server)
     pthread_mutex_unlock(&loops->lock);
 }
 
+static void stat(chanserv_server *server)
+{
+    struct chanserv__loops *loops = server->loops;
+
+    pthread_mutex_lock(&loops->lock);
+    chanserv__stat_pack(server, loops->stat_max);
+    server->at.counted_at = loops->asked;
+    pthread_cond_signal(&loops->counted);
+    pthread_mutex_unlock(&loops->lock);
+}
+
 static void on_errand(cs_knock *knock)
 {
     chanserv_server *server = CS_CONTAINER(knock, chanserv_server, at.knock);
@@ -46,6 +57,8 @@ static void on_errand(cs_knock *knock)
         cs_log(CS_ERROR, "server", "loop %zu: %s", server->at.number, server->story);
     if (what & COUNT)
         count(server);
+    if (what & STAT)
+        stat(server);
 }
 
 static void send_errand(chanserv_server *to, unsigned what)
@@ -134,6 +147,7 @@ void chanserv__loops_free(chanserv_server *server)
     cs_timer_free(server->at.stays);
     cs_knock_drop(server->loop, &server->at.knock);
     cs_free(server->at.ways);
+    cs_buf_fini(&server->at.stat);
     if (server->at.number > 0)
         return;
     cs_map_fini(&loops->sessions);
@@ -294,7 +308,7 @@ static bool all_answered(const struct chanserv__loops *loops)
 }
 
 /* Each says what it counts at the beginning of its next turn; one that is late said so before. */
-static void ask(struct chanserv__loops *loops)
+static void ask(struct chanserv__loops *loops, unsigned what)
 {
     struct timespec until;
 
@@ -306,7 +320,7 @@ static void ask(struct chanserv__loops *loops)
     loops->asked++;
     pthread_mutex_unlock(&loops->lock);
     for (size_t i = 1; i < loops->len; i++)
-        send_errand(loops->all[i], COUNT);
+        send_errand(loops->all[i], what);
     pthread_mutex_lock(&loops->lock);
     while (!all_answered(loops) &&
            pthread_cond_timedwait(&loops->counted, &loops->lock, &until) == 0)
@@ -319,7 +333,7 @@ void chanserv__loops_count(chanserv_server *server, struct chanserv_counters *ad
     struct chanserv__loops *loops = server->loops;
 
     if (loops->running > 0)
-        ask(loops);
+        ask(loops, COUNT);
     else
         for (size_t i = 1; i < loops->len; i++)
             count(loops->all[i]);
@@ -327,6 +341,22 @@ void chanserv__loops_count(chanserv_server *server, struct chanserv_counters *ad
     for (size_t i = 1; i < loops->len; i++)
         sum(add_to, &loops->all[i]->at.counted);
     pthread_mutex_unlock(&loops->lock);
+}
+
+void chanserv__loops_stat(chanserv_server *server, size_t max)
+{
+    struct chanserv__loops *loops = server->loops;
+
+    pthread_mutex_lock(&loops->lock);
+    loops->stat_max = max;
+    for (size_t i = 1; i < loops->len; i++)
+        cs_buf_fini(&loops->all[i]->at.stat); /* one that is late says nothing, not what was */
+    pthread_mutex_unlock(&loops->lock);
+    if (loops->running > 0)
+        ask(loops, STAT);
+    else
+        for (size_t i = 1; i < loops->len; i++)
+            stat(loops->all[i]);
 }
 
 /* ---- Draining ----------------------------------------------------------------------------------- */

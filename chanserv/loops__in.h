@@ -28,7 +28,8 @@ struct chanserv__loops {
     atomic_bool stops;
     pthread_mutex_t lock;   /* of: */
     struct cs_map sessions; /* `parallel`: public part of the name -> its server */
-    uint64_t asked;         /* counters: the number of the question */
+    uint64_t asked;         /* counters, or stat: the number of the question */
+    size_t stat_max;
     pthread_cond_t counted;
 };
 
@@ -48,6 +49,8 @@ cs_err chanserv__loops_listen(chanserv_server *server, mux_port *port, char *why
 void chanserv__loops_reload(chanserv_server *server);
 void chanserv__loops_drain(chanserv_server *server, int grace_ms); /* or CS_OFF */
 void chanserv__loops_count(chanserv_server *server, struct chanserv_counters *add_to);
+/* at.stat of all the others is as they are now, or empty. */
+void chanserv__loops_stat(chanserv_server *server, size_t max);
 
 /* What the others have said of their draining. */
 size_t chanserv__loops_held(const chanserv_server *server); /* tickets may come of so many posts */

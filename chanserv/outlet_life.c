@@ -44,6 +44,7 @@ cs_err chanserv__outlet_new(chanserv_post *post, cs_bytes header,
         memcpy(cs_extra(o, sizeof *o), &state, sizeof state);
     else if (state)
         memcpy(cs_extra(o, sizeof *o), state, ops->state_bytes);
+    chanserv__stat_born(o);
     post->outlets++;
     server->outlets++;
     *ret = o;

@@ -67,6 +67,8 @@ chanserv_post *chanserv__post_new(chanserv_server *server, mux_stream *stream,
     post->service = chanserv__short_name(server, post->service);
     post->stream = stream;
     post->connection = mux_conn_number(mux_stream_conn(stream));
+    post->number = ++server->posts_made;
+    post->since_ms = cs_loop_now_ms(server->loop);
     post->linger_ms = server->options.linger_ms;
     post->inline_bytes = asked->inline_bytes;
     cs_task_init(&post->task, chanserv__post_run);

@@ -20,6 +20,7 @@
 #include "base/trace.h"
 #include "base/turn.h"
 #include "chanserv/server.h"
+#include "chanserv/stat.h"
 #include "chanserv/whole__in.h"
 #include "mux/keep.h"
 #include "mux/lasting.h"
@@ -113,6 +114,7 @@ struct chanserv_outlet {
     uint32_t seq;                       /* its place in the post, for traces */
     uint16_t flags;
     uint8_t life, reason, framework; /* framework: enum wire_reason of `status` */
+    uint8_t born[3];                 /* when, in quarters of a second, modulo 2^24: see stat.c */
     /* The state of ops->state_bytes bytes follows, or the pointer to it. */
 };
 
@@ -209,6 +211,8 @@ struct chanserv_post {
     bool refused; /* and none was taken since */
     uint32_t inline_bytes;
     uint64_t connection; /* the number of the one that carries it, or did */
+    uint64_t number;     /* on this loop, from 1 */
+    int64_t since_ms;
     char *message;
     char *request; /* what the body is a view into, */
     cs_ref shared; /* or, once somebody has a reference to it, our own */
@@ -353,6 +357,8 @@ struct chanserv__at {   /* one loop of several */
     atomic_bool shut, over;
     struct chanserv_counters counted; /* loops->lock; at the question */
     uint64_t counted_at;
+    struct cs_buf stat; /* as those: see stat.c */
+    uint64_t stat_left;
 };
 
 struct chanserv_server {
@@ -380,8 +386,9 @@ struct chanserv_server {
     struct chanserv__raw *raws;
     cs_timer *accept_timer;
     struct chanserv__tickets tickets;
-    size_t outlets;          /* announced or open, for sources_max */
-    size_t calls;            /* streams of ours that have not ended */
+    size_t outlets; /* announced or open, for sources_max */
+    size_t calls;   /* streams of ours that have not ended */
+    uint64_t posts_made;
     atomic_llong assembling; /* bytes of readers' frames being put together */
     struct chanserv_counters counters;
     cs_err sticky; /* the first call of setting up that failed */
@@ -401,6 +408,13 @@ struct chanserv_server {
     bool freed;       /* by its owner */
     bool dead;        /* and its listeners are gone */
 };
+
+/* stat.c */
+void chanserv__stat_born(chanserv_outlet *outlet);
+/* Of this loop alone; answers how many were left out. */
+uint64_t chanserv__stat_here(chanserv_server *server, size_t max, chanserv_stat_fn *fn, void *user);
+/* The same, packed behind each other in `at.stat`, for another loop to unpack. */
+void chanserv__stat_pack(chanserv_server *server, size_t max);
 
 /* look.c: who wants to know what changes here. */
 void chanserv__looks_tell(chanserv_server *server);

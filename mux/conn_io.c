@@ -106,6 +106,7 @@ static void read_some(mux_conn *conn)
             return;
         }
         conn->stats->bytes_in += n;
+        conn->bytes_in += n;
         mux__alive_heard(conn);
         if (conn->sniffs &&
             (err = mux__wire_sniff(conn, cs_block_bytes(conn->block), n)) != CS_OK) {
@@ -174,6 +175,7 @@ static bool write_out(mux_conn *conn)
             return false;
         }
         conn->stats->bytes_out += n;
+        conn->bytes_out += n;
         mux__out_written(out, n);
     }
     mux__out_reset(out);

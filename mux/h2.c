@@ -211,3 +211,8 @@ uint32_t mux__h2_last(mux_conn *conn)
                  nghttp2_submit_goaway(conn->h2, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR, NULL, 0));
     return (uint32_t)id;
 }
+
+int64_t mux__h2_conn_window(const mux_conn *conn)
+{
+    return nghttp2_session_get_remote_window_size(conn->h2);
+}

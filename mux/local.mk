@@ -39,6 +39,7 @@ libmux_la_SOURCES = \
 	mux/link.c \
 	mux/link__in.h \
 	mux/local.h \
+	mux/look.c \
 	mux/lowat.c \
 	mux/message.c \
 	mux/meta.c \

@@ -197,6 +197,7 @@ struct mux_conn {
     struct cs_list fresh; /* every mux_rx that got bytes this turn */
     cs_block *block;      /* where the next read goes, or NULL */
     size_t unpacked;      /* a client's: in this turn */
+    uint64_t bytes_in, bytes_out;
     mux_handlers *handlers;
     struct mux__peer_count *of_peer; /* a port's; or NULL */
     struct mux_stats *stats, own_stats;
@@ -561,5 +562,6 @@ void mux__h2_attach(mux_stream *stream, mux_conn *conn); /* and knows it by its 
 void mux__h2_credit(mux_stream *stream, size_t n);
 void mux__h2_grow(mux_stream *stream, int64_t window);
 int64_t mux__h2_send_window(const mux_stream *stream);
+int64_t mux__h2_conn_window(const mux_conn *conn); /* the same of all its streams together */
 
 #endif

@@ -39,6 +39,18 @@ struct mux_stats {
 struct mux_stats *mux_handlers_stats(mux_handlers *handlers);
 /* For how long nothing of the stream went out. */
 int64_t mux_stream_still_ms(const mux_stream *stream);
+/* What the peer still takes of it; below 0: less than nothing.  0 of one that no connection carries. */
+int64_t mux_stream_window_left(const mux_stream *stream);
+/* A connection looked at. */
+struct mux_conn_look {
+    uint64_t number; /* see roll.h */
+    uint64_t bytes_in, bytes_out;
+    int64_t age_ms, heard_ms; /* since it stands; since the last sign of life */
+    int64_t credit;           /* what the peer takes, on all streams together */
+    size_t streams, queued;   /* open; bytes that wait on them and in the batch */
+    bool blocked, goes;       /* the kernel takes no more; no new streams */
+};
+void mux_conn_look(mux_conn *conn, struct mux_conn_look *ret);
 /* What a client's connection counts. */
 const struct mux_stats *mux_conn_stats(const mux_conn *conn);
 

@@ -160,6 +160,7 @@ test_chanserv_SOURCES = \
 	test/chanserv/session_test.c \
 	test/chanserv/set_test.c \
 	test/chanserv/source_test.c \
+	test/chanserv/stat_test.c \
 	test/chanserv/talk_test.c \
 	test/chanserv/ticket_test.c \
 	test/chanserv/tls_test.c
