@@ -63,7 +63,11 @@ static cs_err handle_all(chanserv_server *server, gateway_admin *admin)
         err = chanserv_handle(server, "/grpc.health.v1.Health/Watch", gateway__health_watch, admin);
     if (err == CS_OK)
         err = chanserv_handle(server, reflection, gateway__reflect, admin);
-    return err == CS_OK ? chanserv_handle(server, alpha, gateway__reflect, admin) : err;
+    if (err == CS_OK)
+        err = chanserv_handle(server, alpha, gateway__reflect, admin);
+    return err == CS_OK
+               ? chanserv_handle(server, "/chanserv.v1.Debug/Stat", mux_serve_unary, &admin->stat)
+               : err;
 }
 
 cs_err gateway_admin_new(chanserv_server *server, gateway_admin **ret)
@@ -75,6 +79,7 @@ cs_err gateway_admin_new(chanserv_server *server, gateway_admin **ret)
         return CS_ENOMEM;
     admin->server = server;
     admin->check = (struct mux_method){gateway__health_check, admin};
+    admin->stat = (struct mux_method){gateway__debug_stat, admin};
     cs_list_init(&admin->watching);
     err = add_set(admin, wire_descriptors);
     if (err == CS_OK)

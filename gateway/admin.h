@@ -2,6 +2,7 @@
  *
  *   grpc.health.v1.Health                  Check, Watch
  *   grpc.reflection.v1.ServerReflection    and v1alpha, the same
+ *   chanserv.v1.Debug                      Stat: what runs and what it waits for, and all counters
  *
  * Methods on the server's own ports, so its authorise hook is asked (CHANSERV_RAW).  Health knows all
  * of the server by the name "", each gRPC service, and each service that the caller may be shown, by the

@@ -9,15 +9,16 @@
 
 struct gateway_admin {
     chanserv_server *server;
-    bool freed, gone;        /* by its owner; the server is: its memory goes with the second */
-    struct mux_method check; /* of health */
-    struct cs_list watching; /* streams of Watch that are asked */
-    cs_bytes *sets;          /* ours first, of sets_len; all others are ours to free */
+    bool freed, gone; /* by its owner; the server is: its memory goes with the second */
+    struct mux_method check, stat; /* of health; of Debug */
+    struct cs_list watching;       /* streams of Watch that are asked */
+    cs_bytes *sets;                /* ours first, of sets_len; all others are ours to free */
     size_t sets_len;
 };
 
-/* A mux_unary_fn, and mux_accept_fns; `user` is the admin. */
+/* mux_unary_fns, and mux_accept_fns; `user` is the admin. */
 void gateway__health_check(mux_request *request, cs_bytes message, void *admin);
+void gateway__debug_stat(mux_request *request, cs_bytes message, void *admin);
 void gateway__health_watch(mux_stream *stream, void *admin);
 void gateway__reflect(mux_stream *stream, void *admin);
 /* What they watch may have changed. */

@@ -11,6 +11,7 @@ libgateway_la_SOURCES = \
 	gateway/conn1__in.h \
 	gateway/conn1_out.c \
 	gateway/conn2.c \
+	gateway/debug.c \
 	gateway/dialect.c \
 	gateway/gateway.c \
 	gateway/gateway.h \

@@ -9,6 +9,8 @@ libproto_la_CFLAGS = $(AM_CFLAGS) $(LTO)
 # files: proto/*.c proto/*.h
 libproto_la_SOURCES = \
 	proto/control.c \
+	proto/debug.c \
+	proto/debug.h \
 	proto/describe.c \
 	proto/descriptors.c \
 	proto/field.c \
@@ -34,8 +36,9 @@ PROTO_LIBS = libproto.la libpb.la $(BASE_LIBS) $(PROTOBUF_C_LIBS)
 BUILT_SOURCES += proto/chanserv.pb-c.c proto/chanserv.pb-c.h
 EXTRA_DIST += proto/chanserv.proto proto/chanserv.stamp
 # What else is spoken: not compiled; test/descriptors.sh makes proto/descriptors.c of them.
-# files: proto/grpc/**/*.proto
+# files: proto/debug.proto proto/grpc/**/*.proto
 EXTRA_DIST += \
+	proto/debug.proto \
 	proto/grpc/health/v1/health.proto \
 	proto/grpc/reflection/v1/reflection.proto \
 	proto/grpc/reflection/v1alpha/reflection.proto

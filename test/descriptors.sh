@@ -10,7 +10,7 @@ set -u
 export LC_ALL=C
 top=$(cd "$(dirname "$0")/.." && pwd)
 cd "$top" || exit 1
-files="chanserv.proto grpc/health/v1/health.proto grpc/reflection/v1/reflection.proto
+files="chanserv.proto debug.proto grpc/health/v1/health.proto grpc/reflection/v1/reflection.proto
     grpc/reflection/v1alpha/reflection.proto"
 
 scratch=$(mktemp -d) || exit 1

@@ -171,7 +171,8 @@ Test(health, a_check_knows_the_server_and_each_service)
                                         "chanserv.v1.Chanserv",
                                         "grpc.health.v1.Health",
                                         "grpc.reflection.v1.ServerReflection",
-                                        "grpc.reflection.v1alpha.ServerReflection"};
+                                        "grpc.reflection.v1alpha.ServerReflection",
+                                        "chanserv.v1.Debug"};
     static const char *const not_there[] = {"jobs", "Chanserv", "grpc.health.v1.Health/Check", "/"};
 
     cr_assert(up());
@@ -422,6 +423,86 @@ Test(reflection, users_add_sets_of_their_own)
     down();
 }
 
+/* ---- Debug ---------------------------------------------------------------------------------- */
+
+/* Field `number` of a message, of bytes, the next one; false: none. */
+static bool next_of(cs_bytes *message, uint8_t number, cs_bytes *ret)
+{
+    const uint8_t *p = message->base, *end = p + message->len;
+
+    while (p < end) {
+        uint64_t tag = 0, value = 0;
+        unsigned shift = 0;
+
+        for (; *p & 0x80; shift += 7)
+            tag |= (uint64_t)(*p++ & 0x7f) << shift;
+        tag |= (uint64_t)*p++ << shift;
+        for (shift = 0; *p & 0x80; shift += 7)
+            value |= (uint64_t)(*p++ & 0x7f) << shift;
+        value |= (uint64_t)*p++ << shift;
+        if ((tag & 7) == 0)
+            continue;
+        *ret = cs_bytes_of(p, (size_t)value);
+        p += value;
+        *message = cs_bytes_of(p, (size_t)(end - p));
+        if (tag >> 3 == number)
+            return true;
+    }
+    return false;
+}
+
+static int entries, counters;
+static char said[200];
+
+static void on_stat(cs_err err, cs_bytes reply, const char *errmsg, void *user)
+{
+    cs_bytes rest = reply, one, text;
+
+    (void)user;
+    entries = counters = 0;
+    snprintf(said, sizeof said, "%s", errmsg);
+    if (err != CS_OK)
+        return;
+    for (; next_of(&rest, 1, &one); entries++) {
+        cs_bytes at = one;
+
+        if (next_of(&at, 6, &text))
+            snprintf(said + strlen(said), sizeof said - strlen(said), "%.*s;", CS_FMT(text));
+    }
+    for (rest = reply; next_of(&rest, 3, &one); counters++)
+        cr_assert(next_of(&one, 1, &text) && text.len > 3);
+}
+
+static void ask_stat(cs_bytes request)
+{
+    cr_assert_eq(mux_unary(it.conn, "/chanserv.v1.Debug/Stat", request, NULL, on_stat, NULL, NULL),
+                 CS_OK);
+    cs_loop_settle(it.loop);
+}
+
+Test(debug, what_runs_is_told_with_all_counters)
+{
+    int all = 0;
+
+#define X(name, help) all++;
+    CHANSERV_COUNTERS(X)
+#undef X
+    cr_assert(up());
+    ask_stat(cs_str(""));
+    cr_assert_str_eq(said, "local;");
+    cr_assert_eq(entries, 1);
+    cr_assert_eq(counters, all);
+    ask_stat(cs_bytes_of("\x08\x90\xce\x01", 4));
+    cr_assert_eq(entries, 1);
+    ask_stat(cs_str("\x0a\x09"));
+    cr_assert(strstr(said, "no StatRequest"), "%s", said);
+    gateway_admin_free(it.admin);
+    it.admin = NULL;
+    ask_stat(cs_str(""));
+    cr_assert(strstr(said, "UNAVAILABLE"), "%s", said);
+    down();
+}
+
 /* ---- Memory --------------------------------------------------------------------------------- */
 
 static void story(void)
@@ -442,6 +523,10 @@ static void story(void)
              "f",
              3, true);
         cs_loop_settle(it.loop);
+        said[0] = '\0';
+        err = mux_unary(it.conn, "/chanserv.v1.Debug/Stat", cs_str(""), NULL, on_stat, NULL, NULL);
+        cs_loop_settle(it.loop);
+        cr_assert(failing_failed() || (err == CS_OK && strcmp(said, "local;") == 0), "%s", said);
         for (int i = 0; i < 3; i++)
             cr_assert(failing_failed() ||
                           strspn(calls[i].heard, "1") + strspn(calls[i].heard, "46") > 0,

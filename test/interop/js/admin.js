@@ -3,7 +3,7 @@
 'use strict';
 const path = require('path');
 const loader = require('@grpc/proto-loader');
-const { assert, code, collect, grpc, one, test } = require('./kit');
+const { assert, announced, code, collect, connect, grpc, one, test } = require('./kit');
 
 const packaged = (name, ...file) =>
     grpc.loadPackageDefinition(loader.loadSync(
@@ -38,6 +38,26 @@ test('health: a watch says what is, at once, and stays', async () => {
     }
 });
 
+test('debug: what runs, what it waits for, and every counter', async () => {
+    const { Debug } = grpc.loadPackageDefinition(loader.loadSync(
+        path.join(path.dirname(process.env.CHANSERV_PROTO), 'debug.proto'), { enums: String, longs: Number })).chanserv.v1;
+    const client = connect(addr);
+    await announced(client, 'well', '2 100'); // nobody opens them
+    const reply = await new Promise((resolve, reject) => {
+        new Debug(addr, insecure).stat({ max: 5000 }, (error, got) => (error ? reject(error) : resolve(got)));
+    });
+    const unclaimed = reply.entries.filter(({ kind, waits }) => kind === 'SOURCE' && waits === 'claim');
+    assert.ok(unclaimed.length >= 2, JSON.stringify(reply.entries));
+    assert.ok(unclaimed.every(({ service, peer }) => service === 'well' && peer.startsWith('127.0.0.1:')));
+    const posts = reply.entries.filter(({ kind }) => kind === 'POST').map(({ number }) => number);
+    assert.ok(unclaimed.every(({ of }) => posts.includes(of)));
+    const connections = reply.entries.filter(({ kind }) => kind === 'CONNECTION');
+    assert.ok(connections.length >= 1 && connections.every(({ bytesIn }) => bytesIn > 0));
+    assert.strictEqual(reply.counters.connections, connections.length);
+    assert.ok(reply.counters.sources_waiting >= 2);
+    client.close();
+});
+
 for (const version of ['v1', 'v1alpha']) {
     const { ServerReflection } = packaged('@grpc/reflection', 'build', 'proto', 'grpc', 'reflection', version,
         'reflection.proto').reflection[version];
@@ -58,7 +78,7 @@ for (const version of ['v1', 'v1alpha']) {
     test(`reflection ${version}: all that is needed to call a server that one knows nothing of`, async () => {
         const [list] = await ask([{ list_services: '' }]);
         const names = list.list_services_response.service.map(({ name }) => name);
-        assert.deepStrictEqual(names.sort(), ['chanserv.v1.Chanserv', 'grpc.health.v1.Health',
+        assert.deepStrictEqual(names.sort(), ['chanserv.v1.Chanserv', 'chanserv.v1.Debug', 'grpc.health.v1.Health',
             'grpc.reflection.v1.ServerReflection', 'grpc.reflection.v1alpha.ServerReflection', 'interop.Calls']);
         const [answer] = await ask([{ file_containing_symbol: 'chanserv.v1.Chanserv' }]);
         const files = answer.file_descriptor_response.file_descriptor_proto;
