@@ -73,5 +73,7 @@ bool chanserv__route_session(mux_stream *stream, chanserv_server *server, cs_byt
 /* Calls that loop 0 answers, whatever they say; not accepted yet. */
 bool chanserv__route_services(mux_stream *stream, chanserv_server *server);
 bool chanserv__route_raw(mux_stream *stream, chanserv_server *server);
+/* A mux_accept_fn for plain streams (mux/foreign.h) of a loop that is not the first: they go there. */
+void chanserv__route_plain(mux_stream *stream, void *server);
 
 #endif

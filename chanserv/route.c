@@ -198,3 +198,8 @@ bool chanserv__route_raw(mux_stream *stream, chanserv_server *server)
     pass_unread(stream, server, NULL);
     return true;
 }
+
+void chanserv__route_plain(mux_stream *stream, void *server)
+{
+    pass_unread(stream, server, NULL);
+}
