@@ -3,9 +3,9 @@
 
 #include "chanserv/loops__in.h"
 #include "mux/foreign.h"
-#include "mux/link__in.h"
 #include "mux/roll.h"
 #include "test/support/failing.h"
+#include "test/support/stranger.h"
 
 enum { LOOPS = 3, TICKET_LOOP = 8 };
 
@@ -793,31 +793,17 @@ static void plain_here(mux_stream *stream, void *user)
     mux_stream_finish(stream, CS_OK, NULL);
 }
 
-/* GET http://a/page, as a browser would say it. */
-static void ask_for_the_page(mux_handlers *handlers)
-{
-    static char bytes[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" /* SETTINGS, HEADERS */
-                          "\0\0\0\4\0\0\0\0\0\0\0\14\1\5\0\0\0\1\x82\x86\4\5/page\1\1a";
-    struct iovec iov = {bytes, sizeof bytes - 1};
-    struct cs_list conns;
-    mux__link *ends[2];
-    size_t n;
-
-    cs_list_init(&conns);
-    cr_assert_eq(mux__link_pair(raw.loop, ends), CS_OK);
-    cr_assert_eq(mux__conn_accept(raw.loop, ends[1], NULL, handlers, &conns, NULL), CS_OK);
-    cr_assert_eq(mux__link_write(ends[0], &iov, 1, &n), CS_OK);
-    cs_loop_settle(raw.loop);
-    mux__link_free(ends[0]);
-    cs_loop_settle(raw.loop);
-}
+/* The preface, SETTINGS, and GET http://a/page. */
+static const char page[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+                           "\0\0\0\4\0\0\0\0\0"
+                           "\0\0\14\1\5\0\0\0\1\x82\x86\4\5/page\1\1a";
 
 Test(loops, a_plain_request_is_answered_on_the_first)
 {
     mux_handlers_set_plain(raw.server->handlers, plain_here, raw.server);
     for (size_t i = 1; i < LOOPS; i++)
         mux_handlers_set_plain(loops()->all[i]->handlers, chanserv__route_plain, loops()->all[i]);
-    ask_for_the_page(loops()->all[1]->handlers);
+    stranger_says(raw.loop, loops()->all[1]->handlers, cs_bytes_of(page, sizeof page - 1));
     cr_assert_eq(it.ran_on, raw.server);
     cr_assert_eq(it.handled, 1, "and its answer was good");
     cr_assert_eq(loops()->all[1]->calls, 0);
