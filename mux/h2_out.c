@@ -317,8 +317,3 @@ int64_t mux__h2_send_window(const mux_stream *stream)
 {
     return nghttp2_session_get_stream_remote_window_size(stream->conn->h2, stream->id);
 }
-
-int64_t mux__h2_send_window(const mux_stream *stream)
-{
-    return nghttp2_session_get_stream_remote_window_size(stream->conn->h2, stream->id);
-}
