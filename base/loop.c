@@ -12,6 +12,7 @@
 #include "base/loop__in.h"
 #include "base/mem.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -48,11 +49,15 @@ void cs__loop_kick_later(cs_loop *loop)
 void cs__loop_ring(cs_loop *loop)
 {
     static const uint64_t one = 1;
+    ssize_t n;
 
     if (loop->bell < 0 || atomic_exchange(&loop->rung, true))
         return;
     /* It cannot be full, since it is written once and then read. */
-    if (write(loop->bell, &one, sizeof one) < 0)
+    do
+        n = write(loop->bell, &one, sizeof one);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
         atomic_store(&loop->rung, false);
 }
 

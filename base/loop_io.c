@@ -14,8 +14,11 @@ struct cs_io {
     void (*fn)(int can, void *user);
     void *user;
     int fd;
-    int wanted;
-    short kind;             /* of the first event, while it is watched */
+    int asked;
+    bool writes;            /* the second event is watched; */
+    short kind;             /* of the first one, while it is */
+    bool is_deaf;           /* libevent did not take what was asked */
+    cs_task again;
     struct event *event[2]; /* read or gone, write; behind the object */
 };
 
@@ -40,7 +43,7 @@ static void on_readable(evutil_socket_t fd, short what, void *user)
     cs_io *io = user;
 
     (void)what;
-    if (io->wanted & CS_IO_READ)
+    if (io->asked & CS_IO_READ)
         fire(io, CS_IO_READ);
     else if (has_gone((int)fd))
         fire(io, CS_IO_GONE);
@@ -51,26 +54,6 @@ static void on_writable(evutil_socket_t fd, short what, void *user)
     (void)fd;
     (void)what;
     fire(user, CS_IO_WRITE);
-}
-
-cs_err cs_io_new(cs_loop *loop, int fd, void (*fn)(int can, void *user), void *user, cs_io **ret)
-{
-    size_t room = cs_round_up(event_get_struct_event_size());
-    cs_io *io;
-
-    if (loop->is_virtual || fd < 0 || (loop->is_shared && !cs_loop_in_turn(loop)))
-        return CS_EMISUSE;
-    if (!(io = cs_zalloc_with(sizeof *io, 2 * room)))
-        return CS_ENOMEM;
-    io->loop = loop;
-    io->fn = fn;
-    io->user = user;
-    io->event[0] = cs_extra(io, sizeof *io);
-    io->event[1] = (struct event *)(void *)((char *)cs_extra(io, sizeof *io) + room);
-    io->fd = fd;
-    event_assign(io->event[1], loop->base, fd, EV_WRITE | EV_PERSIST, on_writable, io);
-    *ret = io;
-    return CS_OK;
 }
 
 /* Of a broken connection libevent tells those alone who read or write, and who takes no bytes must not be
@@ -102,30 +85,65 @@ static bool start(cs_io *io, short kind)
 
 static bool want_write(cs_io *io, bool on)
 {
-    return (on ? event_add(io->event[1], NULL) : event_del(io->event[1])) == 0;
+    if (io->writes == on)
+        return true;
+    if ((on ? event_add(io->event[1], NULL) : event_del(io->event[1])) != 0)
+        return false;
+    io->writes = on;
+    return true;
+}
+
+/* Without memory, libevent's or the kernel's, it is tried again in each turn: better a busy loop than a
+ * deaf one.  Who asked is not told that he can, because nobody knows. */
+static void watch(cs_io *io)
+{
+    const short kind = kind_of(io->asked);
+    const bool was_deaf = io->is_deaf;
+
+    if (kind != io->kind)
+        stop(io);
+    io->is_deaf = !want_write(io, io->asked & CS_IO_WRITE);
+    if (kind != io->kind && !start(io, kind))
+        io->is_deaf = true;
+    if (!io->is_deaf)
+        return;
+    if (!was_deaf)
+        cs_log(CS_ERROR, "loop", "descriptor %d cannot be watched", io->fd);
+    cs_task_post(io->loop, CS_IO, &io->again);
+}
+
+static void watch_again(cs_task *task)
+{
+    watch(CS_CONTAINER(task, cs_io, again));
+}
+
+cs_err cs_io_new(cs_loop *loop, int fd, void (*fn)(int can, void *user), void *user, cs_io **ret)
+{
+    size_t room = cs_round_up(event_get_struct_event_size());
+    cs_io *io;
+
+    if (loop->is_virtual || fd < 0 || (loop->is_shared && !cs_loop_in_turn(loop)))
+        return CS_EMISUSE;
+    if (!(io = cs_zalloc_with(sizeof *io, 2 * room)))
+        return CS_ENOMEM;
+    io->loop = loop;
+    io->fn = fn;
+    io->user = user;
+    io->event[0] = cs_extra(io, sizeof *io);
+    io->event[1] = (struct event *)(void *)((char *)cs_extra(io, sizeof *io) + room);
+    io->fd = fd;
+    cs_task_init(&io->again, watch_again);
+    event_assign(io->event[1], loop->base, fd, EV_WRITE | EV_PERSIST, on_writable, io);
+    *ret = io;
+    return CS_OK;
 }
 
 void cs_io_want(cs_io *io, int what)
 {
-    const short kind = kind_of(what);
-    const int changed = io->wanted ^ what;
-    bool ok = true;
-
-    if (changed == 0)
+    if (io->asked == what)
         return;
-    io->wanted = what;
-    if (kind != io->kind)
-        stop(io);
-    if ((changed & CS_IO_WRITE) && !want_write(io, what & CS_IO_WRITE)) {
-        io->wanted ^= CS_IO_WRITE;
-        ok = false;
-    }
-    if (kind != io->kind && !start(io, kind)) {
-        io->wanted &= ~CS_IO_READ;
-        ok = false;
-    }
-    if (!ok)
-        cs_log(CS_ERROR, "loop", "descriptor %d cannot be watched", io->fd);
+    io->asked = what;
+    watch(io);
 }
 
 void cs_io_free(cs_io *io)
@@ -133,5 +151,6 @@ void cs_io_free(cs_io *io)
     if (!io)
         return;
     cs_io_want(io, 0);
+    cs_task_drop(&io->again);
     cs_free(io);
 }
