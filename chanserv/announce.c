@@ -331,8 +331,8 @@ static void say(chanserv_post *post, chanserv_outlet *o)
             said(o);
         else
             chanserv__outlet_over(o, CS_ECANCELED, CHANSERV__POST_CANCELLED);
-        if (err == CS_ENOMEM)
-            chanserv__post_cut(post, WIRE_R_LIMIT, CS_ENOMEM);
+        if (err == CS_ENOMEM || err == CS_ESYS) /* no memory, or no secret for its ticket */
+            chanserv__post_cut(post, WIRE_R_LIMIT, err);
     }
     cs_ref_drop(&header);
     cs_buf_fini(&in.payloads);

@@ -247,7 +247,9 @@ void mux__call_request_ready(mux_stream *stream)
         refuse(stream, CS_ENOMEM, NULL);
     else {
         stream->what.handler->accept(stream, stream->what.handler->user);
-        if (!stream->accepted)
+        if (!stream->accepted && stream->no_memory)
+            refuse(stream, CS_ENOMEM, NULL);
+        else if (!stream->accepted)
             refuse(stream, CS_ENOTSUP, "nobody took the call");
     }
 }

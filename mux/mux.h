@@ -262,8 +262,8 @@ CS_API const mux_stream *mux_call_stream(const mux_call *call);
 /* ---- Ports -------------------------------------------------------------------------------- */
 
 /* A peer opened a stream.  Take it with mux_stream_accept() before returning, else it is refused
- * with CS_ENOTSUP.  Requests that are not gRPC are answered 415 and never come here; methods that
- * nobody handles get UNIMPLEMENTED. */
+ * with CS_ENOTSUP (CS_ENOMEM, when that was why).  Requests that are not gRPC are answered 415 and
+ * never come here; methods that nobody handles get UNIMPLEMENTED. */
 typedef void mux_accept_fn(mux_stream *stream, void *user);
 CS_API cs_err mux_stream_accept(mux_stream *stream, const struct mux_stream_ops *ops, void *state);
 /* From now on the stream has these callbacks and this state, which is never copied: ops->state_bytes

@@ -358,6 +358,7 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     cs_err status : 8; /* ours (server), once finished */
     bool is_server : 1;
     bool accepted : 1;
+    bool no_memory : 1;  /* to be accepted */
     bool owns_state : 1; /* it is a copy */
     bool acceptable : 1; /* on_headers: wants to be accepted */
     bool told : 1;       /* call: readable */

@@ -38,6 +38,7 @@ cs_err mux_stream_accept(mux_stream *stream, const struct mux_stream_ops *ops, v
         return CS_EMISUSE;
     if (ops->state_bytes > 0) {
         void *copy = cs_zalloc(ops->state_bytes);
+        stream->no_memory = !copy;
         if (!copy)
             return CS_ENOMEM;
         if (state)
