@@ -279,22 +279,69 @@ thread_programs = \
 
 # programs: test/fuzz/*_fuzz.c
 fuzz_programs = \
+	test/fuzz/client_fuzz \
 	test/fuzz/gzip_fuzz \
 	test/fuzz/http1_fuzz \
+	test/fuzz/options_fuzz \
+	test/fuzz/port_fuzz \
+	test/fuzz/server_fuzz \
+	test/fuzz/session_fuzz \
 	test/fuzz/wire_fuzz
 
 check_PROGRAMS += $(thread_programs) $(fuzz_programs)
 
 # With libFuzzer the same sources need no replay_main.c, which is the `main` of the others.
-check_LIBRARIES += libreplay.a
+check_LIBRARIES += libreplay.a libfuzz.a
 libreplay_a_SOURCES = test/fuzz/replay_main.c
+if WITH_FUZZER
+FUZZ_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+FUZZ_LIBS = libfuzz.a
+else
+FUZZ_LDFLAGS = $(AM_LDFLAGS)
+FUZZ_LIBS = libfuzz.a libreplay.a
+endif
+# files: test/fuzz/*.c test/fuzz/*.h !test/fuzz/*_fuzz.c !test/fuzz/replay_main.c
+libfuzz_a_SOURCES = \
+	test/fuzz/frames.c \
+	test/fuzz/fuzz.c \
+	test/fuzz/fuzz.h \
+	test/fuzz/served.c \
+	test/fuzz/served.h
 
 test_tsan_chan_tsan_LDADD = $(BASE_LIBS)
 test_tsan_loop_tsan_LDADD = $(BASE_LIBS)
-test_fuzz_gzip_fuzz_LDADD = libreplay.a $(MUX_LIBS)
-test_fuzz_http1_fuzz_LDADD = libreplay.a $(GATEWAY_LIBS)
-test_fuzz_wire_fuzz_LDADD = libreplay.a $(PROTO_LIBS)
+test_fuzz_client_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+test_fuzz_client_fuzz_LDADD = $(FUZZ_LIBS) $(CHANSERV_LIBS)
+test_fuzz_gzip_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+test_fuzz_gzip_fuzz_LDADD = $(FUZZ_LIBS) $(MUX_LIBS)
+test_fuzz_http1_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+test_fuzz_http1_fuzz_LDADD = $(FUZZ_LIBS) $(GATEWAY_LIBS)
+test_fuzz_options_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+test_fuzz_options_fuzz_LDADD = libtools.a $(FUZZ_LIBS) $(CHANSERV_LIBS) $(EVENT_LIBS)
+test_fuzz_port_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+test_fuzz_port_fuzz_LDADD = $(FUZZ_LIBS) $(MUX_LIBS)
+test_fuzz_server_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+test_fuzz_server_fuzz_LDADD = $(FUZZ_LIBS) $(CHANSERV_LIBS)
+test_fuzz_session_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+test_fuzz_session_fuzz_LDADD = $(FUZZ_LIBS) $(CHANSERV_LIBS)
+test_fuzz_wire_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+test_fuzz_wire_fuzz_LDADD = $(FUZZ_LIBS) $(PROTO_LIBS)
 $(test_fuzz_wire_fuzz_OBJECTS): proto/chanserv.pb-c.h
+
+# All fuzzers by libFuzzer, TIME seconds each, in a build of clang of their own.
+TIME = 60
+.PHONY: fuzz
+fuzz:
+	$(AM_TESTS_ENVIRONMENT) $(top_srcdir)/test/fuzz/run $(TIME)
+
+# Stories while the system, libevent and memory fail: test/torture.sh runs it.
+check_PROGRAMS += test/torture/torture
+# files: test/torture/*.c test/torture/*.h
+test_torture_torture_SOURCES = \
+	test/torture/calls.c \
+	test/torture/calls.h \
+	test/torture/torture.c
+test_torture_torture_LDADD = $(CHANSERV_LIBS) $(EVENT_LIBS)
 
 # Servers and clients that the interop stage starts; built by plain make.
 # programs: test/interop/*.c
@@ -371,7 +418,7 @@ libproxy_a_SOURCES = \
 # ---- Scripts ----------------------------------------------------------------------------------
 
 test_scripts = test/lists.sh test/rooms.sh test/format.sh test/headers.sh test/install.sh \
-	test/threads.sh test/replay.sh test/examples.sh test/bench.sh test/descriptors.sh test/tools/cli.sh test/tools/serve.sh test/tools/kinds.sh \
+	test/threads.sh test/replay.sh test/torture.sh test/examples.sh test/bench.sh test/descriptors.sh test/tools/cli.sh test/tools/serve.sh test/tools/kinds.sh \
 	test/tools/completion.sh test/tools/connect.sh test/tools/follow.sh test/docs/readme.sh test/docs/curl.sh
 TESTS += $(test_scripts)
 
@@ -387,7 +434,7 @@ EXTRA_DIST += \
 	test/stages/57-attack \
 	test/stages/60-mutants \
 	test/stages/common.sh
-EXTRA_DIST += test/fuzz/corpus test/mutants
+EXTRA_DIST += test/fuzz/corpus test/fuzz/run test/mutants
 # files: test/interop/**/* !test/interop/*.c test/attack/**/* !test/attack/*.c !test/attack/*.h test/conform/**/*
 EXTRA_DIST += \
 	test/attack/run \
