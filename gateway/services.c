@@ -63,5 +63,5 @@ cs_err gateway__routes_mount(gateway *gw)
         err = gateway_route(gw, "GET", "/v1/source/", gateway__source, gw);
     if (err == CS_OK)
         err = gateway_route(gw, "GET", "/v1/services", gateway__services, gw);
-    return err;
+    return err == CS_OK ? gateway__metrics_mount(gw) : err;
 }

@@ -257,8 +257,10 @@ static void drop_input(mux_wire *wire)
 
     for (int i = 0; i < MUX__READS * 4 && err == CS_OK; i++) {
         err = mux__link_read(wire->conn->link, waste, sizeof waste, &n);
-        if (err == CS_OK)
+        if (err == CS_OK) {
             wire->conn->stats->bytes_in += n;
+            wire->conn->bytes_in += n;
+        }
     }
     if (err == CS_DONE && !wire->out) {
         wire->heard_end = true;
@@ -455,6 +457,7 @@ cs_err mux_wire_recv(mux_wire *wire, void *to, size_t size, size_t *n)
     err = mux__link_read(wire->conn->link, to, size, n);
     if (err == CS_OK) {
         wire->conn->stats->bytes_in += *n;
+        wire->conn->bytes_in += *n;
         moves_bytes(wire);
     } else if (err == CS_DONE) {
         wire->heard_end = true;
@@ -511,6 +514,7 @@ cs_err mux_wire_send(mux_wire *wire, const cs_bytes *pieces, size_t pieces_len, 
         if (err != CS_OK)
             break;
         wire->conn->stats->bytes_out += n;
+        wire->conn->bytes_out += n;
         *taken += n;
         skip(&place, n);
     }

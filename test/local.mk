@@ -179,6 +179,7 @@ test_gateway_SOURCES = \
 	test/gateway/conn1_test.c \
 	test/gateway/conn2_test.c \
 	test/gateway/http1_test.c \
+	test/gateway/metrics_test.c \
 	test/gateway/post_test.c \
 	test/gateway/request_test.c \
 	test/gateway/source_test.c \

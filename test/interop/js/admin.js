@@ -40,7 +40,7 @@ test('health: a watch says what is, at once, and stays', async () => {
 
 test('debug: what runs, what it waits for, and every counter', async () => {
     const { Debug } = grpc.loadPackageDefinition(loader.loadSync(
-        path.join(path.dirname(process.env.CHANSERV_PROTO), 'debug.proto'), { enums: String, longs: Number })).chanserv.v1;
+        path.join(path.dirname(process.env.CHANSERV_PROTO), 'debug.proto'), { enums: String, longs: Number, defaults: true })).chanserv.v1;
     const client = connect(addr);
     await announced(client, 'well', '2 100'); // nobody opens them
     const reply = await new Promise((resolve, reject) => {
@@ -52,7 +52,7 @@ test('debug: what runs, what it waits for, and every counter', async () => {
     const posts = reply.entries.filter(({ kind }) => kind === 'POST').map(({ number }) => number);
     assert.ok(unclaimed.every(({ of }) => posts.includes(of)));
     const connections = reply.entries.filter(({ kind }) => kind === 'CONNECTION');
-    assert.ok(connections.length >= 1 && connections.every(({ bytesIn }) => bytesIn > 0));
+    assert.ok(connections.length >= 1 && connections.every(({ bytesIn }) => bytesIn > 0), JSON.stringify(connections));
     assert.strictEqual(reply.counters.connections, connections.length);
     assert.ok(reply.counters.sources_waiting >= 2);
     client.close();

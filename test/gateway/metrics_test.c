@@ -1,0 +1,110 @@
+/* /metrics as Prometheus reads it, line by line; /healthz and /readyz. */
+#include "browser.h"
+#include "test/support/failing.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *const known[] = {"authorization: secret", NULL};
+
+static void begin(void)
+{
+    cr_assert_eq(world_up(NULL), CS_OK);
+}
+
+TestSuite(metrics, .init = begin, .fini = world_down);
+
+static struct browser b;
+
+static int get(const char *what)
+{
+    browser_init(&b);
+    cr_assert_eq(browser_ask(&b, what, known, NULL), CS_OK);
+    cr_assert(b.finished);
+    return b.status;
+}
+
+/* What promtool check metrics asks for: each has one HELP, then one TYPE, then its value; who goes only up
+ * is a _total, and nobody else is. */
+Test(metrics, each_counter_is_there_once_with_help_and_type)
+{
+    char name[100], again[100], type[20], help[400];
+    double value;
+    int all = 0, wanted = 2, at, labels;
+
+#define X(counter, words) wanted++;
+    CHANSERV_COUNTERS(X)
+#undef X
+    cr_assert_eq(get("GET /metrics"), 200);
+    cr_assert_str_eq(browser_header(&b, "content-type"),
+                     "text/plain; version=0.0.4; charset=utf-8");
+    for (const char *text = b.body; *text; text += at, all++) {
+        at = 0;
+        cr_assert_eq(sscanf(text, "# HELP %99[a-z0-9_] %399[^\n]\n%n", name, help, &at), 2, "%.60s",
+                     text);
+        text += at;
+        cr_assert_eq(sscanf(text, "# TYPE %99[a-z0-9_] %19[a-z]\n%n", again, type, &at), 2, "%.60s",
+                     text);
+        cr_assert_str_eq(again, name);
+        text += at;
+        cr_assert_eq(sscanf(text, "%99[a-z0-9_]%n", again, &labels), 1);
+        cr_assert_str_eq(again, name);
+        text += text[labels] == '{' ? strcspn(text, "}") + 1 : (size_t)labels;
+        cr_assert_eq(sscanf(text, " %lf%n", &value, &at), 1, "%.60s", text);
+        cr_assert_eq(text[at++], '\n');
+        cr_assert_eq(strncmp(name, "chanserv_", 9), 0);
+        cr_assert_eq(strcmp(type, "counter") == 0,
+                     strlen(name) > 6 && strcmp(name + strlen(name) - 6, "_total") == 0, "%s %s",
+                     name, type);
+    }
+    cr_assert_eq(all, wanted);
+    cr_assert(strstr(b.body, "\nchanserv_channels 0\n"));
+    cr_assert(strstr(b.body, "\nchanserv_posts_total 0\n"));
+    cr_assert(strstr(b.body, "\nchanserv_posts_refused_limit_total 0\n"));
+    cr_assert(strstr(b.body, "\nchanserv_build_info{version=\""));
+    browser_fini(&b);
+}
+
+Test(metrics, are_for_those_who_may)
+{
+    world.verdict = CS_EPERM;
+    browser_init(&b);
+    cr_assert_eq(browser_ask(&b, "GET /metrics", NULL, NULL), CS_OK);
+    cr_assert_eq(b.status, 403);
+    browser_fini(&b);
+    cr_assert_eq(get("GET /healthz"), 200);
+    browser_fini(&b);
+}
+
+Test(metrics, a_drain_is_not_ready_and_well)
+{
+    cr_assert_eq(get("GET /readyz"), 200);
+    cr_assert_str_eq(b.body, "ok\n");
+    browser_fini(&b);
+    chanserv_server_drain(world.server, 100000);
+    cr_assert_eq(get("GET /readyz"), 503);
+    cr_assert_str_eq(b.body, "draining\n");
+    browser_fini(&b);
+    cr_assert_eq(get("GET /healthz"), 200);
+    browser_fini(&b);
+    cr_assert_eq(get("GET /metrics"), 200);
+    cr_assert(strstr(b.body, "\nchanserv_draining 1\n"));
+    browser_fini(&b);
+}
+
+static void story(void)
+{
+    if (world_up(NULL) == CS_OK) {
+        browser_init(&b);
+        (void)browser_ask(&b, "GET /metrics", known, NULL);
+        cr_assert(failing_failed() || b.status == 200);
+        browser_fini(&b);
+    }
+    world_down();
+}
+
+Test(metrics_memory, survives_every_failed_allocation)
+{
+    cr_assert_gt(failing_story(story), 50);
+}
