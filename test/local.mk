@@ -238,7 +238,7 @@ test_docs_SOURCES = \
 	test/docs/wire_test.c
 
 test_tools_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
-test_tools_LDADD = libtools.a libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
+test_tools_LDADD = libtools.a libsupport.a $(GATEWAY_LIBS) $(CRITERION_LIBS)
 # files: test/tools/*.c test/tools/*.h
 test_tools_SOURCES = \
 	test/tools/auth_test.c \
@@ -318,7 +318,7 @@ test_fuzz_gzip_fuzz_LDADD = $(FUZZ_LIBS) $(MUX_LIBS)
 test_fuzz_http1_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 test_fuzz_http1_fuzz_LDADD = $(FUZZ_LIBS) $(GATEWAY_LIBS)
 test_fuzz_options_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
-test_fuzz_options_fuzz_LDADD = libtools.a $(FUZZ_LIBS) $(CHANSERV_LIBS) $(EVENT_LIBS)
+test_fuzz_options_fuzz_LDADD = libtools.a $(FUZZ_LIBS) $(GATEWAY_LIBS) $(EVENT_LIBS)
 test_fuzz_port_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 test_fuzz_port_fuzz_LDADD = $(FUZZ_LIBS) $(MUX_LIBS)
 test_fuzz_server_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
