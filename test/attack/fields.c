@@ -171,7 +171,7 @@ static void slow_fields(struct attack *attack)
 }
 
 /* Two hundred blocks that are nearly as large as may be, and lack only their end. */
-static void held_fields(struct attack *attack)
+static void held_blocks(struct attack *attack)
 {
     struct block *block = malloc(sizeof *block);
     begin(block);
@@ -262,13 +262,13 @@ const struct scenario attack_fields[] = {{.name = "field-bomb",
                                           .least = 1000,
                                           .options = "--header-timeout 500ms",
                                           .run = slow_fields},
-                                         {.name = "held-fields",
+                                         {.name = "held-blocks",
                                           .limit = "header_timeout_ms",
                                           .counter = "header_timeouts",
                                           .moves = 200,
                                           .least = 600,
                                           .options = "--header-timeout 1s",
-                                          .run = held_fields},
+                                          .run = held_blocks},
                                          {.name = "strange-requests",
                                           .counter = "bytes_in",
                                           .moves = 10000,
