@@ -78,7 +78,9 @@ libmux_la_SOURCES = \
 	mux/tls_words.c \
 	mux/unary.c \
 	mux/unary_serve.c \
-	mux/wire.c
+	mux/wire.c \
+	mux/wire__in.h \
+	mux/wire_begin.c
 MUX_LIBS = libmux.la $(PROTO_LIBS) $(NGHTTP2_LIBS) $(OPENSSL_LIBS) $(ZLIB_LIBS)
 
 muxincludedir = $(includedir)/chanserv/mux

@@ -12,7 +12,8 @@
  *   h2*.c      all that is spoken with nghttp2
  *   stream.c   life of a stream, and its calls        message.c  its messages, both ways
  *   peers.c    connections of one peer           held.c     what a peer makes us hold
- *   wire.c     connections that do not speak HTTP/2      plain.c  requests that are not gRPC's
+ *   wire.c, wire_begin.c  connections that do not speak HTTP/2
+ *   plain.c    requests that are not gRPC's
  *   call.c     gRPC's spelling of a request and of its answer
  *   meta.c     metadata      handlers.c  methods that are served      gzip.c  all that is zlib's
  *   lasting.c  calls that outlive their HTTP/2 streams; keep.c what such a call has sent; count.c what

@@ -6,211 +6,13 @@
  * The connection (conn.c) stays what it was: in its port's list, counted, with its timer and its end.
  * Only what is read and written on it is somebody else's.  As on a stream, what happens is noted and
  * told by the call task. */
-#include "mux/across.h"
-#include "mux/mux__in.h"
-
-#include "base/ref.h"
+#include "mux/wire__in.h"
 
 enum {
-    PREFACE_LEN = 24,
     LINGER_MS = 1000, /* for a peer that hangs up when he has read our last word, */
     OUT_MS = 30000,   /* and for that to go out */
     PIECES = 16
 };
-
-static const char PREFACE[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"; /* RFC 9113, 3.4 */
-
-struct mux_wire {
-    mux_conn *conn;
-    const struct mux_wire_ops *ops;
-    void *state;
-    cs_task call;
-    struct cs_buf early; /* what was read to find out, from `at` on */
-    size_t at;
-    cs_timer *linger; /* NULL before mux_wire_finish() */
-    int64_t finished_ms;
-    cs_err why;
-    bool accepted, owns_state, is_tls;
-    bool reading;   /* wanted */
-    bool heard_end; /* the peer's last word was taken */
-    bool can_read;  /* as far as we know */
-    bool can_write; /* to be told */
-    bool waits;     /* for room to write */
-    bool roll_due;  /* to be told */
-    bool finishing;
-    bool out; /* our last word has gone, and our half is closed */
-    bool over;
-};
-
-static void call(cs_task *task);
-static void on_ready(int can, void *user);
-
-/* ---- What it speaks --------------------------------------------------------------------------- */
-
-bool mux__wire_may_come(const mux_conn *conn)
-{
-    return conn->is_server && !conn->is_across && conn->handlers->wires &&
-           (!conn->link->is_tls || conn->link->is_http1);
-}
-
-bool mux__is_token(uint8_t c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-           (c != 0 && strchr("!#$%&'*+-.^_`|~", c));
-}
-
-/* The byte at `at`, behind as much of the preface. */
-static bool may_be_http1(size_t at, uint8_t c)
-{
-    if (c == '\r' || c == '\n' || mux__is_token(c))
-        return true;
-    return at > 0 && c >= ' ' && c <= '~';
-}
-
-static mux_wire *wire_new(mux_conn *conn, cs_bytes before, cs_bytes early)
-{
-    mux_wire *wire = cs_zalloc(sizeof *wire);
-
-    if (!wire)
-        return NULL;
-    if (cs_buf_add(&wire->early, before) != CS_OK || cs_buf_add(&wire->early, early) != CS_OK) {
-        cs_buf_fini(&wire->early);
-        cs_free(wire);
-        return NULL;
-    }
-    wire->conn = conn;
-    wire->reading = true;
-    cs_task_init(&wire->call, call);
-    return wire;
-}
-
-static void post(mux_wire *wire)
-{
-    cs_task_post(wire->conn->loop, CS_CALL, &wire->call);
-}
-
-static void begin(mux_wire *wire)
-{
-    mux_conn *conn = wire->conn;
-    const bool was_due = conn->roll == MUX__DUE;
-
-    conn->wire = wire;
-    conn->sniffs = false;
-    wire->is_tls = conn->link->is_tls;
-    cs_task_drop(&conn->flush);
-    conn->idle_ms = cs_loop_now_ms(conn->loop);
-    mux__link_listen(conn->link, on_ready, wire);
-    mux__link_want(conn->link, false, false); /* until it is accepted */
-    if (was_due)
-        conn->roll = MUX__OPEN;
-    if (was_due)
-        mux_conn_roll(conn);
-    post(wire);
-}
-
-cs_err mux__wire_sniff(mux_conn *conn, const uint8_t *bytes, size_t len)
-{
-    size_t n = 0, at = conn->prefix;
-    mux_wire *wire;
-
-    while (n < len && at < PREFACE_LEN && bytes[n] == (uint8_t)PREFACE[at])
-        n++, at++;
-    if (at == PREFACE_LEN || (n < len && !may_be_http1(at, bytes[n]))) {
-        if (at == PREFACE_LEN && conn->link->is_http1)
-            return CS_EPROTO;
-        conn->sniffs = false;
-        mux__roll_met(conn);
-        return CS_OK;
-    }
-    if (n == len) {
-        conn->prefix = (uint8_t)at;
-        return CS_OK;
-    }
-    wire = wire_new(conn, cs_bytes_of(PREFACE, conn->prefix), cs_bytes_of(bytes, len));
-    if (!wire)
-        return CS_ENOMEM;
-    mux__h2_free(conn);
-    cs_block_drop(conn->block);
-    conn->block = NULL;
-    begin(wire);
-    return CS_DONE;
-}
-
-/* ---- To another loop -------------------------------------------------------------------------- */
-
-struct moved {
-    mux__link *link;
-    cs_loop *loop;
-    mux_handlers *handlers;
-    struct mux_options options;
-    struct cs_buf early;
-};
-
-static void moved_free(struct moved *m)
-{
-    mux__link_free(m->link);
-    cs_buf_fini(&m->early);
-    cs_free(m);
-}
-
-/* What accepting one is, but that it was one already: counted as having come once. */
-static cs_err settle_in(struct moved *m, struct mux__peer_count *of_peer)
-{
-    mux_handlers *handlers = m->handlers;
-    mux_conn *conn;
-    mux_wire *wire;
-    cs_err err = mux__conn_new(m->loop, &m->options, true, &conn);
-
-    if (err != CS_OK)
-        return err;
-    wire = wire_new(conn, cs_bytes_of(m->early.base, m->early.len), (cs_bytes){NULL, 0});
-    if (!wire) {
-        mux_conn_free(conn);
-        return CS_ENOMEM;
-    }
-    conn->handlers = handlers;
-    handlers->refs++;
-    conn->stats = &handlers->stats;
-    conn->gzip = &handlers->gzip;
-    cs_list_push(&handlers->local_conns, &conn->link_in);
-    mux__conn_up(conn, m->link);
-    conn->stats->connections_total--;
-    m->link = NULL;
-    mux__peer_give(conn, of_peer);
-    begin(wire);
-    return CS_OK;
-}
-
-static void arrive(void *user)
-{
-    struct moved *m = user;
-    struct mux__peer_count *of_peer = NULL;
-
-    if (!m->handlers->local_ended && !mux__handlers_are_full(m->handlers) &&
-        m->link->ops->join(m->link, m->loop) == CS_OK &&
-        mux__peer_enter(m->handlers, m->link, &of_peer) == CS_OK && settle_in(m, of_peer) != CS_OK)
-        mux__peer_leave(m->handlers, of_peer);
-    moved_free(m);
-}
-
-/* The connection ends here without a word.  Without memory it does so for good. */
-static void move(mux_wire *wire)
-{
-    mux_conn *conn = wire->conn;
-    const mux_handlers *handlers = conn->handlers;
-    struct moved *m = conn->link->ops->leave ? cs_zalloc(sizeof *m) : NULL;
-
-    if (m) {
-        conn->link->ops->leave(conn->link);
-        *m = (struct moved){conn->link, handlers->wires_loop, handlers->wires_to, conn->opt,
-                            wire->early};
-        wire->early = (struct cs_buf){0};
-        conn->link = NULL;
-        if (cs_loop_call(m->loop, arrive, m) != CS_OK)
-            moved_free(m);
-    }
-    mux__conn_lost(conn, CS_DONE, "it went to another loop");
-}
 
 /* ---- What happens to it ----------------------------------------------------------------------- */
 
@@ -270,7 +72,7 @@ static void drop_input(mux_wire *wire)
     }
 }
 
-static void on_ready(int can, void *user)
+void mux__wire_ready(int can, void *user)
 {
     mux_wire *wire = user;
 
@@ -291,7 +93,7 @@ static void on_ready(int can, void *user)
         return;
     }
     wire->can_read = wire->can_read || (can & CS_IO_READ);
-    post(wire);
+    mux__wire_post(wire);
 }
 
 static void on_linger(void *user)
@@ -313,13 +115,13 @@ void mux__wire_over(mux_wire *wire, cs_err why)
     wire->why = why;
     if (wire->linger)
         cs_timer_set(wire->linger, CS_OFF);
-    post(wire);
+    mux__wire_post(wire);
 }
 
 void mux__wire_roll(mux_wire *wire)
 {
     wire->roll_due = true;
-    post(wire);
+    mux__wire_post(wire);
 }
 
 /* ---- Telling it ------------------------------------------------------------------------------- */
@@ -343,7 +145,7 @@ static void offer(mux_wire *wire)
     mux_handlers *handlers = wire->conn->handlers;
 
     if (handlers->wires_to) {
-        move(wire);
+        mux__wire_move(wire);
         return;
     }
     if (handlers->wires)
@@ -372,10 +174,10 @@ static void tell_readable(mux_wire *wire)
     if (wire->ops->readable)
         wire->ops->readable(wire, wire->state);
     if (has_early(wire) && wire->reading)
-        post(wire);
+        mux__wire_post(wire);
 }
 
-static void call(cs_task *task)
+void mux__wire_call(cs_task *task)
 {
     mux_wire *wire = CS_CONTAINER(task, mux_wire, call);
 
@@ -536,7 +338,7 @@ void mux_wire_want(mux_wire *wire, bool reading)
     wire->reading = reading;
     want(wire);
     if (reading && has_early(wire))
-        post(wire);
+        mux__wire_post(wire);
 }
 
 void mux_wire_finish(mux_wire *wire)
@@ -586,10 +388,4 @@ void mux_handlers_set_wire(mux_handlers *handlers, mux_wire_fn *accept, void *us
 {
     handlers->wires = accept;
     handlers->wires_user = user;
-}
-
-void mux_handlers_send_wires(mux_handlers *handlers, cs_loop *there, mux_handlers *to)
-{
-    handlers->wires_loop = there;
-    handlers->wires_to = to;
 }
