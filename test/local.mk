@@ -179,6 +179,7 @@ test_gateway_SOURCES = \
 	test/gateway/conn1_test.c \
 	test/gateway/conn2_test.c \
 	test/gateway/http1_test.c \
+	test/gateway/json_test.c \
 	test/gateway/metrics_test.c \
 	test/gateway/post_test.c \
 	test/gateway/request_test.c \
@@ -245,7 +246,6 @@ test_tools_SOURCES = \
 	test/tools/bench_test.c \
 	test/tools/exec_test.c \
 	test/tools/gen_test.c \
-	test/tools/json_test.c \
 	test/tools/latency_test.c \
 	test/tools/lines_test.c \
 	test/tools/options_test.c \

@@ -29,7 +29,6 @@ libtools_a_SOURCES = \
 	tools/gen.h \
 	tools/interrupt.c \
 	tools/interrupt.h \
-	tools/json.c \
 	tools/json.h \
 	tools/kind.h \
 	tools/kind_echo.c \

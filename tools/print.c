@@ -10,7 +10,7 @@ void print_line(FILE *to, cs_bytes text)
     const uint8_t *p = text.base, *end = p + text.len;
 
     while (p < end) {
-        size_t n = json_utf8_len(cs_bytes_of(p, (size_t)(end - p)));
+        size_t n = gateway_utf8_len(cs_bytes_of(p, (size_t)(end - p)));
         bool control = (*p < 0x20 && *p != '\t') || *p == 0x7f ||
                        (n == 2 && p[0] == 0xc2 && p[1] < 0xa0); /* U+0080 to U+009F */
         if (n == 0 || control) {
@@ -29,12 +29,17 @@ static void text_line(const struct print *print, const char *mark, const chanser
     print_line(print->to, chanserv_source_header(source));
 }
 
+static int64_t index_of(const chanserv_source *source)
+{
+    return (int64_t)chanserv_source_index(source);
+}
+
 void print_announce(const struct print *print, const chanserv_source *source)
 {
     if (print->format == PRINT_JSON) {
-        fprintf(print->to, "{\"announce\":{\"source\":%" PRIu64 ",", chanserv_source_index(source));
-        json_put_member(print->to, "header", chanserv_source_header(source));
-        fputs("}}\n", print->to);
+        gateway_json_announce(json_put, print->to, index_of(source), chanserv_source_header(source),
+                              NULL);
+        putc('\n', print->to);
     } else if (print->format == PRINT_TEXT && print->chatty) {
         text_line(print, "+ ", source);
         putc('\n', print->to);
@@ -61,10 +66,9 @@ void print_frame(const struct print *print, const chanserv_source *source, cs_by
         text_frame(print, source, frame);
         break;
     case PRINT_JSON:
-        fprintf(print->to, "{\"frame\":{\"source\":%" PRIu64 ",\"seq\":%" PRIu64 ",",
-                chanserv_source_index(source), chanserv_source_seq(source));
-        json_put_member(print->to, "text", frame);
-        fputs("}}\n", print->to);
+        gateway_json_frame(json_put, print->to, index_of(source), chanserv_source_seq(source),
+                           frame);
+        putc('\n', print->to);
         break;
     }
 }
@@ -76,30 +80,20 @@ void print_gap(const struct print *print, const chanserv_source *source)
     if (count == 0)
         return;
     if (print->format == PRINT_JSON) {
-        fprintf(print->to, "{\"gap\":{\"source\":%" PRIu64 ",\"count\":%" PRIu64 "}}\n",
-                chanserv_source_index(source), count);
+        gateway_json_gap(json_put, print->to, index_of(source), count);
+        putc('\n', print->to);
     } else if (print->format == PRINT_TEXT) {
         text_line(print, "~ ", source);
         fprintf(print->to, " (%" PRIu64 " frames left out)\n", count);
     }
 }
 
-/* "code":"OK" and, of a failure, its words. */
-static void json_status(const struct print *print, cs_err why, const char *errmsg)
-{
-    fprintf(print->to, "\"code\":\"%s\"", tool_code_name(why));
-    if (cs_failed(why) && errmsg[0]) {
-        fputs(",\"message\":", print->to);
-        json_put_string(print->to, cs_str(errmsg));
-    }
-    fputs("}}\n", print->to);
-}
-
 void print_source_end(const struct print *print, const chanserv_source *source, cs_err why)
 {
     if (print->format == PRINT_JSON) {
-        fprintf(print->to, "{\"end\":{\"source\":%" PRIu64 ",", chanserv_source_index(source));
-        json_status(print, why, chanserv_source_errmsg(source));
+        gateway_json_end(json_put, print->to, index_of(source), why,
+                         chanserv_source_errmsg(source));
+        putc('\n', print->to);
     } else if (print->format == PRINT_TEXT && print->chatty) {
         text_line(print, "- ", source);
         fprintf(print->to, cs_failed(why) ? " (%s)\n" : "\n", tool_code_name(why));
@@ -110,6 +104,6 @@ void print_end(const struct print *print, cs_err why, const char *errmsg)
 {
     if (print->format != PRINT_JSON)
         return;
-    fputs("{\"end\":{", print->to);
-    json_status(print, why, errmsg);
+    gateway_json_end(json_put, print->to, CS_OFF, why, errmsg);
+    putc('\n', print->to);
 }

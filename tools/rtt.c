@@ -108,7 +108,7 @@ static void put_failure(const struct rtt *r, cs_err why, const char *words)
     } else if (r->json) {
         printf("{\"rtt\":{\"seq\":%" PRIu64 ",\"code\":\"%s\",\"message\":", r->asked - 1,
                tool_code_name(why));
-        json_put_string(stdout, cs_str(words));
+        gateway_json_string(json_put, stdout, cs_str(words));
         fputs("}}\n", stdout);
     } else {
         printf("%s: seq=%" PRIu64 " %s: ", r->addr, r->asked - 1, tool_code_name(why));

@@ -33,9 +33,9 @@ static void put_change(const struct services_node *node, bool come, cs_bytes nam
         return;
     if (s->json) {
         fputs(come ? "{\"come\":{" : "{\"gone\":{", stdout);
-        json_put_member(stdout, "name", name);
+        gateway_json_member(json_put, stdout, "name", name);
         putchar(',');
-        json_put_member(stdout, "node", name_of(node));
+        gateway_json_member(json_put, stdout, "node", name_of(node));
         fputs("}}\n", stdout);
         return;
     }
@@ -65,13 +65,13 @@ static void put_json_name(const struct services *s, cs_bytes full, cs_bytes name
     const char *comma = "";
 
     fputs("{\"service\":{", stdout);
-    json_put_member(stdout, "name", name);
+    gateway_json_member(json_put, stdout, "name", name);
     fputs(",\"nodes\":[", stdout);
     for (size_t i = 0; i < s->len; i++) {
         if (!service_list_has(&s->nodes[i].list, full))
             continue;
         fputs(comma, stdout);
-        json_put_string(stdout, name_of(&s->nodes[i]));
+        gateway_json_string(json_put, stdout, name_of(&s->nodes[i]));
         comma = ",";
     }
     fputs("]}}\n", stdout);
