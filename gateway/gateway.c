@@ -23,6 +23,7 @@ static void resolve(struct gateway_options *o)
     o->request_timeout_ms = timeout_or(o->request_timeout_ms, 10000);
     o->idle_timeout_ms = timeout_or(o->idle_timeout_ms, 60000);
     o->linger_ms = timeout_or(o->linger_ms, 30000);
+    o->lingering_bytes = bytes_or(o->lingering_bytes, 64 << 20);
     o->keep_bytes = o->keep_bytes < 0 ? 0 : bytes_or(o->keep_bytes, 256 << 10);
 }
 
@@ -165,6 +166,7 @@ cs_err gateway_new(chanserv_server *server, const struct gateway_options *option
     made->loop = chanserv_server_loop(server);
     cs_list_init(&made->requests);
     cs_list_init(&made->carriers);
+    cs_list_init(&made->lingering);
     cs_task_init(&made->reap, on_reap);
     if (options)
         made->options = *options;

@@ -42,6 +42,8 @@ struct gateway_options {
     bool no_page;       /* GET / */
     int linger_ms;      /* 0: 30 000: how long a source of GET /v1/source/ waits for its reader */
     int64_t keep_bytes; /* 0: 256 KiB of such a source, written last, for him; CS_OFF: none */
+    int64_t lingering_bytes; /* 0: 64 MiB of all such sources that nobody reads, and 1 KiB each:
+                                beyond, the one that waits longest goes */
     int64_t reserved[4];
 };
 

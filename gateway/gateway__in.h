@@ -111,6 +111,8 @@ struct gateway {
     struct cs_list requests, carriers;
     struct cs_names
         kept; /* what GET /v1/source/ opened, until nobody can want it any more; source.c */
+    struct cs_list lingering; /* of these, those that nobody reads, */
+    int64_t lingering_bytes;  /* and what they keep */
     cs_task reap;
     bool freed; /* nothing new; it goes with its last request and carrier */
 };

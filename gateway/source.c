@@ -13,7 +13,7 @@
 
 #include <stdio.h>
 
-enum { TICKET_MAX = 64 };
+enum { TICKET_MAX = 64, KEPT_BYTES = 1024 /* about, of one without its frames */ };
 
 struct frame {
     struct cs_link link;
@@ -23,6 +23,8 @@ struct frame {
 
 struct kept {
     gateway *gateway;
+    struct cs_link link; /* of gateway->lingering */
+    int64_t counted;     /* there */
     chanserv_source *source;
     struct reader *reader; /* or NULL */
     struct cs_list frames; /* the last ones */
@@ -30,8 +32,7 @@ struct kept {
     uint64_t next;         /* number of the next one of the source */
     uint64_t last_gap;     /* before its end */
     bool opened;
-    bool over;  /* the source is, and all of it is in `frames` or was */
-    bool known; /* and somebody read so to his end */
+    bool over; /* the source is, and all of it is in `frames` or was */
     cs_err why;
     cs_timer *linger;
     cs_bytes ticket, owner; /* behind it */
@@ -134,8 +135,18 @@ static void let_go_of_source(struct kept *k)
     k->source = NULL;
 }
 
+static void stop_lingering(struct kept *k)
+{
+    k->gateway->lingering_bytes -= k->counted;
+    k->counted = 0;
+    cs_unlink(&k->link);
+    cs_timer_set(k->linger, CS_OFF);
+}
+
 static void kept_free(struct kept *k)
 {
+    if (k->linger)
+        stop_lingering(k);
     (void)cs_names_remove(&k->gateway->kept, k->ticket);
     if (k->reader)
         k->reader->kept = NULL;
@@ -164,10 +175,16 @@ static void on_linger(void *user)
 static void wait_for_reader(struct kept *k)
 {
     k->reader = NULL;
-    if (k->gateway->freed || !k->opened)
+    if (k->gateway->freed || !k->opened) {
         kept_free(k);
-    else
-        cs_timer_set(k->linger, k->gateway->options.linger_ms);
+        return;
+    }
+    cs_timer_set(k->linger, k->gateway->options.linger_ms);
+    k->counted = KEPT_BYTES + (int64_t)k->bytes;
+    cs_list_push(&k->gateway->lingering, &k->link);
+    k->gateway->lingering_bytes += k->counted;
+    while (k->gateway->lingering_bytes > k->gateway->options.lingering_bytes)
+        kept_free(CS_CONTAINER(cs_list_first(&k->gateway->lingering), struct kept, link));
 }
 
 static cs_err remember(struct kept *k, cs_ref *ref)
@@ -295,7 +312,7 @@ static cs_err say_end(struct reader *r, cs_bytes *piece)
 
     if (r->said)
         return CS_DONE;
-    r->said = k->known = true;
+    r->said = true;
     if (r->dialect == GATEWAY__RAW)
         return cs_failed(k->why) ? k->why : CS_DONE;
     r->line.buf.len = 0;
@@ -320,7 +337,7 @@ static cs_err say_lost(struct reader *r, cs_bytes *piece)
 
     if (r->said)
         return CS_DONE;
-    r->said = k->over = k->known = true;
+    r->said = k->over = true;
     gateway__line_begin(&r->line, GATEWAY__SSE, "lost", NULL);
     gateway_json_format(gateway__text_put, &r->line, "{\"lost\":{\"from\":%llu,\"kept\":%llu}}",
                         (unsigned long long)r->at,
@@ -410,6 +427,7 @@ static cs_err kept_new(gateway *gw, cs_bytes ticket, cs_bytes owner, struct kept
     k->ticket = cs_bytes_put(&to, ticket);
     k->owner = cs_bytes_put(&to, owner);
     cs_list_init(&k->frames);
+    cs_link_init(&k->link);
     err = cs_timer_new(gw->loop, on_linger, k, &k->linger);
     if (err == CS_OK)
         err = cs_names_put(&gw->kept, k->ticket, k);
@@ -451,11 +469,7 @@ static uint64_t first_kept(const struct kept *k)
 /* `k` was opened before.  The frame that is wanted is kept, or is the next, or never will be. */
 static cs_err take_over(struct reader *r, struct kept *k)
 {
-    if (k->over && (k->known || r->at >= k->next) && r->at >= k->next) {
-        gateway_reply(r->request, 204, NULL, cs_bytes_of(NULL, 0));
-        return CS_DONE;
-    }
-    if (k->over && !k->source) { /* it was lost */
+    if (k->over && (r->at >= k->next || !k->source)) { /* read, or lost */
         gateway_reply(r->request, 204, NULL, cs_bytes_of(NULL, 0));
         return CS_DONE;
     }
@@ -470,7 +484,7 @@ static cs_err take_over(struct reader *r, struct kept *k)
         k->reader->kept = NULL;
         gateway_wake(k->reader->request);
     }
-    cs_timer_set(k->linger, CS_OFF);
+    stop_lingering(k);
     k->reader = r;
     r->kept = k;
     begin(r);

@@ -209,6 +209,32 @@ Test(source, what_is_kept_is_bounded)
     down();
 }
 
+Test(source, who_waits_longest_goes_when_it_is_too_much)
+{
+    static const struct gateway_options options = {.lingering_bytes = 2500};
+    char first[256];
+
+    up_with(&options, "slow", "");
+    cr_assert_eq(browser_ask(&a, what, sse, NULL), CS_OK);
+    browser_leave(&a);
+    snprintf(first, sizeof first, "%s", what);
+    for (int i = 0; i < 2; i++) {
+        cr_expect_str_eq(world.said, "");
+        browser_fini(&a);
+        browser_init(&a);
+        cr_assert(announce("gen", "1 1"));
+        cr_assert_eq(browser_ask(&a, what, sse, NULL), CS_OK);
+        cr_expect_str_eq(a.body, FRAME("0", "f0") END);
+    }
+    cr_expect_str_eq(world.said, "slow client-left; ");
+    ask(&b, sse[0], "last-event-id: 0");
+    cr_expect_eq(b.status, 204); /* the newest is there */
+    snprintf(what, sizeof what, "%s", first);
+    ask(&b, sse[0], NULL);
+    cr_expect_eq(b.status, 409);
+    down();
+}
+
 Test(source, who_does_not_read_stops_the_producer)
 {
     size_t before;
