@@ -25,6 +25,9 @@ cs_err chanserv_server_set_foreign(chanserv_server *server, const struct chanser
     for (size_t i = 1; alone && loops && i < loops->len; i++) {
         mux_handlers_send_wires(loops->all[i]->handlers, server->loop, server->handlers);
         mux_handlers_set_wire(loops->all[i]->handlers, foreign ? foreign->wire : NULL, NULL);
+        mux_handlers_set_plain(loops->all[i]->handlers,
+                               foreign && foreign->plain ? chanserv__route_plain : NULL,
+                               loops->all[i]);
     }
     return CS_OK;
 }
