@@ -392,6 +392,7 @@ test_attack_attack_SOURCES = \
 	test/attack/good.c \
 	test/attack/good.h \
 	test/attack/harmless.c \
+	test/attack/http1.c \
 	test/attack/limits.c \
 	test/attack/links.c \
 	test/attack/main.c \

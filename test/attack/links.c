@@ -171,7 +171,7 @@ static void mutated(struct attack *attack)
 static void strangers(struct attack *attack)
 {
     static const char *const says[] = {
-        "GET / HTTP/1.1\r\nHost: here\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n",
         "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a handshake of TLS, nearly, and more of it",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nand then something else altogether, and more of it",
         "PRI * HTTP/1.1\r\n\r\nSM\r\n\r\n",

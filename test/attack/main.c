@@ -206,7 +206,7 @@ static void rage(struct attack *attack, const struct scenario *scenario, struct 
     began = now_ms();
     do /* its connections that went have to be gone */
         EXPECT(attack, victim_count(victim), "no counters");
-    while (!attack->why[0] && victim_counter(victim, "connections") > 1 &&
+    while (!attack->why[0] && victim_counter(victim, "connections") > victim->own + 1 &&
            now_ms() < began + SETTLE_MS);
     before.counter = victim_counter(victim, scenario->counter);
     before.connections = victim_counter(victim, "connections");
@@ -254,6 +254,7 @@ static bool try(const struct scenario *scenario)
         return false;
     }
     attack->port = victim.port;
+    victim.own = victim_count(&victim) ? victim_counter(&victim, "connections") : 0;
     if (!good_start(&good, victim.port, scenario))
         abort();
     rage(attack, scenario, &victim, &good);
@@ -278,8 +279,8 @@ static bool try(const struct scenario *scenario)
 /* ---- The program ----------------------------------------------------------------------------- */
 
 static const struct scenario *const groups[] = {
-    attack_resets, attack_floods,   attack_fields, attack_windows, attack_links,
-    attack_bodies, attack_sessions, attack_limits, attack_secure,  attack_harmless};
+    attack_resets,   attack_floods, attack_fields, attack_windows,  attack_links, attack_bodies,
+    attack_sessions, attack_limits, attack_secure, attack_harmless, attack_http1};
 
 static bool is_wanted(const char *name, int argc, char **argv)
 {

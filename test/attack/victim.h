@@ -11,7 +11,8 @@
 struct victim {
     pid_t pid;
     int port;
-    int said; /* what it wrote to standard error */
+    int said;    /* what it wrote to standard error */
+    int64_t own; /* connections that it has with itself */
     char counters[16 * 1024];
 };
 

@@ -3,10 +3,10 @@
  *
  * The first byte chooses which.  What the tool takes as an address the listener takes too; an address
  * that was expanded and written down means the same when it is read again. */
+#include "tools/json.h"
 #include "mux/link__in.h"
 #include "test/fuzz/fuzz.h"
 #include "tools/auth.h"
-#include "tools/json.h"
 #include "tools/serve_config.h"
 #include "tools/tool.h"
 
@@ -70,12 +70,12 @@ static void values(char *text)
     fuzz_must(!tool_duration_ms(text, &ms) || ms > 0);
     fuzz_must(!tool_number(rest, 1000, &number) || number <= 1000);
     (void)tool_is_traceparent(rest);
-    (void)json_is_utf8(rest);
-    json_put_string(stderr, rest);
-    json_put_member(stderr, "text", rest);
+    (void)gateway_is_utf8(rest);
+    gateway_json_string(json_put, stderr, rest);
+    gateway_json_member(json_put, stderr, "text", rest);
     while (tool_query_next(&rest, &pair))
         fuzz_must(pair.name.len + pair.value.len <= strlen(text));
-    for (rest = cs_str(text); (len = json_utf8_len(rest)) > 0;)
+    for (rest = cs_str(text); (len = gateway_utf8_len(rest)) > 0;)
         rest = cs_bytes_of((const char *)rest.base + len, rest.len - len);
 }
 
