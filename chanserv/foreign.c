@@ -9,7 +9,16 @@ static void set(chanserv_server *server, const struct chanserv_foreign *foreign)
     mux_handlers_set_plain(server->handlers, foreign->plain, foreign->user);
 }
 
-/* Other loops only send on what comes; while their threads run nobody touches them. */
+/* Other loops only send on what comes. */
+static void send_on(chanserv_server *first, chanserv_server *server,
+                    const struct chanserv_foreign *foreign)
+{
+    mux_handlers_send_wires(server->handlers, first->loop, first->handlers);
+    mux_handlers_set_wire(server->handlers, foreign->wire, NULL);
+    mux_handlers_set_plain(server->handlers, foreign->plain ? chanserv__route_plain : NULL, server);
+}
+
+/* While the threads of other loops run nobody touches these. */
 cs_err chanserv_server_set_foreign(chanserv_server *server, const struct chanserv_foreign *foreign)
 {
     static const struct chanserv_foreign none;
@@ -22,13 +31,8 @@ cs_err chanserv_server_set_foreign(chanserv_server *server, const struct chanser
         return CS_EEXIST;
     server->has_foreign = foreign != NULL;
     set(server, foreign ? foreign : &none);
-    for (size_t i = 1; alone && loops && i < loops->len; i++) {
-        mux_handlers_send_wires(loops->all[i]->handlers, server->loop, server->handlers);
-        mux_handlers_set_wire(loops->all[i]->handlers, foreign ? foreign->wire : NULL, NULL);
-        mux_handlers_set_plain(loops->all[i]->handlers,
-                               foreign && foreign->plain ? chanserv__route_plain : NULL,
-                               loops->all[i]);
-    }
+    for (size_t i = 1; alone && loops && i < loops->len; i++)
+        send_on(server, loops->all[i], foreign ? foreign : &none);
     return CS_OK;
 }
 

@@ -313,9 +313,8 @@ CS_API cs_err chanserv_handle(chanserv_server *server, const char *method, mux_a
                               void *user);
 
 /* What comes to its ports, those that listen later too, and is not gRPC: mux/foreign.h has both.  All
- * of it comes on the first loop; of several loops, requests of HTTP/2 that come to another are
- * refused as before (415).  NULL: so is everything.  CS_EEXIST: there is one; CS_EMISUSE: further loops
- * run. */
+ * of it comes on the first loop.  NULL: as before, it is refused.  CS_EEXIST: there is one; CS_EMISUSE:
+ * further loops run. */
 struct chanserv_foreign {
     mux_wire_fn *wire;    /* connections that do not speak HTTP/2; or NULL */
     mux_accept_fn *plain; /* requests of HTTP/2 that are not gRPC; or NULL */
