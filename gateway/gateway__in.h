@@ -134,7 +134,9 @@ void gateway__routes_find(const gateway *gateway, cs_bytes method, cs_bytes path
                           struct gateway__found *ret);
 void gateway__routes_free(gateway *gateway);
 cs_err gateway__routes_mount(gateway *gateway); /* our own */
-cs_err gateway__metrics_mount(gateway *gateway); /* /metrics, /healthz, /readyz: metrics.c */
+cs_err
+gateway__metrics_mount(gateway *gateway); /* /metrics, /healthz, /readyz: metrics.c; stat.c */
+cs_err gateway__stat(gateway_request *request, void *gateway);
 
 /* ---- The routes: post.c, source.c, services.c; `user` is the gateway ------------------------------ */
 

@@ -33,6 +33,7 @@ libgateway_la_SOURCES = \
 	gateway/routes.c \
 	gateway/services.c \
 	gateway/source.c \
+	gateway/stat.c \
 	gateway/url.c \
 	gateway/url__in.h
 GATEWAY_LIBS = libgateway.la $(CHANSERV_LIBS)

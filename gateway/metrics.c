@@ -88,5 +88,7 @@ cs_err gateway__metrics_mount(gateway *gw)
 
     if (err == CS_OK)
         err = gateway_route(gw, "GET", "/healthz", healthz, gw);
-    return err == CS_OK ? gateway_route(gw, "GET", "/readyz", readyz, gw) : err;
+    if (err == CS_OK)
+        err = gateway_route(gw, "GET", "/readyz", readyz, gw);
+    return err == CS_OK ? gateway_route(gw, "GET", "/v1/stat", gateway__stat, gw) : err;
 }

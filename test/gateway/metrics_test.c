@@ -93,11 +93,63 @@ Test(metrics, a_drain_is_not_ready_and_well)
     browser_fini(&b);
 }
 
+/* ---- /v1/stat ------------------------------------------------------------------------------- */
+
+Test(metrics, stat_tells_what_runs_as_json)
+{
+    static struct browser post;
+
+    browser_init(&post);
+    post.room = 0;
+    cr_assert_eq(browser_ask(&post, "POST /v1/post/slow", known, ""), CS_OK);
+    cr_assert_eq(get("GET /v1/stat"), 200);
+    cr_assert_str_eq(browser_header(&b, "content-type"), "application/json");
+    cr_assert_eq(strncmp(b.body,
+                         "{\"entries\":[{\"kind\":\"connection\",\"loop\":0,\"number\":1,\"of\":1,"
+                         "\"peer\":\"local\"",
+                         72),
+                 0, "%s", b.body);
+    cr_assert(strstr(b.body, "{\"kind\":\"post\",\"loop\":0,\"number\":1,"), "%s", b.body);
+    cr_assert(strstr(b.body, "\"service\":\"slow\",\"peer\":\"10.0.0.1:"), "%s", b.body);
+    cr_assert(strstr(b.body, "{\"kind\":\"source\",\"loop\":0,\"number\":0,\"of\":1,"), "%s",
+              b.body);
+    cr_assert(strstr(b.body, "}],\"left\":0,\"counters\":{\"connections\":1,"), "%s", b.body);
+    browser_fini(&b);
+    cr_assert_eq(get("GET /v1/stat?max=1"), 200);
+    cr_assert_null(strstr(b.body, "\"kind\":\"post\""));
+    cr_assert_null(strstr(b.body, "\"left\":0,"));
+    browser_fini(&b);
+    browser_fini(&post);
+}
+
+Test(metrics, stat_refuses_what_is_no_number_and_who_may_not)
+{
+    static const char *const bad[] = {"GET /v1/stat?max=", "GET /v1/stat?max=-1",
+                                      "GET /v1/stat?max=1x"};
+
+    for (size_t i = 0; i < 3; i++) {
+        cr_assert_eq(get(bad[i]), 400);
+        cr_assert(strstr(b.body, "INVALID_ARGUMENT"));
+        browser_fini(&b);
+    }
+    cr_assert_eq(get("GET /v1/stat?max=99999999999999999999999"), 200);
+    browser_fini(&b);
+    world.verdict = CS_EPERM;
+    browser_init(&b);
+    cr_assert_eq(browser_ask(&b, "GET /v1/stat", NULL, NULL), CS_OK);
+    cr_assert_eq(b.status, 403);
+    browser_fini(&b);
+}
+
 static void story(void)
 {
     if (world_up(NULL) == CS_OK) {
         browser_init(&b);
         (void)browser_ask(&b, "GET /metrics", known, NULL);
+        cr_assert(failing_failed() || b.status == 200);
+        browser_fini(&b);
+        browser_init(&b);
+        (void)browser_ask(&b, "GET /v1/stat", known, NULL);
         cr_assert(failing_failed() || b.status == 200);
         browser_fini(&b);
     }
