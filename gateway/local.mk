@@ -39,4 +39,4 @@ libgateway_la_SOURCES = \
 GATEWAY_LIBS = libgateway.la $(CHANSERV_LIBS)
 
 gatewayincludedir = $(includedir)/chanserv/gateway
-gatewayinclude_HEADERS = gateway/gateway.h gateway/json.h
+gatewayinclude_HEADERS = gateway/admin.h gateway/gateway.h gateway/json.h

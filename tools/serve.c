@@ -120,13 +120,15 @@ static void on_drains(bool over, void *user)
         notify_say(&s->notify, "STOPPING=1");
 }
 
-/* Curl and browsers, on every port. */
+/* Curl and browsers, and what operators' tools ask, on every port. */
 static int mount_gateway(struct serve *s)
 {
     const struct gateway_options with = {.hosts = s->config.hosts.text,
                                          .cors_origins = s->config.cors.text};
     cs_err err = s->config.no_gateway ? CS_OK : gateway_new(s->server, &with, &s->gateway);
 
+    if (err == CS_OK)
+        err = gateway_admin_new(s->server, &s->admin);
     if (err == CS_OK)
         return 0;
     tool_complain("serve", "%s", cs_strerror(err));
@@ -258,6 +260,7 @@ static int prepare(struct serve *s)
 
 static void serve_fini(struct serve *s)
 {
+    gateway_admin_free(s->admin);
     gateway_free(s->gateway);
     chanserv_server_free(s->server);
     for (size_t i = 0; i < s->services_len; i++) {

@@ -4,6 +4,7 @@
 #ifndef TOOLS_SERVE__IN_H
 #define TOOLS_SERVE__IN_H
 
+#include "gateway/admin.h"
 #include "gateway/gateway.h"
 #include "tools/auth.h"
 #include "tools/kind.h"
@@ -30,6 +31,7 @@ struct serve {
     cs_loop *loop;
     chanserv_server *server;
     gateway *gateway; /* NULL: --no-gateway */
+    gateway_admin *admin;
 };
 
 /* Each answers an exit code, and has complained: with --check-config of everything, else of the
