@@ -52,6 +52,9 @@ ask /v1/services
 services() { [[ $got == '{"services":['*'"gen"'*']}' ]] && answered 200 'content-type: application/json'; }
 holds 'the list of services' services
 
+ask /readyz
+holds 'ready' body ok 200 'content-type: text/plain' 'cache-control: no-store'
+
 ask /v1/post/gen -d 'sources=1&frames=2&size=4'
 holds 'a post, a line each' body '{"announce":{"source":0,"header":"source @0"}}
 {"frame":{"source":0,"seq":0,"text":"0:0:"}}
