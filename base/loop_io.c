@@ -15,9 +15,9 @@ struct cs_io {
     void *user;
     int fd;
     int asked;
-    bool writes;            /* the second event is watched; */
-    short kind;             /* of the first one, while it is */
-    bool is_deaf;           /* libevent did not take what was asked */
+    bool writes;  /* the second event is watched; */
+    short kind;   /* of the first one, while it is */
+    bool is_deaf; /* libevent did not take what was asked */
     cs_task again;
     struct event *event[2]; /* read or gone, write; behind the object */
 };
