@@ -25,6 +25,7 @@ static const char help[] =
     "      --name-space NS   serve NAME as NAME.NS\n"
     "      --loops N         serve connections on N threads (1)\n"
     "      --no-gateway      gRPC and nothing else: no HTTP for curl and browsers\n"
+    "      --rendezvous      serve rendezvous: parties meet (chanserv meet, GET /event)\n"
     "      --hosts NAMES     names of ours that browsers may use, with spaces between (*.lan);\n"
     "                        localhost and addresses they may always\n"
     "      --cors ORIGINS    whose pages may ask: \"https://app.example ...\", or \"*\" for all\n"
@@ -127,6 +128,10 @@ static int mount_gateway(struct serve *s)
                                          .cors_origins = s->config.cors.text};
     cs_err err = s->config.no_gateway ? CS_OK : gateway_new(s->server, &with, &s->gateway);
 
+    if (err == CS_OK && s->config.rendezvous)
+        err = rendezvous_new(s->server, NULL, &s->rendezvous);
+    if (err == CS_OK && s->rendezvous && s->gateway)
+        err = rendezvous_mount(s->rendezvous, s->gateway);
     if (err == CS_OK)
         err = gateway_admin_new(s->server, &s->admin);
     if (err == CS_OK)
@@ -262,6 +267,7 @@ static void serve_fini(struct serve *s)
 {
     gateway_admin_free(s->admin);
     gateway_free(s->gateway);
+    rendezvous_free(s->rendezvous);
     chanserv_server_free(s->server);
     for (size_t i = 0; i < s->services_len; i++) {
         s->services[i].kind->close(s->services[i].state);

@@ -6,6 +6,7 @@
 
 #include "gateway/admin.h"
 #include "gateway/gateway.h"
+#include "services/rendezvous/rendezvous.h"
 #include "tools/auth.h"
 #include "tools/kind.h"
 #include "tools/loop_watch.h"
@@ -31,6 +32,7 @@ struct serve {
     cs_loop *loop;
     chanserv_server *server;
     gateway *gateway; /* NULL: --no-gateway */
+    rendezvous *rendezvous;
     gateway_admin *admin;
 };
 

@@ -166,7 +166,7 @@ int config_check(const struct serve_config *config)
     struct config_text san = config->client_san.len ? config->client_san.items[0] : none;
     int code = check_addrs(config) | check_names(config) | check_tls(config);
 
-    if (config->service.len == 0) {
+    if (config->service.len == 0 && !config->rendezvous) {
         if (config->file)
             tool_complain("serve", "%s: at least one service is wanted: service = NAME=KIND[:ARGS]",
                           config->file);

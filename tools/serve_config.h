@@ -25,7 +25,7 @@ struct serve_config {
     struct config_list listen, service, client_san, allow_uid;
     /* `text` NULL: not given. */
     struct config_text cert, key, client_ca, token_file, node, name_space, hosts, cors;
-    bool insecure, verbose, gzip, no_gateway;
+    bool insecure, verbose, gzip, no_gateway, rendezvous;
     struct chanserv_server_options options; /* the limits and timeouts; nothing else is set */
     struct mux_tls tls;                     /* config_options() fills it */
     const char *file;                       /* --config, or NULL */

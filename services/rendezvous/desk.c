@@ -1,0 +1,590 @@
+/* desk -- places in the hall, and the posts that sit on them.
+ *
+ * A place lives as long as somebody sits on it, or may come back to it by his key:
+ *
+ *     waits ──▶ in a group ──▶ has met ─┬─▶ his post ends ──▶ gone; with a key, key_ms later
+ *       └──▶ too late, or taken over ───┘
+ *
+ * A group meets at the end of the turn in which it formed, so that who left in the same turn is not met by
+ * anybody. */
+#include "services/rendezvous/desk.h"
+
+#include <search.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ROSTERS_MS = 100, WAITERS_A_MS = 10 };
+
+static int64_t now_of(const rendezvous *desk)
+{
+    return cs_loop_now_ms(chanserv_server_loop(desk->server));
+}
+
+/* ---- Places --------------------------------------------------------------------------------- */
+
+static int by_id(const void *a, const void *b)
+{
+    return cs_order(*(const cs_bytes *)a, *(const cs_bytes *)b);
+}
+
+static void free_place(struct rendezvous__place *place)
+{
+    rendezvous *desk = place->desk;
+
+    rendezvous__leave(&desk->hall, &place->party);
+    if (place->is_keyed)
+        tdelete(place, &desk->keyed, by_id);
+    cs_unlink(&place->link);
+    rendezvous__labels_fini(&place->party.labels);
+    rendezvous__selector_fini(&place->party.selector);
+    rendezvous__ask_fini(&place->ask);
+    if (place->timer)
+        cs_timer_free(place->timer);
+    cs_ref_drop(&place->match);
+    free(place->words);
+    free(place->names);
+    free(place);
+}
+
+static void sooner(int64_t *at, int64_t when)
+{
+    if (*at < 0 || when < *at)
+        *at = when;
+}
+
+static void set_timer(struct rendezvous__place *place)
+{
+    const int64_t now = now_of(place->desk), key_ms = place->desk->options.key_ms;
+    int64_t at = -1;
+
+    if (place->why == CS_AGAIN && place->ask.timeout_ms > 0)
+        sooner(&at, place->since_ms + place->ask.timeout_ms);
+    if (place->why == CS_AGAIN && !place->sitter)
+        sooner(&at, place->away_ms + key_ms);
+    if (place->why != CS_AGAIN && !place->sitter)
+        sooner(&at, place->over_ms + key_ms);
+    cs_timer_set(place->timer, at < 0 ? CS_OFF : at > now ? (int)(at - now) : 0);
+}
+
+static void tell_end(struct rendezvous__sitter *sitter, cs_err why, const char *words)
+{
+    if (sitter->meeting)
+        chanserv_outlet_wake(sitter->meeting);
+    if (cs_failed(why))
+        chanserv_post_fail(sitter->post, why, "%s", words ? words : cs_strerror(why));
+    chanserv_post_finish(sitter->post, why);
+}
+
+/* It is over for him: whoever sits there is told. */
+static void end_place(struct rendezvous__place *place, cs_err why)
+{
+    place->why = why;
+    place->over_ms = now_of(place->desk);
+    set_timer(place);
+    if (place->sitter)
+        tell_end(place->sitter, why, place->words);
+}
+
+static void on_timer(void *user)
+{
+    struct rendezvous__place *place = user;
+    rendezvous *desk = place->desk;
+    const int64_t now = now_of(desk);
+
+    if (place->why == CS_AGAIN && place->ask.timeout_ms > 0 &&
+        now >= place->since_ms + place->ask.timeout_ms) {
+        place->words = rendezvous__tell_late(desk, place);
+        rendezvous__leave(&desk->hall, &place->party);
+        desk->counters.timeouts++;
+        end_place(place, CS_ETIMEOUT);
+    } else if (!place->sitter && place->why == CS_AGAIN &&
+               now >= place->away_ms + desk->options.key_ms) {
+        desk->counters.left++;
+        free_place(place);
+    } else if (!place->sitter && place->why != CS_AGAIN &&
+               now >= place->over_ms + desk->options.key_ms) {
+        free_place(place);
+    } else {
+        set_timer(place);
+    }
+}
+
+/* "EVENT\0GENERATION" for the hall, and behind it "\0ACTOR\0KEY" for who comes again. */
+static bool name_place(struct rendezvous__place *place)
+{
+    const struct rendezvous__ask *ask = &place->ask;
+    const cs_bytes parts[] = {ask->event, ask->generation, ask->actor, ask->key};
+    size_t len = 0;
+
+    for (size_t i = 0; i < 4; i++)
+        len += parts[i].len + 1;
+    if (!(place->names = rendezvous__alloc(len)))
+        return false;
+    len = 0;
+    for (size_t i = 0; i < 4; i++) {
+        memcpy(place->names + len, parts[i].len > 0 ? parts[i].base : "", parts[i].len);
+        len += parts[i].len;
+        place->names[len++] = '\0';
+        if (i == 1)
+            place->party.event = cs_bytes_of(place->names, len);
+    }
+    if (ask->key.len > 0)
+        place->id = cs_bytes_of(place->names, len);
+    return true;
+}
+
+/* What it asks moves into the place. */
+static struct rendezvous__place *new_place(rendezvous *desk, struct rendezvous__ask *ask)
+{
+    struct rendezvous__place *place = rendezvous__alloc(sizeof *place);
+
+    if (!place)
+        return NULL;
+    *place = (struct rendezvous__place){
+        .desk = desk, .ask = *ask, .why = CS_AGAIN, .since_ms = now_of(desk)};
+    *ask = (struct rendezvous__ask){.block = NULL};
+    cs_link_init(&place->link);
+    place->party.actor = place->ask.actor;
+    place->party.mates = place->ask.mates;
+    place->party.takes_twins = place->ask.takes_twins;
+    if (name_place(place) &&
+        cs_timer_new(chanserv_server_loop(desk->server), on_timer, place, &place->timer) == CS_OK) {
+        cs_list_push(&desk->places, &place->link);
+        return place;
+    }
+    free_place(place);
+    return NULL;
+}
+
+/* What a party says and accepts.  A failure's words are in `why`. */
+static cs_err describe(struct rendezvous__place *place, char why[RENDEZVOUS__WHY])
+{
+    struct rendezvous__party *party = &place->party;
+    const struct rendezvous__ask *ask = &place->ask;
+    char words[RENDEZVOUS__WHY] = "";
+    cs_err err;
+
+    err = ask->has_labels ? rendezvous__labels_parse(ask->labels, &party->labels, words)
+                          : rendezvous__labels_of(ask->actor, &party->labels);
+    if (err != CS_OK) {
+        snprintf(why, RENDEZVOUS__WHY, "labels: %.140s", words);
+        return err;
+    }
+    err = ask->has_selector ? rendezvous__selector_parse(ask->selector, &party->selector, words)
+                            : rendezvous__selector_of(ask->actor, &party->selector);
+    if (err != CS_OK)
+        snprintf(why, RENDEZVOUS__WHY, "selector: %.140s", words);
+    return err;
+}
+
+/* ---- Meeting -------------------------------------------------------------------------------- */
+
+static void formed(struct rendezvous__group *group, void *user)
+{
+    rendezvous *desk = user;
+
+    cs_list_push(&desk->forming, &group->link);
+    cs_timer_set(desk->release, 0);
+}
+
+static void connect_all(struct rendezvous__group *group)
+{
+    struct cs_link *i, *j;
+
+    for (i = cs_list_first(&group->members); i; i = cs_list_next(&group->members, i))
+        for (j = cs_list_next(&group->members, i); j; j = cs_list_next(&group->members, j)) {
+            struct rendezvous__place *a =
+                rendezvous__place_of(CS_CONTAINER(i, struct rendezvous__party, link_group));
+            struct rendezvous__place *b =
+                rendezvous__place_of(CS_CONTAINER(j, struct rendezvous__party, link_group));
+            if (!a->ask.channels || !b->ask.channels || !a->sitter || !b->sitter)
+                continue;
+            /* Who cannot have all of his lines has none that is silent: the post says why. */
+            cs_err err = rendezvous__line(a, b);
+            if (err != CS_OK) {
+                chanserv_post_fail(a->sitter->post, err, "no channel to %.*s",
+                                   CS_FMT(b->ask.actor));
+                chanserv_post_finish(a->sitter->post, err);
+            }
+        }
+}
+
+static cs_err refer(const char *text, cs_ref *ret)
+{
+    return text ? cs_ref_copy(cs_str(text), ret) : CS_ENOMEM;
+}
+
+static void meet(rendezvous *desk, struct rendezvous__group *group)
+{
+    cs_ref map = {.block = NULL}, list = {.block = NULL};
+    char *as_map = rendezvous__tell_match(group, false),
+         *as_list = rendezvous__tell_match(group, true);
+    cs_err err = refer(as_map, &map);
+    struct cs_link *link;
+
+    if (err == CS_OK)
+        err = refer(as_list, &list);
+    free(as_map);
+    free(as_list);
+    rendezvous__release(&desk->hall, group);
+    desk->counters.groups++;
+    desk->counters.matched += group->len;
+    if (err == CS_OK)
+        connect_all(group);
+    while ((link = cs_list_pop(&group->members))) {
+        struct rendezvous__place *place =
+            rendezvous__place_of(CS_CONTAINER(link, struct rendezvous__party, link_group));
+        if (err == CS_OK)
+            place->match = cs_ref_dup(place->ask.takes_twins ? list : map);
+        end_place(place, err == CS_OK ? CS_DONE : err);
+    }
+    cs_ref_drop(&map);
+    cs_ref_drop(&list);
+}
+
+static void on_release(void *user)
+{
+    rendezvous *desk = user;
+    struct cs_link *link;
+
+    while ((link = cs_list_pop(&desk->forming)))
+        meet(desk, CS_CONTAINER(link, struct rendezvous__group, link));
+}
+
+/* ---- Rosters: some time after one came or went, to all who wait there ----------------------- */
+
+static void rosters_soon(rendezvous *desk)
+{
+    if (!desk->rosters_due)
+        cs_timer_set(desk->rosters, ROSTERS_MS + (int)(desk->hall.len / WAITERS_A_MS));
+    desk->rosters_due = true;
+}
+
+static void on_rosters(void *user)
+{
+    rendezvous *desk = user;
+
+    desk->rosters_due = false;
+    for (struct cs_link *link = cs_list_first(&desk->hall.all); link;
+         link = cs_list_next(&desk->hall.all, link)) {
+        struct rendezvous__place *place =
+            rendezvous__place_of(CS_CONTAINER(link, struct rendezvous__party, link_all));
+        struct rendezvous__sitter *sitter = place->sitter;
+        if (sitter && sitter->meeting && place->ask.roster &&
+            sitter->told != rendezvous__version(&place->party))
+            chanserv_outlet_wake(sitter->meeting);
+    }
+}
+
+/* ---- The source ----------------------------------------------------------------------------- */
+
+static cs_err next_roster(struct rendezvous__sitter *sitter, cs_bytes *frame)
+{
+    struct rendezvous__place *place = sitter->place;
+    uint64_t version;
+
+    if (place->party.number == 0) /* it is in the hall in a moment */
+        return CS_AGAIN;
+    version = rendezvous__version(&place->party);
+    if (!place->ask.roster || sitter->told == version)
+        return CS_AGAIN;
+    free(sitter->roster);
+    if (!(sitter->roster = rendezvous__tell_roster(place->desk, place)))
+        return CS_AGAIN;
+    sitter->told = version;
+    *frame = cs_str(sitter->roster);
+    return CS_OK;
+}
+
+static cs_err meeting_next(chanserv_outlet *outlet, cs_bytes *frame, void *state)
+{
+    struct rendezvous__sitter *sitter = state;
+    struct rendezvous__place *place = sitter->place;
+
+    if (!place)
+        return chanserv_outlet_fail(outlet, sitter->why, "%s", sitter->words);
+    if (place->why == CS_AGAIN)
+        return next_roster(sitter, frame);
+    if (cs_failed(place->why))
+        return chanserv_outlet_fail(outlet, place->why, "%s",
+                                    place->words ? place->words : cs_strerror(place->why));
+    if (sitter->has_told_match)
+        return CS_DONE;
+    sitter->has_told_match = true;
+    *frame = place->match.bytes;
+    return CS_OK;
+}
+
+/* ---- Who sits, and leaves ------------------------------------------------------------------- */
+
+/* He has left: his place is free, but for who has a key. */
+static void stand_up(struct rendezvous__sitter *sitter)
+{
+    struct rendezvous__place *place = sitter->place;
+    rendezvous *desk;
+
+    if (!place)
+        return;
+    sitter->place = NULL;
+    place->sitter = NULL;
+    desk = place->desk;
+    place->away_ms = now_of(desk);
+    if (place->id.len > 0) {
+        set_timer(place);
+        return;
+    }
+    if (place->why == CS_AGAIN) {
+        desk->counters.left++;
+        rosters_soon(desk);
+    }
+    free_place(place);
+}
+
+/* Who gives up the source, or never takes it, does not wait for the match. */
+static void meeting_end(chanserv_outlet *outlet, cs_err why, void *state)
+{
+    struct rendezvous__sitter *sitter = state;
+
+    (void)outlet;
+    sitter->meeting = NULL;
+    if (!sitter->place || sitter->place->why != CS_AGAIN)
+        return;
+    stand_up(sitter);
+    chanserv_post_finish(sitter->post, why == CS_DONE ? CS_ECANCELED : why);
+}
+
+static const struct chanserv_outlet_ops meeting_ops = {.next = meeting_next, .end = meeting_end};
+
+static void post_closed(chanserv_post *post, cs_err why, void *state)
+{
+    struct rendezvous__sitter *sitter = state;
+
+    (void)post, (void)why;
+    if (!sitter->place || sitter->place->why != CS_AGAIN)
+        return;
+    stand_up(sitter);
+    if (sitter->meeting)
+        chanserv_outlet_cancel(sitter->meeting, CS_ECANCELED);
+}
+
+static void post_end(chanserv_post *post, cs_err why, void *state)
+{
+    struct rendezvous__sitter *sitter = state;
+
+    (void)post, (void)why;
+    stand_up(sitter);
+    free(sitter->roster);
+}
+
+static const struct chanserv_post_ops post_ops = {
+    .state_bytes = sizeof(struct rendezvous__sitter), .closed = post_closed, .end = post_end};
+
+static void send_away(struct rendezvous__sitter *sitter, cs_err why, const char *words)
+{
+    sitter->place = NULL;
+    sitter->why = why;
+    sitter->words = words;
+    tell_end(sitter, why, words);
+}
+
+static void sit(struct rendezvous__sitter *sitter, struct rendezvous__place *place)
+{
+    if (place->sitter)
+        send_away(place->sitter, CS_EABORTED, "another request with this key goes on");
+    place->sitter = sitter;
+    sitter->place = place;
+    set_timer(place);
+}
+
+/* ---- Coming --------------------------------------------------------------------------------- */
+
+static cs_err refuse(rendezvous *desk, chanserv_post *post, cs_err err, const char *why)
+{
+    if (err == CS_EINVAL)
+        desk->counters.refused_bad++;
+    return chanserv_post_fail(post, err, "%s", why[0] ? why : cs_strerror(err));
+}
+
+/* A retry: it was here before.  CS_DONE: he hears how it ended; CS_AGAIN: he goes on waiting. */
+static cs_err come_again(rendezvous *desk, struct rendezvous__sitter *sitter,
+                         struct rendezvous__place *place, const struct rendezvous__ask *ask)
+{
+    if (!rendezvous__ask_same(&place->ask, ask))
+        return refuse(desk, sitter->post, CS_EPRECOND,
+                      "key: it was used for a request that says something else");
+    place->ask.channels = ask->channels;
+    place->ask.roster = ask->roster;
+    desk->counters.resumed++;
+    sit(sitter, place);
+    if (cs_failed(place->why))
+        return chanserv_post_fail(sitter->post, place->why, "%s", place->words ? place->words : "");
+    return place->why;
+}
+
+static cs_err come(rendezvous *desk, struct rendezvous__sitter *sitter,
+                   struct rendezvous__place *place)
+{
+    char why[RENDEZVOUS__WHY] = "";
+    cs_err err = describe(place, why);
+
+    if (err == CS_OK) {
+        sit(sitter, place);
+        err = rendezvous__enter(&desk->hall, &place->party);
+    }
+    if (err != CS_OK) {
+        sitter->place = NULL;
+        free_place(place);
+        return refuse(desk, sitter->post, err, why);
+    }
+    desk->counters.arrived++;
+    rosters_soon(desk);
+    return CS_AGAIN;
+}
+
+static struct rendezvous__place *place_before(rendezvous *desk, struct rendezvous__place *place)
+{
+    void **at = place->id.len > 0 ? tfind(place, &desk->keyed, by_id) : NULL;
+
+    return at ? *at : NULL;
+}
+
+static cs_err take_place(rendezvous *desk, struct rendezvous__sitter *sitter,
+                         struct rendezvous__ask *ask)
+{
+    struct rendezvous__place *place, *before;
+
+    if (!(place = new_place(desk, ask)))
+        return CS_ENOMEM;
+    if ((before = place_before(desk, place))) {
+        cs_err err = come_again(desk, sitter, before, &place->ask);
+        free_place(place);
+        return err;
+    }
+    if (desk->options.waiters_max != CS_OFF &&
+        desk->hall.len >= (size_t)desk->options.waiters_max) {
+        desk->counters.refused_limit++;
+        free_place(place);
+        return chanserv_post_fail(sitter->post, CS_ELIMIT, "%lld wait already",
+                                  (long long)desk->options.waiters_max);
+    }
+    if (place->id.len > 0 && !tsearch(place, &desk->keyed, by_id)) {
+        free_place(place);
+        return CS_ENOMEM;
+    }
+    place->is_keyed = place->id.len > 0;
+    return come(desk, sitter, place);
+}
+
+/* Who is refused has no source that could fail, too. */
+static cs_err announce_meeting(struct rendezvous__sitter *sitter, cs_err answer)
+{
+    cs_err err =
+        chanserv_announce(sitter->post, cs_str("meeting"), &meeting_ops, sitter, &sitter->meeting);
+
+    if (err == CS_OK)
+        return answer;
+    stand_up(sitter);
+    return err;
+}
+
+static cs_err attend(chanserv_post *post, cs_bytes body, void *user)
+{
+    rendezvous *desk = user;
+    const struct rendezvous__bounds bounds = {desk->options.payload_max_bytes,
+                                              desk->options.text_max_bytes};
+    struct rendezvous__sitter *sitter;
+    struct rendezvous__ask ask;
+    char why[RENDEZVOUS__WHY] = "";
+    cs_err err = rendezvous__ask_parse(body, &bounds, &ask, why);
+
+    if (err != CS_OK)
+        return refuse(desk, post, err, why);
+    chanserv_post_linger(post, CS_OFF);
+    if ((err = chanserv_post_keep(post, &post_ops, NULL)) == CS_OK) {
+        sitter = chanserv_post_state(post);
+        sitter->post = post;
+        err = take_place(desk, sitter, &ask);
+        if (!cs_failed(err))
+            err = announce_meeting(sitter, err);
+    }
+    rendezvous__ask_fini(&ask);
+    return err;
+}
+
+/* ---- From outside --------------------------------------------------------------------------- */
+
+static int64_t or_else(int64_t value, int64_t usual)
+{
+    return value == 0 ? usual : value;
+}
+
+static bool set_options(rendezvous *desk, const struct rendezvous_options *options)
+{
+    if (options)
+        desk->options = *options;
+    desk->options.waiters_max = or_else(desk->options.waiters_max, 10000);
+    desk->options.payload_max_bytes = or_else(desk->options.payload_max_bytes, 65536);
+    desk->options.text_max_bytes = or_else(desk->options.text_max_bytes, 4096);
+    desk->options.key_ms = (int)or_else(desk->options.key_ms, 10000);
+    desk->service = strdup(desk->options.service ? desk->options.service : "rendezvous");
+    desk->options.service = desk->service;
+    return desk->service != NULL;
+}
+
+cs_err rendezvous_new(chanserv_server *server, const struct rendezvous_options *options,
+                      rendezvous **ret)
+{
+    rendezvous *desk;
+    cs_err err = CS_ENOMEM;
+
+    for (size_t i = 0; options && i < sizeof options->reserved / sizeof *options->reserved; i++)
+        if (options->reserved[i] != 0)
+            return CS_EMISUSE;
+    if (!(desk = rendezvous__alloc(sizeof *desk)))
+        return CS_ENOMEM;
+    *desk = (struct rendezvous){.server = server};
+    cs_list_init(&desk->places);
+    cs_list_init(&desk->forming);
+    rendezvous__hall_init(&desk->hall, formed, desk);
+    cs_loop *loop = chanserv_server_loop(server);
+    if (set_options(desk, options) &&
+        (err = cs_timer_new(loop, on_release, desk, &desk->release)) == CS_OK &&
+        (err = cs_timer_new(loop, on_rosters, desk, &desk->rosters)) == CS_OK &&
+        (err = chanserv_serve(server, desk->service, attend, desk)) == CS_OK) {
+        *ret = desk;
+        return CS_OK;
+    }
+    rendezvous_free(desk);
+    return err;
+}
+
+void rendezvous_free(rendezvous *desk)
+{
+    struct cs_link *link;
+
+    if (!desk)
+        return;
+    chanserv_unserve(desk->server, desk->service);
+    while ((link = cs_list_first(&desk->places))) {
+        struct rendezvous__place *place = CS_CONTAINER(link, struct rendezvous__place, link);
+        if (place->sitter)
+            send_away(place->sitter, CS_EUNAVAIL, "the service ends");
+        free_place(place);
+    }
+    rendezvous__hall_fini(&desk->hall);
+    if (desk->release)
+        cs_timer_free(desk->release);
+    if (desk->rosters)
+        cs_timer_free(desk->rosters);
+    free(desk->here);
+    free(desk->service);
+    free(desk);
+}
+
+void rendezvous_counters(const rendezvous *desk, struct rendezvous_counters *ret)
+{
+    *ret = desk->counters;
+    ret->waiting = desk->hall.len;
+    ret->greedy = desk->hall.greedy;
+}

@@ -1,0 +1,235 @@
+/* http -- GET and POST /event, and GET /stats, by a gateway.
+ *
+ * A request becomes a post of the gateway's client on behalf of its caller, so who may ask, limits and
+ * counters are those of the service; and a client that hangs up takes its post along. */
+#include "services/rendezvous/desk.h"
+
+#include "gateway/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct caller { /* of a request that waits */
+    gateway_request *request;
+    chanserv_feed *feed;
+    chanserv_set *set;
+    bool has_meeting, is_answered;
+};
+
+static void put(void *to, const void *bytes, size_t len)
+{
+    fwrite(bytes, 1, len, to);
+}
+
+/* ---- What is asked -------------------------------------------------------------------------- */
+
+static bool is_object(cs_bytes body)
+{
+    const char *at = body.base;
+
+    for (size_t i = 0; i < body.len; i++)
+        if (!strchr(" \t\r\n", at[i]) || at[i] == '\0')
+            return at[i] == '{';
+    return false;
+}
+
+/* The parameters as an object of strings.  What is empty is as if it was not there. */
+static cs_err put_params(FILE *to, gateway_request *request)
+{
+    static const char *const names[] = {"event",    "actor",   "payload", "mates", "labels",
+                                        "selector", "timeout", "form",    "key",   "generation"};
+
+    fputs("{\"roster\":false", to);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const cs_bytes value = gateway_param(request, names[i]);
+        if (value.len == 0)
+            continue;
+        if (!gateway_is_utf8(value))
+            return gateway_fail(request, CS_EINVAL, "%s: it is not UTF-8", names[i]);
+        fprintf(to, ",\"%s\":", names[i]);
+        gateway_json_string(put, to, value);
+    }
+    fputc('}', to);
+    return CS_OK;
+}
+
+static cs_err body_of(gateway_request *request, char **body, size_t *len)
+{
+    FILE *to = open_memstream(body, len);
+    cs_err err;
+
+    if (!to)
+        return CS_ENOMEM;
+    if (is_object(gateway_body(request))) {
+        put(to, gateway_body(request).base, gateway_body(request).len);
+        err = CS_OK;
+    } else {
+        err = put_params(to, request);
+    }
+    if (ferror(to))
+        err = CS_ENOMEM;
+    if (fclose(to) != 0)
+        err = CS_ENOMEM;
+    return err;
+}
+
+/* ---- What is answered ----------------------------------------------------------------------- */
+
+/* "post rendezvous: INVALID_ARGUMENT: mates: ...": what is behind the code. */
+static const char *words_of(const chanserv_feed *feed)
+{
+    const char *words = chanserv_feed_errmsg(feed), *rest = words;
+
+    for (int i = 0; i < 2 && rest; i++)
+        if ((rest = strstr(rest, ": ")))
+            rest += 2;
+    return rest ? rest : words;
+}
+
+/* A timeout that was asked for is not the server's: 408, not 504. */
+static void answer_late(gateway_request *request, const char *words)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *to = open_memstream(&text, &len);
+
+    if (!to) {
+        gateway_fail(request, CS_ENOMEM, "no memory");
+        return;
+    }
+    fputs("{\"error\":{\"code\":\"DEADLINE_EXCEEDED\",\"message\":", to);
+    gateway_json_string(put, to, cs_str(words));
+    fputs("}}\n", to);
+    if (fclose(to) == 0)
+        gateway_reply(request, 408, "application/json", cs_bytes_of(text, len));
+    else
+        gateway_fail(request, CS_ENOMEM, "no memory");
+    free(text);
+}
+
+static void answer_match(struct caller *caller, cs_bytes match)
+{
+    char *line = rendezvous__alloc(match.len + 1);
+
+    caller->is_answered = true;
+    if (!line) {
+        gateway_fail(caller->request, CS_ENOMEM, "no memory");
+        return;
+    }
+    memcpy(line, match.base, match.len);
+    line[match.len] = '\n';
+    gateway_reply(caller->request, 200, "application/json", cs_bytes_of(line, match.len + 1));
+    free(line);
+}
+
+static bool is_roster(cs_bytes frame)
+{
+    static const char start[] = "{\"waiting\"";
+
+    return frame.len >= sizeof start - 1 && memcmp(frame.base, start, sizeof start - 1) == 0;
+}
+
+static void on_source(struct caller *caller, chanserv_source *source)
+{
+    if (caller->has_meeting || chanserv_set_add_source(caller->set, source) != CS_OK)
+        chanserv_source_close(source); /* a channel: of no use to him */
+    else
+        caller->has_meeting = true;
+}
+
+static void on_failure(struct caller *caller, cs_err why)
+{
+    caller->is_answered = true;
+    if (why == CS_ETIMEOUT)
+        answer_late(caller->request, words_of(caller->feed));
+    else
+        gateway_fail(caller->request, why, "%s", words_of(caller->feed));
+}
+
+static void on_news(void *user)
+{
+    struct caller *caller = user;
+    struct chanserv_event news;
+
+    while (!caller->is_answered && chanserv_select(caller->set, CS_NOW, &news) == CS_OK)
+        if (news.kind == CHANSERV_SOURCE)
+            on_source(caller, news.source);
+        else if (news.kind == CHANSERV_FRAME && !is_roster(news.frame))
+            answer_match(caller, news.frame);
+        else if (news.kind == CHANSERV_FEED_END && cs_failed(news.why))
+            on_failure(caller, news.why);
+}
+
+/* ---- The routes ----------------------------------------------------------------------------- */
+
+static void request_end(gateway_request *request, cs_err why, void *state)
+{
+    struct caller *caller = state;
+
+    (void)request, (void)why;
+    if (caller->set)
+        chanserv_set_free(caller->set);
+    if (caller->feed)
+        chanserv_feed_close(caller->feed);
+}
+
+static cs_err post(gateway_request *request, const char *service, cs_bytes body)
+{
+    static const struct gateway_reply_ops reply = {.state_bytes = sizeof(struct caller),
+                                                   .end = request_end};
+    chanserv_client *client = gateway_client(gateway_of(request));
+    struct chanserv_post_options options = {.timeout_ms = 0};
+    struct caller *caller;
+    cs_err err = gateway_keep(request, &reply, NULL);
+
+    if (err != CS_OK)
+        return err;
+    caller = gateway_state(request); /* request_end() cleans up from here on */
+    caller->request = request;
+    gateway_on_behalf(request, &options);
+    if ((err = chanserv_set_new(client, &caller->set)) != CS_OK ||
+        (err = chanserv_lookup_and_post(client, service, body, &options, &caller->feed)) != CS_OK ||
+        (err = chanserv_set_add_feed(caller->set, caller->feed)) != CS_OK ||
+        (err = chanserv_set_watch(caller->set, on_news, caller)) != CS_OK)
+        return err;
+    on_news(caller); /* nothing yet: so it is told of the first */
+    return CS_AGAIN;
+}
+
+static cs_err on_event(gateway_request *request, void *user)
+{
+    const rendezvous *desk = user;
+    char *body = NULL;
+    size_t len = 0;
+    cs_err err = body_of(request, &body, &len);
+
+    if (err == CS_OK)
+        err = post(request, desk->service, cs_bytes_of(body, len));
+    free(body);
+    return err;
+}
+
+static cs_err on_stats(gateway_request *request, void *user)
+{
+    const rendezvous *desk = user;
+    cs_err err = gateway_authorise(request, CHANSERV_POST, cs_str(desk->service));
+    char *text;
+
+    if (err != CS_OK)
+        return err;
+    if (!(text = rendezvous__tell_stats(desk)))
+        return CS_ENOMEM;
+    (void)gateway_set_header(request, "cache-control", cs_str("no-store"));
+    gateway_reply(request, 200, "application/json", cs_str(text));
+    free(text);
+    return CS_DONE;
+}
+
+cs_err rendezvous_mount(rendezvous *desk, gateway *gw)
+{
+    cs_err err = gateway_route(gw, "GET", "/event", on_event, desk);
+
+    if (err == CS_OK)
+        err = gateway_route(gw, "POST", "/event", on_event, desk);
+    return err == CS_OK ? gateway_route(gw, "GET", "/stats", on_stats, desk) : err;
+}

@@ -1,0 +1,138 @@
+/* GET /event and its kin, as the original's users know them, by a browser of the gateway's tests. */
+#include "services/rendezvous/rendezvous.h"
+#include "test/gateway/browser.h"
+
+#include <criterion/criterion.h>
+
+static struct browser b[3];
+static rendezvous *desk;
+
+static void up(void)
+{
+    cr_assert_eq(world_up(NULL), CS_OK);
+    cr_assert_eq(rendezvous_new(world.server, NULL, &desk), CS_OK);
+    cr_assert_eq(rendezvous_mount(desk, world.gw), CS_OK);
+    for (int i = 0; i < 3; i++)
+        browser_init(&b[i]);
+}
+
+static void down(void)
+{
+    for (int i = 0; i < 3; i++)
+        browser_fini(&b[i]);
+    rendezvous_free(desk);
+    world_down();
+}
+
+static uint64_t waiting(void)
+{
+    struct rendezvous_counters counters;
+
+    rendezvous_counters(desk, &counters);
+    return counters.waiting;
+}
+
+Test(event, blocks_until_somebody_comes)
+{
+    up();
+    browser_ask(&b[0], "GET /event?event=e&actor=a&payload=p%20a", NULL, NULL);
+    cr_assert_eq(b[0].status, 0, "%s", b[0].body);
+    cr_assert_eq(waiting(), 1);
+    browser_ask(&b[1], "GET /event?event=e&actor=b&payload=pb&mates=1", NULL, NULL);
+    cr_assert_eq(b[0].status, 200);
+    cr_expect_str_eq(b[0].body, "{\"payloads\":{\"a\":\"p a\",\"b\":\"pb\"}}\n");
+    cr_expect_str_eq(b[1].body, b[0].body);
+    cr_expect_str_eq(browser_header(&b[0], "content-type"), "application/json");
+    down();
+}
+
+Test(event, a_form_and_an_object_say_the_same)
+{
+    static const char *const form[] = {"content-type: application/x-www-form-urlencoded", NULL};
+    static const char *const json[] = {"content-type: application/json", NULL};
+
+    up();
+    browser_ask(&b[0], "POST /event", form, "event=e&actor=a&payload=1%2B1&mates=2");
+    browser_ask(&b[1], "POST /event", json,
+                " {\"event\":\"e\",\"actor\":\"b\",\"mates\":2,\"form\":\"list\"}");
+    cr_assert_eq(waiting(), 2, "%s %s", b[0].body, b[1].body);
+    browser_ask(&b[2], "GET /event?event=e&actor=c&mates=2", NULL, NULL);
+    cr_expect_str_eq(b[0].body, "{\"payloads\":{\"a\":\"1+1\",\"b\":\"\",\"c\":\"\"}}\n");
+    cr_expect(strstr(b[1].body, "{\"parties\":[{\"actor\":\"a\",\"payload\":\"1+1\""));
+    down();
+}
+
+Test(event, who_hangs_up_frees_his_place)
+{
+    up();
+    browser_ask(&b[0], "GET /event?event=e&actor=a", NULL, NULL);
+    browser_leave(&b[0]);
+    cr_assert_eq(waiting(), 0);
+    browser_ask(&b[1], "GET /event?event=e&actor=b", NULL, NULL);
+    cr_assert_eq(b[1].status, 0);
+    down();
+}
+
+Test(event, what_is_wrong_is_400_and_names_the_parameter)
+{
+    static const char *const rows[][2] = {
+        {"GET /event", "event: it is required"},
+        {"GET /event?event=e", "actor: it is required"},
+        {"GET /event?event=e&actor=a&mates=two", "mates: an integer from 0 to 1000000 is wanted"},
+        {"GET /event?event=e&actor=a&mates=-1", "mates: an integer"},
+        {"GET /event?event=e&actor=a&labels=x", "labels: column 1: \\\"x\\\" is not KEY=VALUE"},
+        {"GET /event?event=e&actor=a&selector=x%20in%20y", "selector: column 6: found \\\"y\\\""},
+        {"GET /event?event=e&actor=a&payload=%FF", "payload: it is not UTF-8"},
+    };
+
+    up();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        browser_ask(&b[0], rows[i][0], NULL, NULL);
+        cr_expect_eq(b[0].status, 400, "%s: %d", rows[i][0], b[0].status);
+        cr_expect(strstr(b[0].body, "{\"error\":{\"code\":\"INVALID_ARGUMENT\",\"message\":\""),
+                  "%s", b[0].body);
+        cr_expect(strstr(b[0].body, rows[i][1]), "%s: %s", rows[i][0], b[0].body);
+        browser_fini(&b[0]);
+        browser_init(&b[0]);
+    }
+    down();
+}
+
+Test(event, a_timeout_is_408_and_says_who_was_there)
+{
+    up();
+    browser_ask(&b[0], "GET /event?event=e&actor=a&mates=2&timeout=1000", NULL, NULL);
+    browser_ask(&b[1], "GET /event?event=e&actor=b&mates=2", NULL, NULL);
+    cs_loop_advance(world.loop, 1000);
+    cr_expect_eq(b[0].status, 408);
+    cr_expect_str_eq(b[0].body, "{\"error\":{\"code\":\"DEADLINE_EXCEEDED\",\"message\":"
+                                "\"nobody met a in 1000 ms; missing: 1; here: a, b\"}}\n");
+    down();
+}
+
+Test(event, stats_say_who_waits_for_whom)
+{
+    up();
+    browser_ask(&b[0], "GET /event?event=e&actor=a&payload=abc&mates=2&selector=x%3D1", NULL, NULL);
+    cs_loop_advance(world.loop, 250);
+    browser_ask(&b[1], "GET /stats", NULL, NULL);
+    cr_expect_eq(b[1].status, 200);
+    cr_expect(strstr(b[1].body,
+                     "{\"waiting\":[{\"event\":\"e\",\"actor\":\"a\",\"labels\":{\"actor\":\"a\"},"
+                     "\"selector\":\"x=1\",\"mates\":2,\"payload_bytes\":3,\"age_ms\":250,"
+                     "\"missing\":2}],\"counters\":{\"waiting\":1,\"arrived\":1,"),
+              "%s", b[1].body);
+    down();
+}
+
+/* He who may not post may not look either. */
+Test(event, is_refused_to_who_may_not)
+{
+    up();
+    world.verdict = CS_EPERM;
+    browser_ask(&b[0], "GET /event?event=e&actor=a", NULL, NULL);
+    cr_expect_eq(b[0].status, 403);
+    browser_ask(&b[1], "GET /stats", NULL, NULL);
+    cr_expect_eq(b[1].status, 403);
+    down();
+}

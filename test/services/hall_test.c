@@ -1,0 +1,541 @@
+/* Who meets whom, against a specification that tries every subset. */
+#include "services/rendezvous/hall__in.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PARTIES = 10 };
+
+struct one {
+    struct rendezvous__party party;
+    char actor[8];
+    bool is_in;
+};
+
+static struct {
+    struct rendezvous__hall hall;
+    struct rendezvous__group *formed[PARTIES];
+    size_t formed_len;
+} stage;
+
+static void formed(struct rendezvous__group *group, void *user)
+{
+    (void)user;
+    if (stage.formed_len < PARTIES)
+        stage.formed[stage.formed_len] = group;
+    stage.formed_len++;
+}
+
+static void begin(void)
+{
+    rendezvous__hall_init(&stage.hall, formed, NULL);
+    stage.formed_len = 0;
+}
+
+static void end(void)
+{
+    cr_assert_eq(stage.hall.len, 0);
+    cr_assert_null(stage.hall.events);
+    rendezvous__hall_fini(&stage.hall);
+}
+
+static void make(struct one *one, const char *actor, int64_t mates, const char *labels,
+                 const char *selector)
+{
+    char why[RENDEZVOUS__WHY];
+
+    *one = (struct one){.party.event = cs_str("e"), .party.mates = mates};
+    snprintf(one->actor, sizeof one->actor, "%s", actor);
+    one->party.actor = cs_str(one->actor);
+    if (labels)
+        cr_assert_eq(rendezvous__labels_parse(cs_str(labels), &one->party.labels, why), CS_OK);
+    else
+        cr_assert_eq(rendezvous__labels_of(cs_str(actor), &one->party.labels), CS_OK);
+    if (selector)
+        cr_assert_eq(rendezvous__selector_parse(cs_str(selector), &one->party.selector, why),
+                     CS_OK);
+    else
+        cr_assert_eq(rendezvous__selector_of(cs_str(actor), &one->party.selector), CS_OK);
+}
+
+static void unmake(struct one *one)
+{
+    rendezvous__leave(&stage.hall, &one->party);
+    rendezvous__labels_fini(&one->party.labels);
+    rendezvous__selector_fini(&one->party.selector);
+}
+
+static void enter(struct one *one)
+{
+    cr_assert_eq(rendezvous__enter(&stage.hall, &one->party), CS_OK);
+}
+
+static bool is_with(const struct one *a, const struct one *b)
+{
+    return a->party.group && a->party.group == b->party.group;
+}
+
+/* ---- The original's tests, and its faults --------------------------------------------------- */
+
+Test(hall, two_meet)
+{
+    struct one a, b;
+
+    begin();
+    make(&a, "a", 1, NULL, NULL);
+    make(&b, "b", 1, NULL, NULL);
+    enter(&a);
+    cr_assert_eq(stage.formed_len, 0, "nobody passes alone");
+    cr_assert_eq(rendezvous__missing(&stage.hall, &a.party), 1);
+    enter(&b);
+    cr_assert_eq(stage.formed_len, 1);
+    cr_assert_eq(stage.formed[0]->len, 2);
+    rendezvous__release(&stage.hall, stage.formed[0]);
+    unmake(&a);
+    unmake(&b);
+    end();
+}
+
+Test(hall, who_wants_nobody_has_met_at_once)
+{
+    struct one a, b;
+
+    begin();
+    make(&a, "a", 1, NULL, NULL);
+    make(&b, "b", 0, NULL, NULL);
+    enter(&a);
+    enter(&b);
+    cr_assert_eq(stage.formed_len, 1);
+    cr_assert_eq(stage.formed[0]->len, 1);
+    unmake(&b);
+    unmake(&a);
+    end();
+}
+
+/* Mates 3, 1, 1: the two that could meet did so in 7 of 20 runs. */
+Test(hall, a_modest_pair_does_not_wait_for_who_wants_more)
+{
+    struct one a, b, c;
+
+    begin();
+    make(&a, "a", 3, NULL, NULL);
+    make(&b, "b", 1, NULL, NULL);
+    make(&c, "c", 1, NULL, NULL);
+    enter(&a);
+    enter(&b);
+    enter(&c);
+    cr_assert_eq(stage.formed_len, 1);
+    cr_assert(is_with(&b, &c));
+    cr_assert_null(a.party.group);
+    unmake(&a);
+    unmake(&b);
+    cr_assert_null(c.party.group, "he whose mate left waits again");
+    unmake(&c);
+    end();
+}
+
+Test(hall, one_actor_meets_itself_only_in_lists)
+{
+    struct one a, b;
+
+    begin();
+    make(&a, "a", 1, "x=1", "");
+    make(&b, "a", 1, "x=1", "");
+    enter(&a);
+    enter(&b);
+    cr_assert_eq(stage.formed_len, 0);
+    unmake(&b);
+    make(&b, "a", 1, "x=1", "");
+    b.party.takes_twins = true;
+    enter(&b);
+    cr_assert_eq(stage.formed_len, 0, "both have to");
+    unmake(&a);
+    make(&a, "a", 1, "x=1", "");
+    a.party.takes_twins = true;
+    enter(&a);
+    cr_assert_eq(stage.formed_len, 1);
+    unmake(&a);
+    unmake(&b);
+    end();
+}
+
+/* The original compared only the newest with each. */
+Test(hall, all_of_a_group_accept_each_other)
+{
+    struct one a, b, c, d;
+
+    begin();
+    make(&a, "a", 2, "x=1", "x");
+    make(&b, "b", 2, "x=2,no=1", "x");
+    make(&c, "c", 2, "x=3", "x,!no");
+    make(&d, "d", 2, "x=4", "x");
+    enter(&a);
+    enter(&b);
+    enter(&c);
+    cr_assert_eq(stage.formed_len, 0);
+    enter(&d);
+    cr_assert_eq(stage.formed_len, 1);
+    cr_assert(is_with(&a, &b) && is_with(&b, &d), "the oldest decide");
+    unmake(&a);
+    cr_assert_eq(stage.formed_len, 1, "b and c do not accept each other");
+    cr_assert_null(b.party.group);
+    unmake(&b);
+    unmake(&c);
+    unmake(&d);
+    end();
+}
+
+Test(hall, who_vanished_before_release_dissolves_the_group_and_others_may_meet)
+{
+    struct one a, b, c;
+
+    begin();
+    make(&a, "a", 1, NULL, NULL);
+    make(&b, "b", 1, NULL, NULL);
+    make(&c, "c", 1, NULL, NULL);
+    enter(&a);
+    enter(&b);
+    enter(&c);
+    cr_assert_eq(stage.formed_len, 1);
+    unmake(&a);
+    cr_assert_eq(stage.formed_len, 2);
+    cr_assert(is_with(&b, &c));
+    unmake(&b);
+    unmake(&c);
+    end();
+}
+
+/* ---- Small scope, all of it ----------------------------------------------------------------- */
+
+static unsigned random_seed = 1;
+
+static unsigned random_below(unsigned n)
+{
+    random_seed = random_seed * 1103515245 + 12345;
+    return (random_seed >> 16) % n;
+}
+
+/* Is this set a group? */
+static bool is_group(struct one *all, unsigned set)
+{
+    int64_t most = 0, len = __builtin_popcount(set);
+    bool twins = false, maps = false;
+
+    for (unsigned i = 0; i < PARTIES; i++) {
+        if (!(set >> i & 1))
+            continue;
+        most = all[i].party.mates > most ? all[i].party.mates : most;
+        maps = maps || !all[i].party.takes_twins;
+        for (unsigned j = 0; j < i; j++) {
+            if (!(set >> j & 1))
+                continue;
+            if (!rendezvous__selector_takes(&all[i].party.selector, &all[j].party.labels) ||
+                !rendezvous__selector_takes(&all[j].party.selector, &all[i].party.labels))
+                return false;
+            twins = twins || cs_same(all[i].party.actor, all[j].party.actor);
+        }
+    }
+    return len == most + 1 && !(twins && maps);
+}
+
+/* Is the set `a` to be preferred?  The first, by age, that only one of them has decides: who has it. */
+static bool is_better(struct one *all, unsigned a, unsigned b, unsigned newest)
+{
+    uint64_t oldest = UINT64_MAX;
+    unsigned by = 0, differ = (a ^ b) & ~(1u << newest);
+
+    for (unsigned i = 0; i < PARTIES; i++)
+        if ((differ >> i & 1) && all[i].party.number < oldest) {
+            oldest = all[i].party.number;
+            by = i;
+        }
+    return a >> by & 1;
+}
+
+/* The group that has to form when `newest` comes to those of `waiting`; 0: none. */
+static unsigned specified(struct one *all, unsigned waiting, unsigned newest)
+{
+    unsigned best = 0;
+
+    if (all[newest].party.mates == 0)
+        return 1u << newest;
+    for (unsigned rest = waiting;; rest = (rest - 1) & waiting) {
+        unsigned set = rest | 1u << newest;
+        if (is_group(all, set) && (!best || is_better(all, set, best, newest)))
+            best = set;
+        if (rest == 0)
+            return best;
+    }
+}
+
+static unsigned members(struct one *all, const struct rendezvous__group *group)
+{
+    unsigned set = 0;
+
+    for (unsigned i = 0; i < PARTIES; i++)
+        if (all[i].is_in && all[i].party.group == group)
+            set |= 1u << i;
+    cr_assert_eq((size_t)__builtin_popcount(set), group->len);
+    return set;
+}
+
+static void make_random(struct one *one)
+{
+    static const char *const selectors[] = {
+        NULL,  "",        "x=1",    "x!=1",        "x in (1,2)",
+        "y",   "!y",      "x>1",    "x<3",         "x notin (2),y",
+        "x=2", "y=1,x=1", "y!=1,x", "x in (1),!y", "x<3,x>0"};
+    static const char *const labels[] = {NULL,      "x=1",     "x=2",     "x=3,y=1", "y=1",
+                                         "x=1,y=2", "x=-,y=1", "x=1,y=1", "z=1"};
+    static const char *const actors[] = {"a", "b", "c", "d"};
+
+    make(one, actors[random_below(4)], 1 + (int64_t)random_below(4) * (random_below(3) > 0),
+         labels[random_below(9)], selectors[random_below(15)]);
+    one->party.takes_twins = random_below(2);
+    if (random_below(20) == 0)
+        one->party.mates = 0;
+}
+
+static void let_go(struct one *all, unsigned set)
+{
+    for (unsigned i = 0; i < PARTIES; i++)
+        if (set >> i & 1) {
+            unmake(&all[i]);
+            all[i].is_in = false;
+        }
+}
+
+/* Each step one comes or goes; groups are released at once. */
+static void play(unsigned seed, unsigned parties)
+{
+    struct one all[PARTIES] = {{.is_in = false}};
+    unsigned waiting = 0;
+
+    random_seed = seed;
+    begin();
+    for (int step = 0; step < 40; step++) {
+        unsigned i = random_below(parties);
+        stage.formed_len = 0;
+        if (all[i].is_in) {
+            waiting &= ~(1u << i);
+            let_go(all, 1u << i);
+            cr_assert_eq(stage.formed_len, 0, "seed %u: who leaves makes nobody meet", seed);
+            continue;
+        }
+        make_random(&all[i]);
+        all[i].is_in = true;
+        all[i].party.number = UINT64_MAX;
+        unsigned wanted = specified(all, waiting, i);
+        enter(&all[i]);
+        cr_assert_eq(stage.formed_len, wanted != 0, "seed %u, step %d: %x", seed, step, wanted);
+        waiting |= 1u << i;
+        if (!wanted)
+            continue;
+        unsigned got = members(all, stage.formed[0]);
+        cr_assert_eq(got, wanted, "seed %u, step %d: %x and not %x", seed, step, got, wanted);
+        rendezvous__release(&stage.hall, stage.formed[0]);
+        let_go(all, got);
+        waiting &= ~got;
+    }
+    cr_assert_eq(stage.hall.greedy, 0);
+    let_go(all, waiting);
+    end();
+}
+
+Test(hall, groups_are_those_of_the_specification)
+{
+    for (unsigned seed = 1; seed <= 4000; seed++)
+        play(seed, 5);
+    for (unsigned seed = 1; seed <= 1000; seed++)
+        play(seed, PARTIES);
+}
+
+/* Whoever waits is in no possible group, and each group is one. */
+static void check(struct one *all, unsigned seed)
+{
+    unsigned waiting = 0;
+
+    for (unsigned i = 0; i < PARTIES; i++) {
+        if (!all[i].is_in)
+            continue;
+        if (!all[i].party.group)
+            waiting |= 1u << i;
+        else
+            cr_assert(is_group(all, members(all, all[i].party.group)), "seed %u", seed);
+    }
+    for (unsigned set = waiting; set; set = (set - 1) & waiting)
+        cr_assert_not(is_group(all, set), "seed %u: %x could meet", seed, set);
+}
+
+/* Groups stand for a while, and dissolve when one of them leaves. */
+static void play_slowly(unsigned seed)
+{
+    struct one all[PARTIES] = {{.is_in = false}};
+
+    random_seed = seed;
+    begin();
+    for (int step = 0; step < 60; step++) {
+        unsigned i = random_below(PARTIES);
+        if (!all[i].is_in) {
+            make_random(&all[i]);
+            all[i].is_in = true;
+            enter(&all[i]);
+        } else if (all[i].party.group && random_below(3) == 0) {
+            unsigned set = members(all, all[i].party.group);
+            rendezvous__release(&stage.hall, all[i].party.group);
+            let_go(all, set);
+        } else {
+            let_go(all, 1u << i);
+        }
+        check(all, seed);
+    }
+    for (unsigned i = 0; i < PARTIES; i++)
+        if (all[i].is_in)
+            let_go(all, 1u << i);
+    end();
+}
+
+Test(hall, nobody_waits_who_could_meet)
+{
+    for (unsigned seed = 1; seed <= 500; seed++)
+        play_slowly(seed);
+}
+
+/* ---- Many ----------------------------------------------------------------------------------- */
+
+/* A group is judged as a whole; it has to be as if each were asked. */
+Test(sums, fit_whom_each_would_accept)
+{
+    int fits = 0;
+
+    for (unsigned seed = 1; seed <= 3000; seed++) {
+        struct one all[PARTIES];
+        struct rendezvous__sums sums = {.epoch = 0};
+        unsigned set = 0;
+        random_seed = seed;
+        begin();
+        for (unsigned i = 0; i < PARTIES; i++) {
+            make_random(&all[i]);
+            all[i].party.mates = PARTIES;
+            enter(&all[i]);
+        }
+        sums.epoch = ++stage.hall.epoch;
+        for (unsigned i = 0; i < PARTIES; i++) {
+            bool accepted = true;
+            all[i].party.mates = __builtin_popcount(set); /* so that it is one if it fits */
+            for (unsigned j = 0; j < i; j++)
+                if (set >> j & 1)
+                    all[j].party.mates = all[i].party.mates;
+            accepted = is_group(all, set | 1u << i);
+            cr_assert_eq(set == 0 || rendezvous__sums_fit(&sums, &all[i].party), accepted,
+                         "seed %u, %u to %x", seed, i, set);
+            if (accepted) {
+                fits += set != 0;
+                rendezvous__sums_add(&sums, &all[i].party);
+                set |= 1u << i;
+            }
+        }
+        for (unsigned i = 0; i < PARTIES; i++)
+            all[i].party.mates = PARTIES;
+        for (unsigned i = 0; i < PARTIES; i++)
+            unmake(&all[i]);
+        end();
+    }
+    cr_assert_gt(fits, 1000, "%d fit", fits);
+}
+
+static struct one *crowd(size_t n, int64_t mates)
+{
+    struct one *all = calloc(n, sizeof *all);
+
+    for (size_t i = 0; i < n; i++) {
+        char name[8] = {(char)('a' + i % 26), (char)('a' + i / 26 % 26), (char)('a' + i / 676)};
+        make(&all[i], name, mates, NULL, NULL);
+    }
+    return all;
+}
+
+Test(hall, ten_thousand_meet_at_a_barrier)
+{
+    enum { N = 10000 };
+    struct one *all = crowd(N, N - 1);
+
+    begin();
+    for (size_t i = 0; i < N; i++) {
+        cr_assert_eq(stage.formed_len, 0);
+        enter(&all[i]);
+    }
+    cr_assert_eq(stage.formed_len, 1);
+    cr_assert_eq(stage.formed[0]->len, N);
+    cr_assert_eq(stage.hall.greedy, 1, "so many are not searched exactly, and it is counted");
+    rendezvous__release(&stage.hall, stage.formed[0]);
+    for (size_t i = 0; i < N; i++)
+        unmake(&all[i]);
+    end();
+    free(all);
+}
+
+/* By age: who wants more than he can get is left out, not waited for. */
+Test(hall, of_many_those_who_want_too_much_are_left_out)
+{
+    enum { GREEDY = 30, MODEST = 70, ALL = GREEDY + MODEST };
+    struct one *all = crowd(ALL, MODEST - 1);
+
+    begin();
+    for (size_t i = 0; i < GREEDY; i++) {
+        rendezvous__labels_fini(&all[i].party.labels);
+        rendezvous__selector_fini(&all[i].party.selector);
+        make(&all[i], all[i].actor, 95, "greedy=1", "!greedy");
+    }
+    for (size_t i = 0; i < ALL; i++) {
+        cr_assert_eq(stage.formed_len, 0);
+        enter(&all[i]);
+    }
+    cr_assert_eq(stage.formed_len, 1);
+    cr_assert_eq(stage.formed[0]->len, MODEST);
+    cr_assert_null(all[0].party.group);
+    rendezvous__release(&stage.hall, stage.formed[0]);
+    for (size_t i = 0; i < ALL; i++)
+        unmake(&all[i]);
+    end();
+    free(all);
+}
+
+/* ---- Without memory ------------------------------------------------------------------------- */
+
+static int allocations_left;
+
+static void *fails(size_t size)
+{
+    return allocations_left-- > 0 ? malloc(size) : NULL;
+}
+
+Test(hall, who_does_not_fit_into_memory_is_not_in)
+{
+    struct one a, b;
+    cs_err err = CS_ENOMEM;
+
+    begin();
+    make(&a, "a", 2, "x=1,y=2", "x in (1,2),z!=3,!w");
+    make(&b, "b", 2, "x=1,y=3", "x in (1,2),z!=4,!w");
+    for (int n = 0; err != CS_OK; n++) {
+        rendezvous__alloc = fails;
+        allocations_left = n;
+        err = rendezvous__enter(&stage.hall, &a.party);
+        rendezvous__alloc = malloc;
+        cr_assert_eq(stage.hall.len, err == CS_OK);
+        cr_assert(err == CS_OK || !stage.hall.events);
+    }
+    err = CS_ENOMEM;
+    for (int n = 0; err != CS_OK; n++) {
+        rendezvous__alloc = fails;
+        allocations_left = n;
+        err = rendezvous__enter(&stage.hall, &b.party);
+        rendezvous__alloc = malloc;
+        cr_assert_eq(stage.hall.len, 1 + (err == CS_OK));
+    }
+    unmake(&a);
+    unmake(&b);
+    end();
+}
