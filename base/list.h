@@ -1,4 +1,5 @@
-/* list -- intrusive doubly linked lists, and the object around a member.
+/* list -- intrusive doubly linked lists, and the object around a member.  For systems that are built on
+ * the framework, too; nothing in its calls needs it.
  *
  * A link is in at most one list; a link that is in none points at itself (cs_link_init).
  */

@@ -34,4 +34,4 @@ libbase_la_SOURCES = \
 BASE_LIBS = libbase.la $(EVENT_LIBS)
 
 baseincludedir = $(includedir)/chanserv/base
-baseinclude_HEADERS = base/base.h base/chan.h base/loop.h
+baseinclude_HEADERS = base/base.h base/chan.h base/list.h base/loop.h

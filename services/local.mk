@@ -3,5 +3,24 @@ noinst_LTLIBRARIES += librendezvous.la
 librendezvous_la_CFLAGS = $(AM_CFLAGS) $(LTO)
 # files: services/rendezvous/*.c services/rendezvous/*.h
 librendezvous_la_SOURCES = \
-
+	services/rendezvous/ask.c \
+	services/rendezvous/ask.h \
+	services/rendezvous/desk.c \
+	services/rendezvous/desk.h \
+	services/rendezvous/hall.c \
+	services/rendezvous/hall.h \
+	services/rendezvous/hall__in.h \
+	services/rendezvous/http.c \
+	services/rendezvous/index.c \
+	services/rendezvous/labels.c \
+	services/rendezvous/labels.h \
+	services/rendezvous/line.c \
+	services/rendezvous/rendezvous.h \
+	services/rendezvous/search.c \
+	services/rendezvous/selector.c \
+	services/rendezvous/sums.c \
+	services/rendezvous/tell.c
 SERVICES_LIBS = librendezvous.la $(GATEWAY_LIBS)
+
+servicesincludedir = $(includedir)/chanserv/services/rendezvous
+servicesinclude_HEADERS = services/rendezvous/rendezvous.h

@@ -35,7 +35,7 @@ for file in $public; do
         skip "$file as C++17: no C++ compiler is installed"
     fi
 done
-for file in base/*.h proto/*.h mux/*.h chanserv/*.h gateway/*.h; do
+for file in base/*.h proto/*.h mux/*.h chanserv/*.h gateway/*.h services/*/*.h; do
     case " $public " in *" $file "*) continue ;; esac
     case $file in *.pb-c.h) continue ;; esac
     # shellcheck disable=SC2086

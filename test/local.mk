@@ -188,6 +188,17 @@ test_gateway_SOURCES = \
 	test/gateway/transcript.h \
 	test/gateway/url_test.c
 
+# The gateway's browser asks for services, too.
+test_services_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
+test_services_LDADD = libsupport.a $(SERVICES_LIBS) $(CRITERION_LIBS)
+# files: test/services/*.c test/services/*.h test/gateway/browser.c
+test_services_SOURCES = \
+	test/gateway/browser.c \
+	test/services/desk_test.c \
+	test/services/event_test.c \
+	test/services/hall_test.c \
+	test/services/selector_test.c
+
 test_story_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_story_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
 # files: test/story/*.c test/story/*.h
@@ -239,7 +250,7 @@ test_docs_SOURCES = \
 	test/docs/wire_test.c
 
 test_tools_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
-test_tools_LDADD = libtools.a libsupport.a $(GATEWAY_LIBS) $(CRITERION_LIBS)
+test_tools_LDADD = libtools.a libsupport.a $(SERVICES_LIBS) $(CRITERION_LIBS)
 # files: test/tools/*.c test/tools/*.h
 test_tools_SOURCES = \
 	test/tools/auth_test.c \
@@ -256,7 +267,7 @@ test_tools_SOURCES = \
 	test/tools/tail_place_test.c \
 	test/tools/tail_test.c
 
-criterion_programs = test_base test_proto test_mux test_chanserv test_gateway test_story test_docs test_tools
+criterion_programs = test_base test_proto test_mux test_chanserv test_gateway test_services test_story test_docs test_tools
 
 if WITH_CRITERION
 check_PROGRAMS += $(criterion_programs)
@@ -318,7 +329,7 @@ test_fuzz_gzip_fuzz_LDADD = $(FUZZ_LIBS) $(MUX_LIBS)
 test_fuzz_http1_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 test_fuzz_http1_fuzz_LDADD = $(FUZZ_LIBS) $(GATEWAY_LIBS)
 test_fuzz_options_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
-test_fuzz_options_fuzz_LDADD = libtools.a $(FUZZ_LIBS) $(GATEWAY_LIBS) $(EVENT_LIBS)
+test_fuzz_options_fuzz_LDADD = libtools.a $(FUZZ_LIBS) $(SERVICES_LIBS) $(EVENT_LIBS)
 test_fuzz_port_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 test_fuzz_port_fuzz_LDADD = $(FUZZ_LIBS) $(MUX_LIBS)
 test_fuzz_server_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)

@@ -5,7 +5,7 @@ BEGIN {
     for (i in order)
         rank[order[i]] = i + 0
     rank["examples"] = rank["bench"] = rank["tools"] # side by side: none knows another
-    split("cs base wire proto mux mux chanserv chanserv gateway gateway", pairs, " ")
+    split("cs base wire proto mux mux chanserv chanserv gateway gateway rendezvous services", pairs, " ")
     for (i = 1; i in pairs; i += 2)
         owner[pairs[i]] = pairs[i + 1]
     # -v installed="base/base.h ...": what users get.
@@ -54,8 +54,8 @@ function check_include(path,    of)
         wrong(room " must not know " of ": " path)
     else if (of != room && path ~ /__/)
         wrong(path " is private to " of)
-    if ((room == "tools" || room == "examples") && !(of == room && room == "tools") &&
-        !(path in public))
+    if ((room == "tools" || room == "examples" || room == "services") &&
+        !(of == room && room != "examples") && !(path in public))
         wrong(path " is not a public header")
 }
 

@@ -72,6 +72,7 @@ self_test() {
         'int f(void) { return protobuf_c_message_pack(); }'
     plant "$dir" examples/planted.c "base/mem.h is not a public header" '#include "base/mem.h"'
     plant "$dir" tools/planted.c "proto/wire.h is not a public header" '#include "proto/wire.h"'
+    plant "$dir" services/planted.c "base/map.h is not a public header" '#include "base/map.h"'
     plant "$dir" base/planted.c "no room has stray.h" '#include "stray.h"'
     # What stands in a comment or a string is not code.
     printf '/* nghttp2_submit_ping(\n * mux__x */ const char *s = "SSL_new(";\n' > "$dir/base/quiet.c"

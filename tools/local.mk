@@ -2,7 +2,7 @@
 bin_PROGRAMS += tools/chanserv
 # It watches descriptors of its own on the loop (tools/loop_watch.c).
 tools_chanserv_LDFLAGS = -pthread $(SANITIZERS) $(LTO)
-tools_chanserv_LDADD = libtools.a libchanserv.la $(EVENT_LIBS)
+tools_chanserv_LDADD = libtools.a librendezvous.la libchanserv.la $(EVENT_LIBS)
 tools_chanserv_SOURCES = tools/main.c
 
 # All of it but main(), for the tests.
@@ -42,6 +42,7 @@ libtools_a_SOURCES = \
 	tools/lines.h \
 	tools/loop_watch.c \
 	tools/loop_watch.h \
+	tools/meet.c \
 	tools/notify.c \
 	tools/notify.h \
 	tools/options.c \
