@@ -4,10 +4,10 @@ noinst_PROGRAMS += \
 	bench/block \
 	bench/grows \
 	bench/peer
-bench_block_LDFLAGS = -pthread $(SANITIZERS) $(LTO)
+bench_block_LDFLAGS = -pthread $(SANITIZERS) $(LTO) $(PIE) $(RELRO)
 bench_block_LDADD = libbench.a $(LDADD)
 bench_grows_LDADD = libbench.a $(LDADD)
-bench_peer_LDFLAGS = -pthread $(SANITIZERS) $(LTO)
+bench_peer_LDFLAGS = -pthread $(SANITIZERS) $(LTO) $(PIE) $(RELRO)
 bench_peer_LDADD = libbench.a $(LDADD)
 
 # What the programs share, and the parts of bench/peer.

@@ -80,7 +80,7 @@ libchanserv_la_DEPENDENCIES = libgateway.la libcs.la libmux.la libproto.la libpb
 	$(top_srcdir)/chanserv.map
 # current:revision:age, libtool's way: raise `current` with every change of the ABI, and `age`
 # too when nothing was taken away.
-libchanserv_la_LDFLAGS = -pthread $(SANITIZERS) $(LTO) -version-info 0:0:0 -no-undefined \
+libchanserv_la_LDFLAGS = -pthread $(SANITIZERS) $(LTO) $(RELRO) -version-info 0:0:0 -no-undefined \
 	-Wl,--version-script=$(top_srcdir)/chanserv.map $(NO_UNDEFINED)
 
 # Installed one level down, so that <chanserv/chanserv.h> and what it includes, "base/base.h"

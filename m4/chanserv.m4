@@ -12,3 +12,14 @@ AC_DEFUN([CHANSERV_ADD_CFLAGS], [
         CFLAGS=$chanserv_saved
     done
 ])
+
+dnl CHANSERV_LINKS_WITH(FLAGS, IF-YES): do a compiler and a linker take them, all together?
+AC_DEFUN([CHANSERV_LINKS_WITH], [
+    AC_MSG_CHECKING([whether $CC links with $1])
+    chanserv_saved=$CFLAGS
+    CFLAGS="$CFLAGS -Werror $1"
+    AC_LINK_IFELSE([AC_LANG_PROGRAM([], [])], [chanserv_links=yes], [chanserv_links=no])
+    CFLAGS=$chanserv_saved
+    AC_MSG_RESULT([$chanserv_links])
+    AS_IF([test $chanserv_links = yes], [$2])
+])

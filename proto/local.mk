@@ -3,7 +3,7 @@
 noinst_LTLIBRARIES += libpb.la libproto.la
 nodist_libpb_la_SOURCES =
 libpb_la_SOURCES = proto/chanserv.pb-c.c proto/chanserv.pb-c.h
-libpb_la_CFLAGS = -std=c11 -fvisibility=hidden $(SANITIZERS) -w
+libpb_la_CFLAGS = -std=c11 -fvisibility=hidden $(SANITIZERS) $(HARDENING) -w
 
 libproto_la_CFLAGS = $(AM_CFLAGS) $(LTO)
 # files: proto/*.c proto/*.h

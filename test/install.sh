@@ -82,6 +82,29 @@ if [ -x "$root$prefix/bin/chanserv" ]; then
     LD_LIBRARY_PATH=$lib "$root$prefix/bin/chanserv" --version > "$scratch/said" 2>&1
     verdict $? "$scratch/said" "the installed chanserv says its version"
 fi
+
+# holds NAME FILE PATTERN SAID: said of FILE, a line of SAID matches.
+holds() {
+    grep -qE "$3" <<< "$4"
+    verdict $? /dev/null "$2 has $1"
+}
+if [ "$(setting enable_hardening)" = yes ]; then
+    for file in "$lib/libchanserv.so" "$root$prefix/bin/chanserv"; do
+        [ -e "$file" ] || continue
+        name=${file##*/}
+        symbols=$(readelf -W --dyn-syms "$file")
+        holds "full RELRO, its segment" "$name" '^ *GNU_RELRO ' "$(readelf -Wl "$file")"
+        holds "full RELRO, bound at the start" "$name" '\((FLAGS|FLAGS_1)\).*NOW' "$(readelf -Wd "$file")"
+        holds "guarded stacks" "$name" ' __stack_chk_fail(@|$)' "$symbols"
+        # Without an optimizer there is no such library.
+        case " $(setting CFLAGS) " in
+        *" -O"[1-9sgz]*) holds "a fortified C library" "$name" ' __[a-z]+_chk(@|$)' "$symbols" ;;
+        esac
+    done
+    holds "no fixed place (PIE)" chanserv '^ *Type: +DYN ' "$(readelf -h "$root$prefix/bin/chanserv")"
+    holds "no fixed place (PIE), and is a program" chanserv '\(FLAGS_1\).*PIE' \
+        "$(readelf -Wd "$root$prefix/bin/chanserv")"
+fi
 # What else users get, by the directories of the configuration.
 installed() {
     [ -f "$root$1" ]

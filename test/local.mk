@@ -39,8 +39,6 @@ libsupport_a_SOURCES = \
 	test/support/stranger.h \
 	test/support/wire_peer.c \
 	test/support/wire_peer.h
-	test/support/stranger.c \
-	test/support/stranger.h
 
 test_base_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_base_LDADD = libsupport.a $(BASE_LIBS) $(CRITERION_LIBS)

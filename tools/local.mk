@@ -1,7 +1,7 @@
 # tools: chanserv(1), linked as users link.
 bin_PROGRAMS += tools/chanserv
 # It watches descriptors of its own on the loop (tools/loop_watch.c).
-tools_chanserv_LDFLAGS = -pthread $(SANITIZERS) $(LTO)
+tools_chanserv_LDFLAGS = -pthread $(SANITIZERS) $(LTO) $(PIE) $(RELRO)
 tools_chanserv_LDADD = libtools.a librendezvous.la libchanserv.la $(EVENT_LIBS)
 tools_chanserv_SOURCES = tools/main.c
 
