@@ -8,6 +8,7 @@ libbase_la_SOURCES = \
 	base/chan.h \
 	base/chan__in.h \
 	base/err.c \
+	base/inner.h \
 	base/list.h \
 	base/loop.c \
 	base/loop.h \

@@ -7,7 +7,7 @@
 #ifndef CS_MAP_H
 #define CS_MAP_H
 
-#include "base/base.h"
+#include "base/inner.h"
 
 struct cs_map_slot;
 struct cs_map {
@@ -29,10 +29,10 @@ struct cs_names {
     size_t len, cap, used;
     uint64_t seed;
 };
-void *cs_names_get(const struct cs_names *names, cs_bytes key);
-cs_err cs_names_put(struct cs_names *names, cs_bytes key, void *value);
-void *cs_names_remove(struct cs_names *names, cs_bytes key);
-void cs_names_fini(struct cs_names *names);
-bool cs_names_each(const struct cs_names *names, size_t *at, void **value);
+CS_INNER void *cs_names_get(const struct cs_names *names, cs_bytes key);
+CS_INNER cs_err cs_names_put(struct cs_names *names, cs_bytes key, void *value);
+CS_INNER void *cs_names_remove(struct cs_names *names, cs_bytes key);
+CS_INNER void cs_names_fini(struct cs_names *names);
+CS_INNER bool cs_names_each(const struct cs_names *names, size_t *at, void **value);
 
 #endif

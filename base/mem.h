@@ -6,14 +6,14 @@
 #ifndef CS_MEM_H
 #define CS_MEM_H
 
-#include "base/base.h"
+#include "base/inner.h"
 
 #include <stdarg.h>
 
-void *cs_alloc(size_t size);  /* NULL: no memory.  size 0 answers a pointer too */
-void *cs_zalloc(size_t size); /* the same, zeroed */
-void *cs_realloc(void *old, size_t size);
-void cs_free(void *p); /* NULL is fine */
+CS_INNER void *cs_alloc(size_t size);  /* NULL: no memory.  size 0 answers a pointer too */
+CS_INNER void *cs_zalloc(size_t size); /* the same, zeroed */
+CS_INNER void *cs_realloc(void *old, size_t size);
+CS_INNER void cs_free(void *p); /* NULL is fine */
 
 /* What was let go of goes back to the system, when it is much; else it stays for who asks next.  To be
  * called seldom: it looks through all that is free, and now and then does nothing, where that was in vain. */
@@ -32,13 +32,13 @@ static inline void *cs_extra(void *object, size_t object_size)
     return (char *)object + cs_round_up(object_size);
 }
 
-char *cs_strdup(const char *s); /* NULL: no memory, or s is NULL */
-char *cs_bytesdup(cs_bytes b);  /* NUL appended */
+CS_INNER char *cs_strdup(const char *s); /* NULL: no memory, or s is NULL */
+CS_INNER char *cs_bytesdup(cs_bytes b);  /* NUL appended */
 char *cs_printf(const char *format, ...) CS_PRINTF(1, 2);
-char *cs_vprintf(const char *format, va_list args);
+CS_INNER char *cs_vprintf(const char *format, va_list args);
 
 /* Copies `bytes` to `*at`, which moves behind them; answers the copy.  There is room for them. */
-cs_bytes cs_bytes_put(char **at, cs_bytes bytes);
+CS_INNER cs_bytes cs_bytes_put(char **at, cs_bytes bytes);
 
 /* An error story of an object: replaced, never leaked; NULL-safe; keeps the old text when there
  * is no memory for the new one. */
@@ -49,9 +49,9 @@ struct cs_buf {
     uint8_t *base;
     size_t len, cap;
 };
-cs_err cs_buf_reserve(struct cs_buf *buf, size_t more); /* room for `more` behind len */
-cs_err cs_buf_add(struct cs_buf *buf, cs_bytes bytes);
-void cs_buf_fini(struct cs_buf *buf); /* leaves {0} */
+CS_INNER cs_err cs_buf_reserve(struct cs_buf *buf, size_t more); /* room for `more` behind len */
+CS_INNER cs_err cs_buf_add(struct cs_buf *buf, cs_bytes bytes);
+CS_INNER void cs_buf_fini(struct cs_buf *buf); /* leaves {0} */
 
 /* Random bytes from the system; never fails in practice, CS_ESYS if it does. */
 cs_err cs_random(void *to, size_t len);

@@ -21,6 +21,7 @@
 #ifndef CS_TURN_H
 #define CS_TURN_H
 
+#include "base/inner.h"
 #include "base/list.h"
 #include "base/loop.h"
 
@@ -31,16 +32,17 @@ typedef struct cs_task {
     void (*fn)(struct cs_task *task);
 } cs_task;
 
-void cs_task_init(cs_task *task, void (*fn)(cs_task *task));
-void cs_task_post(cs_loop *loop, enum cs_phase phase, cs_task *task); /* queued already: no-op */
-void cs_task_drop(cs_task *task);                                     /* it will not run */
+CS_INNER void cs_task_init(cs_task *task, void (*fn)(cs_task *task));
+CS_INNER void cs_task_post(cs_loop *loop, enum cs_phase phase,
+                           cs_task *task); /* queued already: no-op */
+CS_INNER void cs_task_drop(cs_task *task); /* it will not run */
 static inline bool cs_task_posted(const cs_task *task)
 {
     return cs_linked(&task->link);
 }
 
 /* Is a callback of this loop on the stack of the calling thread?  Then nothing may wait. */
-bool cs_loop_in_turn(const cs_loop *loop);
+CS_INNER bool cs_loop_in_turn(const cs_loop *loop);
 bool cs_loop_is_virtual(const cs_loop *loop);
 
 /* cs_loop_call() that cannot fail: what is to be done is kept by the caller.  Any thread; a knock that has
@@ -63,7 +65,7 @@ int64_t cs_loop_now_us(cs_loop *loop);
 void cs_timer_is_upkeep(cs_timer *timer);
 
 /* Turn until nothing is posted: for freeing from outside.  From within a turn: returns at once. */
-void cs_loop_last_turn(cs_loop *loop);
+CS_INNER void cs_loop_last_turn(cs_loop *loop);
 
 /* ---- Descriptors ---------------------------------------------------------------------------
  * `fn` is called with what is possible, out of wanted; CS_IO_READ also for end and error.  CS_IO_GONE:

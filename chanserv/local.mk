@@ -75,12 +75,12 @@ CHANSERV_LIBS = libcs.la $(MUX_LIBS)
 
 lib_LTLIBRARIES = libchanserv.la
 libchanserv_la_SOURCES =
-libchanserv_la_LIBADD = $(GATEWAY_LIBS)
-libchanserv_la_DEPENDENCIES = libgateway.la libcs.la libmux.la libproto.la libpb.la libbase.la \
+libchanserv_la_LIBADD = $(CHANSERV_LIBS)
+libchanserv_la_DEPENDENCIES = libcs.la libmux.la libproto.la libpb.la libbase.la \
 	$(top_srcdir)/chanserv.map
 # current:revision:age, libtool's way: raise `current` with every change of the ABI, and `age`
 # too when nothing was taken away.
-libchanserv_la_LDFLAGS = -pthread $(SANITIZERS) $(LTO) $(RELRO) -version-info 0:0:0 -no-undefined \
+libchanserv_la_LDFLAGS = -pthread $(SANITIZERS) $(LTO) $(RELRO) $(BOUND) -version-info 0:0:0 -no-undefined \
 	-Wl,--version-script=$(top_srcdir)/chanserv.map $(NO_UNDEFINED)
 
 # Installed one level down, so that <chanserv/chanserv.h> and what it includes, "base/base.h"

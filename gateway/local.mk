@@ -1,4 +1,4 @@
-# gateway: the other dialects on the same port, and what operators' tools ask.
+# gateway: the other dialects on the same port, and what operators' tools ask.  A library of its own.
 noinst_LTLIBRARIES += libgateway.la
 libgateway_la_CFLAGS = $(AM_CFLAGS) $(LTO)
 # files: gateway/*.c gateway/*.h
@@ -37,6 +37,14 @@ libgateway_la_SOURCES = \
 	gateway/url.c \
 	gateway/url__in.h
 GATEWAY_LIBS = libgateway.la $(CHANSERV_LIBS)
+
+lib_LTLIBRARIES += libchanserv-gateway.la
+libchanserv_gateway_la_SOURCES =
+libchanserv_gateway_la_LIBADD = libgateway.la libchanserv.la
+libchanserv_gateway_la_DEPENDENCIES = libgateway.la libchanserv.la $(top_srcdir)/chanserv-gateway.map
+# See libchanserv_la_LDFLAGS.
+libchanserv_gateway_la_LDFLAGS = -pthread $(SANITIZERS) $(LTO) $(RELRO) $(BOUND) -version-info 0:0:0 -no-undefined \
+	-Wl,--version-script=$(top_srcdir)/chanserv-gateway.map $(NO_UNDEFINED)
 
 gatewayincludedir = $(includedir)/chanserv/gateway
 gatewayinclude_HEADERS = gateway/admin.h gateway/gateway.h gateway/json.h

@@ -6,6 +6,7 @@
 #ifndef MUX_BEHALF_H
 #define MUX_BEHALF_H
 
+#include "base/inner.h"
 #include "mux/mux.h"
 
 #define MUX_BEHALF "chanserv-behalf-bin"
@@ -15,6 +16,6 @@ size_t mux_peer_packed_len(const struct mux_peer *peer);
 void mux_peer_pack(const struct mux_peer *peer, uint8_t **to);
 /* One block, for cs_free(); `*at`, of what was packed in this process, moves behind it.  NULL: no memory. */
 struct mux_peer *mux_peer_unpack(const uint8_t **at);
-struct mux_peer *mux_peer_dup(const struct mux_peer *peer);
+CS_INNER struct mux_peer *mux_peer_dup(const struct mux_peer *peer);
 
 #endif

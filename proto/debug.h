@@ -2,10 +2,11 @@
 #ifndef WIRE_DEBUG_H
 #define WIRE_DEBUG_H
 
+#include "base/inner.h"
 #include "base/mem.h"
 
 /* A StatRequest.  CS_EPROTO. */
-cs_err wire_stat_parse(cs_bytes msg, uint32_t *ret_max);
+CS_INNER cs_err wire_stat_parse(cs_bytes msg, uint32_t *ret_max);
 
 /* A StatReply is these behind each other, in any order.  CS_OK; CS_ENOMEM: nothing was added.  Texts that
  * are no UTF-8 go out with '?' in their place. */
@@ -33,8 +34,8 @@ struct wire_stat {
     uint64_t numbers[WIRE_STAT_COUNT]; /* credit: as int64 */
     cs_bytes service, peer, waits;
 };
-cs_err wire_stat_add(struct cs_buf *to, const struct wire_stat *stat);
-cs_err wire_stat_add_left(struct cs_buf *to, uint64_t left);
-cs_err wire_stat_add_counter(struct cs_buf *to, const char *name, uint64_t value);
+CS_INNER cs_err wire_stat_add(struct cs_buf *to, const struct wire_stat *stat);
+CS_INNER cs_err wire_stat_add_left(struct cs_buf *to, uint64_t left);
+CS_INNER cs_err wire_stat_add_counter(struct cs_buf *to, const char *name, uint64_t value);
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef WIRE_HEALTH_H
 #define WIRE_HEALTH_H
 
-#include "base/base.h"
+#include "base/inner.h"
 
 enum wire_health {
     WIRE_HEALTH_UNKNOWN,
@@ -12,10 +12,10 @@ enum wire_health {
 };
 
 /* A HealthCheckRequest: the name is a view into it, empty for the whole server.  CS_EPROTO. */
-cs_err wire_health_parse(cs_bytes msg, cs_bytes *ret_service);
+CS_INNER cs_err wire_health_parse(cs_bytes msg, cs_bytes *ret_service);
 
 /* A HealthCheckResponse; answers its length, at most WIRE_HEALTH_MAX. */
 enum { WIRE_HEALTH_MAX = 2 };
-size_t wire_health_put(uint8_t *to, enum wire_health status);
+CS_INNER size_t wire_health_put(uint8_t *to, enum wire_health status);
 
 #endif

@@ -5,10 +5,10 @@
 #ifndef WIRE_REFLECT_H
 #define WIRE_REFLECT_H
 
-#include "base/base.h"
+#include "base/inner.h"
 
 /* chanserv.proto and those of health and reflection; made of them by test/descriptors.sh --fix. */
-extern const cs_bytes wire_descriptors;
+CS_INNER extern const cs_bytes wire_descriptors;
 
 struct wire_spoken {
     const cs_bytes *sets;
@@ -19,11 +19,11 @@ struct wire_spoken {
 
 /* Is it a set that can be answered of, behind `before`?  CS_EPROTO: no such message, or a file without
  * a name; CS_ENOENT: a file imports one that is in no set.  Of files of one name the first counts. */
-cs_err wire_set_check(cs_bytes set, const struct wire_spoken *before);
+CS_INNER cs_err wire_set_check(cs_bytes set, const struct wire_spoken *before);
 
 /* A ServerReflectionRequest to the ServerReflectionResponse, in memory of the caller's (cs_free); what
  * there is not is an answer too.  CS_EPROTO: it is no such request; CS_ENOMEM. */
-cs_err wire_reflect(cs_bytes request, const struct wire_spoken *spoken, uint8_t **ret,
-                    size_t *ret_len);
+CS_INNER cs_err wire_reflect(cs_bytes request, const struct wire_spoken *spoken, uint8_t **ret,
+                             size_t *ret_len);
 
 #endif

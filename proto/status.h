@@ -7,7 +7,7 @@
 #ifndef WIRE_STATUS_H
 #define WIRE_STATUS_H
 
-#include "base/base.h"
+#include "base/inner.h"
 
 /* What can happen to a channel that the framework itself reports:
  *   X(name, cs_err that our side of the API answers, gRPC code, token, words for people)
@@ -53,11 +53,11 @@ enum wire_reason wire_reason_of(cs_bytes token, uint32_t code); /* both must mat
 
 /* An application's status on its way out: 0 for CS_DONE (and CS_OK), its own gRPC code for
  * 17..32, the code beside it in base.h for 48 and up, 2 (UNKNOWN) for anything else. */
-uint32_t wire_code_of(cs_err err);
+CS_INNER uint32_t wire_code_of(cs_err err);
 /* A code and a token that arrived: CS_DONE for 0; the framework's error when the token says so,
  * else 16 + code; codes above 16 are CS_EUNKNOWN. */
 cs_err wire_err_of(uint32_t code, cs_bytes token);
-const char *wire_code_name(uint32_t code); /* "NOT_FOUND"; "CODE_77" is "UNKNOWN" */
+CS_INNER const char *wire_code_name(uint32_t code); /* "NOT_FOUND"; "CODE_77" is "UNKNOWN" */
 
 /* What a stream without grpc-status died of (doc/PROTOCOL-HTTP2.md, "Errors"; and
  * doc/http-grpc-status-mapping.md, for clients only). */

@@ -22,5 +22,14 @@ librendezvous_la_SOURCES = \
 	services/rendezvous/tell.c
 SERVICES_LIBS = librendezvous.la $(GATEWAY_LIBS)
 
+lib_LTLIBRARIES += libchanserv-rendezvous.la
+libchanserv_rendezvous_la_SOURCES =
+libchanserv_rendezvous_la_LIBADD = librendezvous.la libchanserv-gateway.la libchanserv.la
+libchanserv_rendezvous_la_DEPENDENCIES = librendezvous.la libchanserv-gateway.la libchanserv.la \
+	$(top_srcdir)/chanserv-rendezvous.map
+# See libchanserv_la_LDFLAGS.
+libchanserv_rendezvous_la_LDFLAGS = -pthread $(SANITIZERS) $(LTO) $(RELRO) $(BOUND) -version-info 0:0:0 -no-undefined \
+	-Wl,--version-script=$(top_srcdir)/chanserv-rendezvous.map $(NO_UNDEFINED)
+
 servicesincludedir = $(includedir)/chanserv/services/rendezvous
 servicesinclude_HEADERS = services/rendezvous/rendezvous.h

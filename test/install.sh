@@ -32,8 +32,8 @@ export PKG_CONFIG_PATH=${pc%/*} PKG_CONFIG_SYSROOT_DIR=$root
 export PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=
 unset PKG_CONFIG_ALLOW_SYSTEM_CFLAGS
 
-pkg-config --modversion chanserv > "$scratch/said" 2>&1
-verdict $? "$scratch/said" "pkg-config finds chanserv under $prefix"
+pkg-config --modversion chanserv chanserv-gateway chanserv-rendezvous > "$scratch/said" 2>&1
+verdict $? "$scratch/said" "pkg-config finds all three libraries under $prefix"
 
 grep -rl 'pb-c\.h\|event2/\|nghttp2/' "$root$prefix/include" > "$scratch/said" 2>/dev/null
 if [ -s "$scratch/said" ]; then
@@ -42,40 +42,72 @@ else
     ok "the public headers need no header of another library"
 fi
 
-cp "$source/test/install/outside.c" "$scratch/"
-# build_and_run NAME LIBS...
+cp "$source"/test/install/*.c "$scratch/"
+# build_and_run PROGRAM PACKAGE SAYS HOW LIBS...
 build_and_run() {
-    local name=$1
-    shift
+    local program=$1 package=$2 says=$3 how=$4
+    shift 4
     # shellcheck disable=SC2046,SC2086
     (cd "$scratch" && $cc -std=c11 -Wall -Wextra -Wpedantic -Werror ${SANITIZERS:-} \
-        $(pkg-config --cflags chanserv) outside.c -o "$name" "$@") > "$scratch/said" 2>&1
-    verdict $? "$scratch/said" "a program from outside links: $name"
-    (cd "$scratch" && LD_LIBRARY_PATH=$lib timeout 60 "./$name") > "$scratch/said" 2>&1
-    if [ "$(cat "$scratch/said")" = "hello: tick" ]; then
-        ok "and runs: $name"
+        $(pkg-config --cflags "$package") "$program.c" -o "$program" "$@") > "$scratch/said" 2>&1
+    verdict $? "$scratch/said" "a program from outside links: $program, $how"
+    (cd "$scratch" && LD_LIBRARY_PATH=$lib timeout 60 "./$program") > "$scratch/said" 2>&1
+    if [ "$(cat "$scratch/said")" = "$says" ]; then
+        ok "and runs: $program, $how"
     else
-        not_ok "and runs: $name" < "$scratch/said"
+        not_ok "and runs: $program, $how" < "$scratch/said"
     fi
 }
-if [ -e "$lib/libchanserv.so" ]; then
+# declared PREFIXES HEADER...: the functions of the public headers, by what begins their names.
+declared() {
+    local prefixes=$1
+    shift
     # shellcheck disable=SC2046
-    build_and_run shared $(pkg-config --libs chanserv)
-
-    # What the library shows is what the public headers declare: all of it and nothing else.
-    nm -D --defined-only "$lib/libchanserv.so" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' |
-        sort -u > "$scratch/shown"
-    # shellcheck disable=SC2046
-    printf '#include <chanserv/chanserv.h>\n' | $cc -E -P $(pkg-config --cflags chanserv) - |
+    printf '#include <%s>\n' "$@" | $cc -E -P $(pkg-config --cflags chanserv) - |
         tr '\n' ' ' | sed 's/[;{}]/\n/g' | grep 'visibility("default")' |
         sed 's/__attribute__ *(([^)]*([^)]*)[^)]*))//g; s/__attribute__ *(([^)]*))//g' |
-        grep -oE '\b(cs|mux|chanserv)_[a-z0-9_]+ *\(' | tr -d ' (' | sort -u > "$scratch/declared"
-    diff "$scratch/declared" "$scratch/shown" > "$scratch/said"
-    verdict $? "$scratch/said" "the shared library shows what the headers declare, no more, no less"
+        grep -oE "\\b($prefixes)_[a-z0-9_]+ *\\(" | tr -d ' (' | sort -u
+}
+# shown LIBRARY: its symbols, each with its version.
+shown() {
+    nm -D --defined-only "$lib/$1" | awk '$2 != "A" { print $3 }' | sort -u
+}
+match='{"payloads":{"a":"1","b":"2"}}'
+private=CHANSERV_PRIVATE_$(pkg-config --modversion chanserv)
+if [ -e "$lib/libchanserv.so" ]; then
+    # shellcheck disable=SC2046
+    build_and_run outside chanserv "hello: tick" shared $(pkg-config --libs chanserv)
+    # shellcheck disable=SC2046
+    build_and_run outside_gateway chanserv-gateway hello shared $(pkg-config --libs chanserv-gateway)
+    # shellcheck disable=SC2046
+    build_and_run outside_rendezvous chanserv-rendezvous "$match" shared $(pkg-config --libs chanserv-rendezvous)
+
+    # What a library shows is what its public headers declare: all of it and nothing else.
+    declared 'cs|mux|chanserv' chanserv/chanserv.h chanserv/stat.h mux/foreign.h > "$scratch/declared"
+    shown libchanserv.so | grep -v "@@$private\$" | sed 's/@.*//' | diff "$scratch/declared" - > "$scratch/said"
+    verdict $? "$scratch/said" "libchanserv.so shows what the headers declare, no more, no less"
+    declared gateway gateway/gateway.h gateway/admin.h gateway/json.h > "$scratch/declared"
+    shown libchanserv-gateway.so | sed 's/@.*//' | diff "$scratch/declared" - > "$scratch/said"
+    verdict $? "$scratch/said" "libchanserv-gateway.so shows what the headers declare, no more, no less"
+    declared rendezvous services/rendezvous/rendezvous.h > "$scratch/declared"
+    shown libchanserv-rendezvous.so | sed 's/@.*//' | diff "$scratch/declared" - > "$scratch/said"
+    verdict $? "$scratch/said" "libchanserv-rendezvous.so shows what its header declares, no more, no less"
+    # What the gateway takes beside them is its own, and of the same release.
+    shown libchanserv.so | sed -n "s/@@$private\$//p" > "$scratch/declared"
+    nm -D --undefined-only "$lib/libchanserv-gateway.so" | sed -n "s/^ *U \(.*\)@$private\$/\1/p" | sort -u |
+        diff "$scratch/declared" - > "$scratch/said" && [ -s "$scratch/declared" ]
+    verdict $? "$scratch/said" "and takes what $private has, no more, no less"
 fi
 if [ -e "$lib/libchanserv.a" ]; then
+    archives='s/-l\(chanserv[a-z-]*\)/-l:lib\1.a/g'
     # shellcheck disable=SC2046
-    build_and_run static $(pkg-config --static --libs chanserv | sed 's/-lchanserv\b/-l:libchanserv.a/')
+    build_and_run outside chanserv "hello: tick" static $(pkg-config --static --libs chanserv | sed "$archives")
+    # shellcheck disable=SC2046
+    build_and_run outside_gateway chanserv-gateway hello static \
+        $(pkg-config --static --libs chanserv-gateway | sed "$archives")
+    # shellcheck disable=SC2046
+    build_and_run outside_rendezvous chanserv-rendezvous "$match" static \
+        $(pkg-config --static --libs chanserv-rendezvous | sed "$archives")
 fi
 
 if [ -x "$root$prefix/bin/chanserv" ]; then
@@ -89,7 +121,7 @@ holds() {
     verdict $? /dev/null "$2 has $1"
 }
 if [ "$(setting enable_hardening)" = yes ]; then
-    for file in "$lib/libchanserv.so" "$root$prefix/bin/chanserv"; do
+    for file in "$lib"/libchanserv*.so "$root$prefix/bin/chanserv"; do
         [ -e "$file" ] || continue
         name=${file##*/}
         symbols=$(readelf -W --dyn-syms "$file")

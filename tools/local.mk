@@ -2,7 +2,7 @@
 bin_PROGRAMS += tools/chanserv
 # It watches descriptors of its own on the loop (tools/loop_watch.c).
 tools_chanserv_LDFLAGS = -pthread $(SANITIZERS) $(LTO) $(PIE) $(RELRO)
-tools_chanserv_LDADD = libtools.a librendezvous.la libchanserv.la $(EVENT_LIBS)
+tools_chanserv_LDADD = libtools.a libchanserv-rendezvous.la libchanserv-gateway.la libchanserv.la $(EVENT_LIBS)
 tools_chanserv_SOURCES = tools/main.c
 
 # All of it but main(), for the tests.
