@@ -454,6 +454,7 @@ EXTRA_DIST += \
 	test/interop/curl.sh \
 	test/interop/gateway.sh \
 	test/interop/js/admin.js \
+	test/interop/js/browser.js \
 	test/interop/js/cells.js \
 	test/interop/js/gen.js \
 	test/interop/js/gzip.js \
