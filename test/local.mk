@@ -501,7 +501,8 @@ EXTRA_DIST += \
 # files: test/install/*
 EXTRA_DIST += \
 	test/install/outside.c \
-	test/install/outside_gateway.c test/install/outside_rendezvous.c
+	test/install/outside_gateway.c \
+	test/install/outside_rendezvous.c
 
 # Most of the tests are Criterion's: without it a green make check would say too much.
 check-local:
