@@ -582,7 +582,7 @@ void rendezvous_free(rendezvous *desk)
     free(desk);
 }
 
-void rendezvous_counters(const rendezvous *desk, struct rendezvous_counters *ret)
+void rendezvous_count(const rendezvous *desk, struct rendezvous_counters *ret)
 {
     *ret = desk->counters;
     ret->waiting = desk->hall.len;

@@ -75,10 +75,10 @@ struct rendezvous_counters {
 CS_API cs_err rendezvous_new(chanserv_server *server, const struct rendezvous_options *options,
                              rendezvous **ret);
 /* GET and POST /event, GET /stats.  Errors of gateway_route(). */
-CS_API cs_err rendezvous_mount(rendezvous *rendezvous, gateway *gateway);
+CS_API cs_err rendezvous_mount(rendezvous *desk, gateway *gw);
 /* Before its server.  Who waits ends CS_EUNAVAIL; routes stay, so after the gateway if it is mounted. */
-CS_API void rendezvous_free(rendezvous *rendezvous);
-CS_API void rendezvous_counters(const rendezvous *rendezvous, struct rendezvous_counters *ret);
+CS_API void rendezvous_free(rendezvous *desk);
+CS_API void rendezvous_count(const rendezvous *desk, struct rendezvous_counters *ret);
 
 #ifdef __cplusplus
 }

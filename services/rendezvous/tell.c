@@ -232,7 +232,7 @@ char *rendezvous__tell_stats(const rendezvous *desk)
 
     if (!to)
         return NULL;
-    rendezvous_counters(desk, &counters);
+    rendezvous_count(desk, &counters);
     fputs("{\"waiting\":[", to);
     for (struct cs_link *link = cs_list_first(&desk->hall.all); link;
          link = cs_list_next(&desk->hall.all, link)) {

@@ -106,7 +106,7 @@ static struct rendezvous_counters counters(void)
 {
     struct rendezvous_counters all;
 
-    rendezvous_counters(hall.desk, &all);
+    rendezvous_count(hall.desk, &all);
     return all;
 }
 

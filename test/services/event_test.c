@@ -28,7 +28,7 @@ static uint64_t waiting(void)
 {
     struct rendezvous_counters counters;
 
-    rendezvous_counters(desk, &counters);
+    rendezvous_count(desk, &counters);
     return counters.waiting;
 }
 
