@@ -51,4 +51,5 @@ EXTRA_DIST += \
 	bench/processes.py \
 	bench/rounds.py \
 	bench/run \
+	bench/soak \
 	bench/tables.py

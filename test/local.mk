@@ -495,8 +495,10 @@ EXTRA_DIST += \
 	test/examples/step7_goroutines.expected \
 	test/examples/watch.expected \
 	test/examples/work_queue.expected
-# files: test/support/*.sh
+# files: test/support/*.sh test/long/run test/long/*.sh
 EXTRA_DIST += \
+	test/long/keepalive.sh \
+	test/long/run \
 	test/support/certs.sh
 # files: test/install/*
 EXTRA_DIST += \

@@ -10,6 +10,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <nghttp2/nghttp2.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -226,6 +227,19 @@ static void our_give_back(void *p, void *user)
     (void)user;
     give_back(p);
 }
+
+/* What a session of nghttp2 takes, it takes by our allocator (mux/h2.c), and so do messages of protobuf-c
+ * (proto/services.c).  These two it makes before there is a session, by malloc alone. */
+#define NEW(type)                                                                                  \
+    int type##_new(type **ret)                                                                     \
+    {                                                                                              \
+        static int (*next)(type **);                                                               \
+        if (!next)                                                                                 \
+            *(void **)&next = real(#type "_new");                                                  \
+        return fails(CALLS_OURS, #type "_new", no_memory, 1) ? NGHTTP2_ERR_NOMEM : next(ret);      \
+    }
+NEW(nghttp2_option)
+NEW(nghttp2_session_callbacks)
 
 static size_t entries(const char *path)
 {

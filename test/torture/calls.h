@@ -9,7 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum calls_kind { CALLS_SYSTEM, CALLS_EVENT, CALLS_OURS }; /* OURS: allocations of the library */
+/* EVENT: allocations of libevent; OURS: of the library, and of nghttp2 and protobuf-c for it. */
+enum calls_kind { CALLS_SYSTEM, CALLS_EVENT, CALLS_OURS };
 enum { CALLS_WAYS = 4 };
 
 /* Before anything else of the library or of libevent. */
