@@ -45,6 +45,12 @@ CS_API void gateway_json_gap(gateway_put_fn *put, void *to, int64_t source, uint
 CS_API void gateway_json_end(gateway_put_fn *put, void *to, int64_t source, cs_err why,
                              const char *words);
 
+/* What runs on a server (chanserv/stat.h), an object as GET /v1/stat has it: what is 0 or empty is left out,
+ * but for its number.  `waits` stands for its `waits`: a server may be newer and have other words. */
+struct chanserv_stat;
+CS_API void gateway_json_stat(gateway_put_fn *put, void *to, const struct chanserv_stat *stat,
+                              cs_bytes waits);
+
 #ifdef __cplusplus
 }
 #endif

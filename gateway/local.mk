@@ -25,6 +25,7 @@ libgateway_la_SOURCES = \
 	gateway/http1_say.c \
 	gateway/json.c \
 	gateway/json.h \
+	gateway/json_stat.c \
 	gateway/metrics.c \
 	gateway/post.c \
 	gateway/reflection.c \

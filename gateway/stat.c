@@ -16,43 +16,13 @@ struct page {
     size_t entries;
 };
 
-static void put_text(struct page *page, const char *name, cs_bytes text)
-{
-    if (text.len == 0)
-        return;
-    gateway__text_words(&page->text, ",");
-    gateway_json_member(gateway__text_put, &page->text, name, text);
-}
-
-static void put_number(struct page *page, const char *name, int64_t value)
-{
-    if (value != 0)
-        gateway_json_format(gateway__text_put, &page->text, ",\"%s\":%lld", name, (long long)value);
-}
-
 static void put_entry(const struct chanserv_stat *s, void *user)
 {
-    static const char *const kinds[] = {"connection", "session", "post", "source"};
     struct page *page = user;
 
-    gateway_json_format(gateway__text_put, &page->text,
-                        "%s{\"kind\":\"%s\",\"loop\":%u,\"number\":%llu",
-                        page->entries++ ? "," : "", kinds[s->kind], (unsigned)s->loop,
-                        (unsigned long long)s->number);
-    put_number(page, "of", (int64_t)s->of);
-    put_text(page, "service", s->service);
-    put_text(page, "peer", s->peer);
-    put_text(page, "waits", cs_str(chanserv_waits_word(s->waits)));
-    put_number(page, "age_ms", s->age_ms);
-    put_number(page, "still_ms", s->still_ms);
-    put_number(page, "bytes_in", (int64_t)s->bytes_in);
-    put_number(page, "bytes_out", (int64_t)s->bytes_out);
-    put_number(page, "messages", (int64_t)s->messages);
-    put_number(page, "queued", (int64_t)s->queued);
-    put_number(page, "kept", (int64_t)s->kept);
-    put_number(page, "credit", s->credit);
-    put_number(page, "parts", (int64_t)s->parts);
-    gateway__text_words(&page->text, "}");
+    if (page->entries++)
+        gateway__text_words(&page->text, ",");
+    gateway_json_stat(gateway__text_put, &page->text, s, cs_str(chanserv_waits_word(s->waits)));
 }
 
 static void put_counters(struct page *page, chanserv_server *server)

@@ -16,7 +16,7 @@ export LC_ALL=C
 top=$(cd "$(dirname "$0")/.." && pwd)
 
 # What users get, by the makefiles.
-installed=$(cat "$top"/*/local.mk | sed -n 's/^[a-z]*include_HEADERS *= *//p' | tr '\n' ' ')
+installed=$(cat "$top"/*/local.mk | sed -e :a -e '/\\$/{N;s/\\\n//;ba' -e '}' | sed -n 's/^[a-z]*include_HEADERS *= *//p' | tr '\n' ' ')
 
 check_tree() {
     (cd "$1" && find base proto mux chanserv gateway services tools examples bench test \

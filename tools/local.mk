@@ -24,6 +24,8 @@ libtools_a_SOURCES = \
 	tools/exec.h \
 	tools/exec_in.c \
 	tools/exec_out.c \
+	tools/field.c \
+	tools/field.h \
 	tools/follow.c \
 	tools/follow.h \
 	tools/gen.h \
@@ -68,6 +70,13 @@ libtools_a_SOURCES = \
 	tools/services.c \
 	tools/services.h \
 	tools/services_say.c \
+	tools/stat.c \
+	tools/stat_ask.c \
+	tools/stat_ask.h \
+	tools/stat_cell.c \
+	tools/stat_cell.h \
+	tools/stat_list.c \
+	tools/stat_list.h \
 	tools/status.c \
 	tools/tail.h \
 	tools/tail_begin.c \

@@ -5,22 +5,33 @@
 
 #include <inttypes.h>
 
-void print_line(FILE *to, cs_bytes text)
+size_t print_line_cut(FILE *to, cs_bytes text, size_t columns)
 {
     const uint8_t *p = text.base, *end = p + text.len;
+    size_t used = 0;
 
     while (p < end) {
         size_t n = gateway_utf8_len(cs_bytes_of(p, (size_t)(end - p)));
         bool control = (*p < 0x20 && *p != '\t') || *p == 0x7f ||
                        (n == 2 && p[0] == 0xc2 && p[1] < 0xa0); /* U+0080 to U+009F */
+        size_t wide = n == 0 || control ? 4 : n < 3 ? 1 : 2;
+        if (wide > columns - used)
+            break;
         if (n == 0 || control) {
             fprintf(to, "\\x%02x", *p);
             n = 1;
         } else {
             fwrite(p, 1, n, to);
         }
+        used += wide;
         p += n;
     }
+    return used;
+}
+
+void print_line(FILE *to, cs_bytes text)
+{
+    print_line_cut(to, text, SIZE_MAX);
 }
 
 static void text_line(const struct print *print, const char *mark, const chanserv_source *source)

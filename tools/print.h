@@ -27,4 +27,7 @@ void print_end(const struct print *print, cs_err why, const char *errmsg);
  * and bytes that are not UTF-8, become \xNN. */
 void print_line(FILE *to, cs_bytes text);
 
+/* As much of it as surely fits `columns` of a terminal: what may be wide counts two.  How many it took. */
+size_t print_line_cut(FILE *to, cs_bytes text, size_t columns);
+
 #endif

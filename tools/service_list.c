@@ -1,67 +1,10 @@
 /* service_list -- see service_list.h. */
 #include "tools/service_list.h"
+#include "tools/field.h"
 
 #include <stdlib.h>
 
-/* ---- Protobuf, so far as it is needed ------------------------------------------------------- */
-
-enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 };
 enum { NODE = 2, DRAINING = 3, SERVICES = 4, NAME = 1 };
-
-struct field {
-    uint64_t number, type, value; /* the varint, or how long the bytes are */
-    cs_bytes bytes;
-};
-
-static bool take(cs_bytes *rest, uint64_t len, cs_bytes *ret)
-{
-    if (len > rest->len)
-        return false;
-    *ret = cs_bytes_of(rest->base, (size_t)len);
-    *rest = cs_bytes_of((const uint8_t *)rest->base + len, rest->len - (size_t)len);
-    return true;
-}
-
-static bool take_varint(cs_bytes *rest, uint64_t *ret)
-{
-    cs_bytes one;
-
-    *ret = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        if (!take(rest, 1, &one))
-            return false;
-        *ret |= (uint64_t)(*(const uint8_t *)one.base & 0x7f) << shift;
-        if (*(const uint8_t *)one.base < 0x80)
-            return true;
-    }
-    return false;
-}
-
-/* What we do not know is taken too, and left alone by who asked. */
-static bool take_field(cs_bytes *rest, struct field *ret)
-{
-    uint64_t key;
-
-    if (!take_varint(rest, &key))
-        return false;
-    ret->number = key >> 3;
-    ret->type = key & 7;
-    ret->value = 0;
-    switch (ret->type) {
-    case VARINT:
-        return take_varint(rest, &ret->value);
-    case FIXED64:
-        return take(rest, 8, &ret->bytes);
-    case BYTES:
-        return take_varint(rest, &ret->value) && take(rest, ret->value, &ret->bytes);
-    case FIXED32:
-        return take(rest, 4, &ret->bytes);
-    default:
-        return false;
-    }
-}
-
-/* ---- The list ------------------------------------------------------------------------------- */
 
 static cs_err parse_service(cs_bytes rest, cs_bytes *ret)
 {
@@ -69,9 +12,9 @@ static cs_err parse_service(cs_bytes rest, cs_bytes *ret)
 
     *ret = cs_bytes_of(NULL, 0);
     while (rest.len > 0) {
-        if (!take_field(&rest, &f))
+        if (!field_next(&rest, &f))
             return CS_EPROTO;
-        if (f.number == NAME && f.type == BYTES)
+        if (f.number == NAME && f.type == FIELD_BYTES)
             *ret = f.bytes;
     }
     return CS_OK;
@@ -120,13 +63,13 @@ static cs_err parse(cs_bytes rest, struct service_list *list)
     cs_err err = CS_OK;
 
     while (err == CS_OK && rest.len > 0) {
-        if (!take_field(&rest, &f))
+        if (!field_next(&rest, &f))
             return CS_EPROTO;
-        if (f.number == NODE && f.type == BYTES)
+        if (f.number == NODE && f.type == FIELD_BYTES)
             list->node = f.bytes;
-        else if (f.number == DRAINING && f.type == VARINT)
+        else if (f.number == DRAINING && f.type == FIELD_VARINT)
             list->draining = f.value != 0;
-        else if (f.number == SERVICES && f.type == BYTES)
+        else if (f.number == SERVICES && f.type == FIELD_BYTES)
             err = add_name(list, f.bytes);
     }
     return err;

@@ -19,8 +19,8 @@ struct tool_command {
     int (*run)(int argc, char **argv);
     bool client; /* it has the options of tools/connect.h too */
 };
-extern const struct tool_command tool_serve, tool_post, tool_talk, tool_services, tool_rtt,
-    tool_bench, tool_meet;
+extern const struct tool_command tool_serve, tool_post, tool_talk, tool_services, tool_stat,
+    tool_meet, tool_rtt, tool_bench;
 extern const char tool_exit_help[];
 
 /* ---- Exit codes: 0, 16 + gRPC's code, and these --------------------------------------------- */
