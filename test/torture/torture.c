@@ -236,7 +236,7 @@ static void finish(void)
 }
 
 /* Of a call that failed once; never a protocol error, nor a deadline: that would be a hang.  Who has no
- * memory for an answer resets its stream, says RESOURCE_EXHAUSTED, or goes. */
+ * memory for an answer resets its stream, says RESOURCE_EXHAUSTED, or goes, and refuses what comes meanwhile. */
 static bool fits(cs_err why, enum calls_kind kind)
 {
     switch (why) {
@@ -251,6 +251,7 @@ static bool fits(cs_err why, enum calls_kind kind)
     case CS_ECANCELED:
     case CS_EDRAIN:
     case CS_EINTERNAL:
+    case CS_EUNAVAIL:
     case CS_EEXPIRED:
         return kind == CALLS_OURS;
     default:
