@@ -264,7 +264,8 @@ test_tools_SOURCES = \
 	test/tools/status_test.c \
 	test/tools/stdin_test.c \
 	test/tools/tail_place_test.c \
-	test/tools/tail_test.c
+	test/tools/tail_test.c \
+	test/tools/top_test.c
 
 criterion_programs = test_base test_proto test_mux test_chanserv test_gateway test_services test_story test_docs test_tools
 
@@ -434,7 +435,7 @@ test_scripts = test/lists.sh test/rooms.sh test/format.sh test/headers.sh test/i
 	test/tools/completion.sh test/tools/stat.sh test/tools/connect.sh test/tools/follow.sh test/docs/readme.sh test/docs/curl.sh
 TESTS += $(test_scripts)
 
-EXTRA_DIST += $(test_scripts) test/criterion.sh test/tap.sh test/tools/kit.sh test/tools/cutter.py test/rooms.awk test/run test/deps test/chroot .ci/run
+EXTRA_DIST += $(test_scripts) test/criterion.sh test/tap.sh test/tools/kit.sh test/tools/cutter.py test/tools/terminal.py test/rooms.awk test/run test/deps test/chroot .ci/run
 # files: test/stages/*
 EXTRA_DIST += \
 	test/stages/10-gcc-asan \

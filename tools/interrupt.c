@@ -40,6 +40,8 @@ static void *listen_to_signals(void *user)
     atomic_store(&interrupt->which, which);
     interrupt->fn(interrupt->user);
     which = next_signal(interrupt);
+    if (which != 0 && interrupt->hurry)
+        interrupt->hurry(interrupt->user);
     if (which != 0)
         _exit(TOOL_SIGNAL + which);
     return NULL;

@@ -10,7 +10,8 @@
 #include <stdatomic.h>
 
 struct interrupt {
-    void (*fn)(void *user); /* once, on the thread that waits */
+    void (*fn)(void *user);    /* once, on the thread that waits */
+    void (*hurry)(void *user); /* or NULL: the second one came, and all ends when it returns */
     void *user;
     pthread_t thread;
     atomic_int which;

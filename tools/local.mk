@@ -86,7 +86,12 @@ libtools_a_SOURCES = \
 	tools/tail_place.c \
 	tools/tail_place.h \
 	tools/talk.c \
-	tools/tool.h
+	tools/tool.h \
+	tools/top.c \
+	tools/top__in.h \
+	tools/top_put.c \
+	tools/top_rows.c \
+	tools/top_screen.c
 
 # Completion, under the name that bash looks for.
 bashcompdir = $(datadir)/bash-completion/completions

@@ -7,7 +7,7 @@
 
 static const struct tool_command *const commands[] = {&tool_serve,    &tool_post, &tool_talk,
                                                       &tool_services, &tool_meet, &tool_stat,
-                                                      &tool_rtt,      &tool_bench};
+                                                      &tool_top,      &tool_rtt,  &tool_bench};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void put_usage(FILE *to)

@@ -20,7 +20,7 @@ struct tool_command {
     bool client; /* it has the options of tools/connect.h too */
 };
 extern const struct tool_command tool_serve, tool_post, tool_talk, tool_services, tool_stat,
-    tool_meet, tool_rtt, tool_bench;
+    tool_top, tool_meet, tool_rtt, tool_bench;
 extern const char tool_exit_help[];
 
 /* ---- Exit codes: 0, 16 + gRPC's code, and these --------------------------------------------- */

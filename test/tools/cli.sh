@@ -24,7 +24,7 @@ serve() {
 runs 0 "--version" --version
 has out "chanserv " "--version names the program"
 for words in --help help 'help post' 'help serve' 'help exit' 'help --help' 'post --help' \
-    'serve --help' 'bench --help' 'talk --help' 'rtt --help' 'services --help' 'stat --help' 'post -h' 'serve -h'; do
+    'serve --help' 'bench --help' 'talk --help' 'rtt --help' 'services --help' 'stat --help' 'top --help' 'post -h' 'serve -h'; do
     # shellcheck disable=SC2086
     runs 0 "chanserv $words" $words
     [ -s "$scratch/out" ] && [ ! -s "$scratch/err" ]
@@ -35,7 +35,7 @@ for words in '' nonsense --nonsense 'help nonsense' 'help a b' serve 'serve --no
     'serve --service a=echo:x' 'serve --service a=tail' 'serve --service a=echo --service a=gen' \
     'serve --service a!b=echo' 'serve --service a=echo --listen nonsense' \
     post 'post a:1' 'post a:1 b c d' 'post b c' 'post a:1, b' 'post a:1,a:1 b' 'post --wait x a:1 b' bench 'bench a:1 b' services 'services a:1 b' 'services --nonsense' stat 'stat a:1 b' 'stat a:1,b:1' 'stat --max 0 a:1' \
-    'stat --max 10001 a:1' rtt 'rtt a:1 b' 'rtt a:1,b:1' \
+    'stat --max 10001 a:1' top 'top --sort x a:1' 'top --interval 0 a:1' 'top a:1,b:1' rtt 'rtt a:1 b' 'rtt a:1,b:1' \
     'rtt --count 0 a:1' 'rtt --interval x a:1' 'post --token x --token-file y a:1 b' 'post --key x a:1 b' \
     'post --token-file /dev/null a:1 b' 'post --token schön a:1 b' talk 'talk a:1' 'talk a:1 b c d' \
     'talk --raw --no-newline a:1 b' \
@@ -66,7 +66,7 @@ runs 64 "a service without an address" post ticker
 has err "an address is wanted" "is a usage error that says so"
 
 # In the manual: all that --help of the clients has.
-for words in post talk services stat rtt bench; do
+for words in post talk services stat top rtt bench; do
     chanserv $words --help
     for option in $(grep -oE -- '--[a-z][a-z-]+' "$scratch/out" | sort -u); do
         [ "$option" = --help ] || grep -q -- "\*$option\*" "$here/../docs/man/chanserv.1.scd" ||

@@ -45,7 +45,7 @@ offers() {
 
 [ "$(complete -p chanserv)" = "complete -F _chanserv chanserv" ]
 verdict $? /dev/null "bash knows whom to ask"
-offers "chanserv " serve post talk services stat rtt bench help --help --version
+offers "chanserv " serve post talk services stat top rtt bench help --help --version
 completes "chanserv po" post
 completes "chanserv --v" --version
 completes "chanserv help e" exit
@@ -55,6 +55,7 @@ offers "chanserv post --" --only --count --sources-max --json --raw --timeout --
 completes "chanserv post --on" --only
 completes "chanserv bench --so" --sources
 completes "chanserv stat --j" --json
+completes "chanserv top --o" --once
 completes "chanserv stat --ma" --max
 completes "chanserv serve --list" --listen
 offers "chanserv serve --service a=" gen echo tail: exec: exec-uplink:

@@ -1,5 +1,5 @@
 #!/bin/bash
-# chanserv stat, with a server that does something (TAP).
+# chanserv stat and top, with a server that does something (TAP).
 . "$(dirname "$0")/kit.sh"
 
 : > said
@@ -42,6 +42,26 @@ runs 30 "nobody is there" stat "unix:$scratch/none"
 has err "chanserv stat: dial unix:" "and the story is one line"
 [ ! -s out ]
 verdict $? out "and nothing is printed"
+
+# ---- top ---------------------------------------------------------------------------------------
+
+"$tool" post "$addr" gen 'sources=1&frames=1000000&size=64&delay_ms=10' > frames 2>&1 &
+servers+=($!)
+until [ "$(wc -l < frames)" -ge 2 ]; do kill -0 "${servers[1]}" || break; sleep 0.05; done
+runs 0 "top, into a file" top --interval 500ms --sort frames "$addr"
+sed -n 2p out | grep -qE '^KIND +BYTES/s +FRAMES/s +QUEUED +STILL +WAITS FOR +OF +NUMBER +WHO$'
+verdict $? out "is one table"
+sed -n 3p out | grep -qE '^source +0 +[1-9][0-9]* .* 2 +0  gen 127\.0\.0\.1:[0-9]+$'
+verdict $? out "and first is the source that moves, with its rate"
+[ "$(grep -c '^KIND' out)" -eq 1 ] && ! grep -q $'\e' out
+verdict $? out "once, and without escapes"
+runs 0 "top --once" top --once --interval 100ms "$addr"
+sed -n 3p out | grep -qE '^connection +[0-9.]+k? '
+verdict $? out "is sorted by bytes: connections"
+runs 30 "nobody is there" top "unix:$scratch/none"
+has err "chanserv top: dial unix:" "and the story is one line"
+timeout 120 /usr/bin/python3 "$here/tools/terminal.py" "$tool" "$addr" > diff 2>&1
+verdict $? diff "on a terminal: keys, its size, and it is left as it was"
 kill "${servers[@]}"
 wait "${servers[@]}" 2> /dev/null
 servers=()
