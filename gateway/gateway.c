@@ -41,6 +41,7 @@ static void destroy(gateway *gw)
 {
     cs_task_drop(&gw->reap);
     gateway__kept_free(gw);
+    cs_names_fini(&gw->named);
     chanserv_client_free(gw->client);
     gateway__routes_free(gw);
     cs_free(gw->hosts);

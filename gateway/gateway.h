@@ -39,7 +39,7 @@ struct gateway_options {
     /* Origins with spaces between whose pages may ask, "https://app.example"; "*": all; NULL: those
      * that a host above serves itself.  Copied. */
     const char *cors_origins;
-    bool no_page;       /* GET / */
+    bool no_page;       /* GET / is not there, or is a route of yours: else it is the page */
     int linger_ms;      /* 0: 30 000: how long a source of GET /v1/source/ waits for its reader */
     int64_t keep_bytes; /* 0: 256 KiB of such a source, written last, for him; CS_OFF: none */
     int64_t lingering_bytes; /* 0: 64 MiB of all such sources that nobody reads, and 1 KiB each:

@@ -111,6 +111,7 @@ struct gateway {
     struct cs_list requests, carriers;
     struct cs_names
         kept; /* what GET /v1/source/ opened, until nobody can want it any more; source.c */
+    struct cs_names named;    /* what drop.c finds, by tickets */
     struct cs_list lingering; /* of these, those that nobody reads, */
     int64_t lingering_bytes;  /* and what they keep */
     cs_task reap;
@@ -156,8 +157,19 @@ cs_err gateway__services(gateway_request *request, void *user);
 cs_err gateway__source(gateway_request *request, void *user);
 void gateway__kept_free(gateway *gateway); /* all of them */
 /* "/v1/source/" and the ticket in hexadecimal digits. */
-enum { GATEWAY__URL = 11 + 2 * 64 + 1 };
+enum { GATEWAY__TICKET = 64, GATEWAY__URL = 11 + 2 * GATEWAY__TICKET + 1 };
 void gateway__source_url(cs_bytes ticket, char to[GATEWAY__URL]);
+bool gateway__ticket_parse(cs_bytes text, uint8_t to[GATEWAY__TICKET], size_t *len);
+
+/* ---- drop.c: the sources that a reader of a post can end, by their tickets ------------------------ */
+
+cs_err gateway__drop(gateway_request *request, void *gateway);
+/* `list`: of the post; CS_ENOMEM. */
+cs_err gateway__named_add(gateway *gateway, struct cs_list *list, chanserv_source *source);
+void gateway__named_gone(gateway *gateway, const chanserv_source *source); /* or was not there */
+void gateway__named_free(gateway *gateway, struct cs_list *list);
+
+cs_err gateway__page_mount(gateway *gateway); /* GET /, unless no_page: page.c */
 
 /* ---- guard.c ------------------------------------------------------------------------------------- */
 

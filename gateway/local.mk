@@ -13,6 +13,7 @@ libgateway_la_SOURCES = \
 	gateway/conn2.c \
 	gateway/debug.c \
 	gateway/dialect.c \
+	gateway/drop.c \
 	gateway/gateway.c \
 	gateway/gateway.h \
 	gateway/gateway__in.h \
@@ -27,6 +28,9 @@ libgateway_la_SOURCES = \
 	gateway/json.h \
 	gateway/json_stat.c \
 	gateway/metrics.c \
+	gateway/page.c \
+	gateway/page__in.h \
+	gateway/page_html.c \
 	gateway/post.c \
 	gateway/reflection.c \
 	gateway/reply.c \
@@ -49,3 +53,5 @@ libchanserv_gateway_la_LDFLAGS = -pthread $(SANITIZERS) $(LTO) $(RELRO) $(BOUND)
 
 gatewayincludedir = $(includedir)/chanserv/gateway
 gatewayinclude_HEADERS = gateway/admin.h gateway/gateway.h gateway/json.h
+# Not compiled: test/page.sh makes gateway/page_html.c of it.
+EXTRA_DIST += gateway/page.html

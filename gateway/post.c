@@ -15,7 +15,9 @@ struct live {
     chanserv_set *set;
     cs_bytes open;  /* which sources, by the text of their headers; base NULL: all */
     bool announces; /* and opens none */
-    cs_task task;   /* begins the answer */
+    bool names;     /* each can be ended alone, by its URL: */
+    struct cs_list named;
+    cs_task task; /* begins the answer */
     bool begun;
     bool over; /* the feed: */
     cs_err why;
@@ -94,12 +96,17 @@ static void on_set(void *user)
 static cs_err announce(struct live *l, chanserv_source *source)
 {
     char url[GATEWAY__URL];
+    cs_err err;
 
     gateway__source_url(chanserv_source_ticket(source), url);
     gateway__line_begin(&l->line, l->dialect, NULL, NULL);
     gateway_json_announce(gateway__text_put, &l->line, (int64_t)chanserv_source_index(source),
-                          chanserv_source_header(source), l->announces ? url : NULL);
-    return l->announces ? CS_OK : chanserv_set_add_source(l->set, source);
+                          chanserv_source_header(source), l->announces || l->names ? url : NULL);
+    if (l->announces)
+        return CS_OK;
+    if (l->names && (err = gateway__named_add(gateway_of(l->request), &l->named, source)) != CS_OK)
+        return err;
+    return chanserv_set_add_source(l->set, source);
 }
 
 /* CS_DONE: it is over. */
@@ -146,6 +153,8 @@ static cs_err from_set(struct live *l)
     else
         gateway_json_end(gateway__text_put, &l->line, index, ev.why,
                          chanserv_source_errmsg(ev.source));
+    if (l->names && ev.kind != CHANSERV_FRAME)
+        gateway__named_gone(gateway_of(l->request), ev.source);
     return CS_OK;
 }
 
@@ -193,8 +202,9 @@ static void end(gateway_request *request, cs_err why, void *state)
 {
     struct live *l = state;
 
-    (void)request, (void)why;
+    (void)why;
     cs_task_drop(&l->task);
+    gateway__named_free(gateway_of(request), &l->named);
     chanserv_set_free(l->set);
     if (l->feed) {
         ((struct ear *)chanserv_feed_state(l->feed))->live = NULL;
@@ -210,7 +220,7 @@ static const struct gateway_reply_ops live_ops = {
 
 static cs_err start(struct live *l, const char *service)
 {
-    struct chanserv_post_options options = {.inline_bytes = l->announces ? CS_OFF : 0};
+    struct chanserv_post_options options = {.inline_bytes = l->announces || l->names ? CS_OFF : 0};
     chanserv_client *client = gateway_client(gateway_of(l->request));
     struct ear ear = {l};
     chanserv_feed *feed;
@@ -234,11 +244,13 @@ static cs_err start(struct live *l, const char *service)
 cs_err gateway__post(gateway_request *request, void *user)
 {
     const cs_bytes name = gateway_path_rest(request);
+    const cs_bytes mode = gateway_param(request, "mode");
     const struct live born = {.request = request,
                               .dialect = gateway__dialect_of(request, GATEWAY__NDJSON),
                               .open = gateway_param(request, "open"),
-                              .announces =
-                                  cs_same(gateway_param(request, "mode"), cs_str("announce"))};
+                              .announces = cs_same(mode, cs_str("announce")),
+                              .names = cs_same(mode, cs_str("named"))};
+    struct live *live;
     char service[256];
     cs_err err;
 
@@ -248,8 +260,10 @@ cs_err gateway__post(gateway_request *request, void *user)
     snprintf(service, sizeof service, "%.*s", CS_FMT(name));
     if ((err = gateway_keep(request, &live_ops, (void *)(uintptr_t)&born)) != CS_OK)
         return err;
-    cs_task_init(&((struct live *)gateway_state(request))->task, on_task);
-    err = start(gateway_state(request), service);
+    live = gateway_state(request);
+    cs_task_init(&live->task, on_task);
+    cs_list_init(&live->named);
+    err = start(live, service);
     return err == CS_OK ? CS_AGAIN
                         : gateway_fail(request, err, "post %s: %s", service, cs_strerror(err));
 }

@@ -62,6 +62,10 @@ cs_err gateway__routes_mount(gateway *gw)
     if (err == CS_OK)
         err = gateway_route(gw, "GET", "/v1/source/", gateway__source, gw);
     if (err == CS_OK)
+        err = gateway_route(gw, "DELETE", "/v1/source/", gateway__drop, gw);
+    if (err == CS_OK)
         err = gateway_route(gw, "GET", "/v1/services", gateway__services, gw);
+    if (err == CS_OK)
+        err = gateway__page_mount(gw);
     return err == CS_OK ? gateway__metrics_mount(gw) : err;
 }

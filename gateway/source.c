@@ -13,7 +13,7 @@
 
 #include <stdio.h>
 
-enum { TICKET_MAX = 64, KEPT_BYTES = 1024 /* about, of one without its frames */ };
+enum { KEPT_BYTES = 1024 /* about, of one without its frames */ };
 
 struct frame {
     struct cs_link link;
@@ -62,7 +62,7 @@ void gateway__source_url(cs_bytes ticket, char to[GATEWAY__URL])
     const uint8_t *bytes = ticket.base;
     char *at = to + snprintf(to, GATEWAY__URL, "/v1/source/");
 
-    for (size_t i = 0; i < ticket.len && i < TICKET_MAX; i++) {
+    for (size_t i = 0; i < ticket.len && i < GATEWAY__TICKET; i++) {
         *at++ = digits[bytes[i] >> 4];
         *at++ = digits[bytes[i] & 15];
     }
@@ -74,11 +74,11 @@ static int digit(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static bool parse_ticket(cs_bytes text, uint8_t to[TICKET_MAX], size_t *len)
+bool gateway__ticket_parse(cs_bytes text, uint8_t to[GATEWAY__TICKET], size_t *len)
 {
     const char *c = text.base;
 
-    if (text.len == 0 || text.len % 2 || text.len > 2 * TICKET_MAX)
+    if (text.len == 0 || text.len % 2 || text.len > 2 * GATEWAY__TICKET)
         return false;
     for (size_t i = 0; i < text.len; i += 2) {
         const int high = digit(c[i]), low = digit(c[i + 1]);
@@ -529,12 +529,12 @@ cs_err gateway__source(gateway_request *request, void *user)
 {
     struct reader born = {.request = request,
                           .dialect = gateway__dialect_of(request, GATEWAY__RAW)};
-    uint8_t ticket[TICKET_MAX];
+    uint8_t ticket[GATEWAY__TICKET];
     size_t len;
     cs_err err;
 
     (void)user;
-    if (!parse_ticket(gateway_path_rest(request), ticket, &len))
+    if (!gateway__ticket_parse(gateway_path_rest(request), ticket, &len))
         return gateway_fail(request, CS_ENOENT, "no ticket is written so");
     if ((err = number_wanted(request, &born.at)) != CS_OK ||
         (err = gateway_keep(request, &reader_ops, &born)) != CS_OK)

@@ -179,6 +179,7 @@ test_gateway_SOURCES = \
 	test/gateway/http1_test.c \
 	test/gateway/json_test.c \
 	test/gateway/metrics_test.c \
+	test/gateway/page_test.c \
 	test/gateway/post_test.c \
 	test/gateway/request_test.c \
 	test/gateway/source_test.c \
@@ -431,7 +432,8 @@ libproxy_a_SOURCES = \
 # ---- Scripts ----------------------------------------------------------------------------------
 
 test_scripts = test/lists.sh test/rooms.sh test/format.sh test/headers.sh test/install.sh \
-	test/threads.sh test/replay.sh test/torture.sh test/examples.sh test/bench.sh test/descriptors.sh test/tools/cli.sh test/tools/serve.sh test/tools/kinds.sh \
+	test/threads.sh test/replay.sh test/torture.sh test/examples.sh test/bench.sh test/descriptors.sh test/page.sh \
+	test/tools/cli.sh test/tools/serve.sh test/tools/kinds.sh \
 	test/tools/completion.sh test/tools/stat.sh test/tools/connect.sh test/tools/follow.sh test/docs/readme.sh test/docs/curl.sh
 TESTS += $(test_scripts)
 
@@ -458,12 +460,14 @@ EXTRA_DIST += \
 	test/interop/js/admin.js \
 	test/interop/js/browser.js \
 	test/interop/js/cells.js \
+	test/interop/js/chromium.js \
 	test/interop/js/gen.js \
 	test/interop/js/gzip.js \
 	test/interop/js/kit.js \
 	test/interop/js/leave.js \
 	test/interop/js/main.js \
 	test/interop/js/package.json \
+	test/interop/js/page.js \
 	test/interop/js/raw.js \
 	test/interop/js/read.js \
 	test/interop/js/roll.js \

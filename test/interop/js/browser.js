@@ -6,23 +6,8 @@
 const http = require('http');
 const net = require('net');
 const { once } = require('events');
-const { chromium } = require('playwright-core');
+const { base, listed, opened, server } = require('./chromium');
 const { assert, run, test } = require('./kit');
-
-const server = process.env.CHANSERV_PAGED;
-const listed = process.env.CHANSERV_ORIGIN;
-const base = `http://${server}`;
-
-// ---- A browser -------------------------------------------------------------------------------------
-
-let browser;
-async function opened() {
-    browser ??= chromium.launch({
-        executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium-headless-shell',
-        args: process.getuid() === 0 ? ['--no-sandbox'] : [],
-    });
-    return (await browser).newPage();
-}
 
 // Pages of other sites, by any name of this machine.
 const site = http.createServer((_, answer) => {
@@ -173,4 +158,5 @@ test('browser: a page of another origin is refused, and cannot read even that', 
     await page.close();
 });
 
+require('./page');
 run();
