@@ -258,6 +258,7 @@ test_tools_SOURCES = \
 	test/tools/gen_test.c \
 	test/tools/latency_test.c \
 	test/tools/lines_test.c \
+	test/tools/log_test.c \
 	test/tools/options_test.c \
 	test/tools/serve_config_test.c \
 	test/tools/service_list_test.c \

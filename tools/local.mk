@@ -42,6 +42,8 @@ libtools_a_SOURCES = \
 	tools/latency.h \
 	tools/lines.c \
 	tools/lines.h \
+	tools/log.c \
+	tools/log.h \
 	tools/loop_watch.c \
 	tools/loop_watch.h \
 	tools/meet.c \

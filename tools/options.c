@@ -165,37 +165,3 @@ int tool_close_stdout(const char *command, int code)
     tool_complain(command, "write standard output: %s", strerror(errno));
     return TOOL_IO;
 }
-
-static void to_stderr(cs_level level, const char *room, const char *line, void *user)
-{
-    (void)level;
-    (void)user;
-    fprintf(stderr, "chanserv: %s: ", room);
-    print_line(stderr, cs_str(line));
-    fputc('\n', stderr);
-}
-
-void tool_log_to_stderr(cs_level up_to)
-{
-    cs_set_log(to_stderr, NULL, up_to);
-}
-
-int tool_log(const char *command, bool verbose, cs_level otherwise)
-{
-    static const char *const levels[] = {
-        [CS_ERROR] = "error", [CS_WARN] = "warn", [CS_INFO] = "info", [CS_DEBUG] = "debug"};
-    const char *asked = getenv("CHANSERV_LOG");
-    size_t level = otherwise;
-
-    if (verbose) {
-        level = CS_DEBUG;
-    } else if (asked && asked[0]) {
-        for (level = 0; level <= CS_DEBUG && strcmp(asked, levels[level]) != 0; level++)
-            continue;
-        if (level > CS_DEBUG)
-            return tool_usage(command, "CHANSERV_LOG is error, warn, info or debug, not '%s'",
-                              asked);
-    }
-    tool_log_to_stderr((cs_level)level);
-    return 0;
-}

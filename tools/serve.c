@@ -1,4 +1,5 @@
 /* serve -- `chanserv serve`: a server of ready-made kinds of service. */
+#include "tools/log.h"
 #include "tools/serve__in.h"
 #include "tools/tool.h"
 
@@ -30,6 +31,10 @@ static const char help[] =
     "                        localhost and addresses they may always\n"
     "      --cors ORIGINS    whose pages may ask: \"https://app.example ...\", or \"*\" for all\n"
     "  -v, --verbose         log lines on standard error (or CHANSERV_LOG=error|warn|info|debug)\n"
+    "      --log LEVEL[,ROOM=LEVEL...]\n"
+    "                        how many: warn,mux=debug; rooms: loop, mux, chanserv, server, client\n"
+    "      --log-format FORMAT\n"
+    "                        text, logfmt or json (text)\n"
     "  -h, --help            this text\n"
     "\n"
     "Who may connect, and do what (any rule that admits is enough; without one, everybody may):\n"
@@ -282,6 +287,7 @@ static void serve_fini(struct serve *s)
 
 static int start(struct serve *s, int argc, char **argv)
 {
+    struct log_rules log;
     bool wants_help;
     int code = config_parse(&s->config, argc, argv, &wants_help);
 
@@ -290,7 +296,9 @@ static int start(struct serve *s, int argc, char **argv)
     if (code != 0 && !s->config.check)
         return code;
     if (code == 0)
-        code = tool_log("serve", s->config.verbose, CS_ERROR);
+        code = config_log(&s->config, &log);
+    if (code == 0)
+        log_begin(&log);
     if (s->config.check) {
         int more = prepare(s);
 

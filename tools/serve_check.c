@@ -1,4 +1,5 @@
 /* serve_check -- options of `chanserv serve` looked at together, and what a server is made with. */
+#include "tools/log.h"
 #include "tools/serve_config.h"
 #include "tools/tool.h"
 
@@ -158,6 +159,26 @@ static int check_tls(const struct serve_config *config)
     if (!config->cert.text || mux_tls_check(&tls, true, why, sizeof why) == CS_OK)
         return 0;
     return config_wrong(config, config->cert.line, "%s", why);
+}
+
+int config_log(const struct serve_config *config, struct log_rules *ret)
+{
+    struct log_rules rules = {.level = CS_ERROR, .journal = log_to_journal()};
+    const struct config_text log = config->log, format = config->log_format;
+    int code = tool_log_level("serve", config->verbose, &rules.level);
+
+    if (log.text && !log_parse_levels(&rules, log.text))
+        code =
+            config_wrong(config, log.line,
+                         "%slog wants LEVEL or ROOM=LEVEL, with commas between (error, warn, info, "
+                         "debug; loop, mux, chanserv, server, client), not '%s'",
+                         config_dashes(log.line), log.text);
+    if (format.text && !log_parse_format(&rules, format.text))
+        code =
+            config_wrong(config, format.line, "%slog-format wants text, logfmt or json, not '%s'",
+                         config_dashes(format.line), format.text);
+    *ret = rules;
+    return code;
 }
 
 int config_check(const struct serve_config *config)

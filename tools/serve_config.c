@@ -33,6 +33,8 @@ static const struct config_option table[] = {
     {"rendezvous", CONFIG_FLAG, AT(rendezvous)},
     {"hosts", CONFIG_TEXT, AT(hosts)},
     {"cors", CONFIG_TEXT, AT(cors)},
+    {"log", CONFIG_TEXT, AT(log)},
+    {"log-format", CONFIG_TEXT, AT(log_format)},
     {"verbose", CONFIG_FLAG, AT(verbose)},
     {"serving-timeout", CONFIG_DURATION, LIMIT(serving_timeout_ms)},
     {"sourcing-timeout", CONFIG_DURATION, LIMIT(sourcing_timeout_ms)},

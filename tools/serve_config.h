@@ -24,7 +24,8 @@ struct config_list {
 struct serve_config {
     struct config_list listen, service, client_san, allow_uid;
     /* `text` NULL: not given. */
-    struct config_text cert, key, client_ca, token_file, node, name_space, hosts, cors;
+    struct config_text cert, key, client_ca, token_file, node, name_space, hosts, cors, log,
+        log_format;
     bool insecure, verbose, gzip, no_gateway, rendezvous;
     struct chanserv_server_options options; /* the limits and timeouts; nothing else is set */
     struct mux_tls tls;                     /* config_options() fills it */
@@ -48,6 +49,10 @@ const char *config_dashes(unsigned line);
 
 /* What does not fit together, and addresses that make no sense: 0, or TOOL_USAGE. */
 int config_check(const struct serve_config *config);
+
+/* The log as it is asked for.  Answers an exit code, having complained. */
+struct log_rules;
+int config_log(const struct serve_config *config, struct log_rules *ret);
 
 /* What a server is made with; views of `config`. */
 struct chanserv_server_options config_options(struct serve_config *config);

@@ -37,11 +37,12 @@ void tool_complain(const char *command, const char *format, ...) CS_PRINTF(2, 3)
 int tool_usage(const char *command, const char *format, ...) CS_PRINTF(2, 3);
 int tool_failed(const char *command, cs_err err);  /* the same of a failure: its exit code */
 int tool_help(const struct tool_command *command); /* answers 0, or TOOL_IO */
-void tool_log_to_stderr(cs_level up_to);
 
-/* The same, of a command: everything with --verbose, else as CHANSERV_LOG says, else `otherwise`.
- * Answers an exit code; complained of a CHANSERV_LOG that is none. */
+/* The log on standard error, as text: everything with --verbose, else as CHANSERV_LOG says, else
+ * `otherwise`.  Answers an exit code; complained of a CHANSERV_LOG that is none.  The second only says the
+ * level, which is left alone when nobody asked for another. */
 int tool_log(const char *command, bool verbose, cs_level otherwise);
+int tool_log_level(const char *command, bool verbose, cs_level *level);
 
 /* Everything written got there?  Answers `code`, or complains and answers TOOL_IO. */
 int tool_close_stdout(const char *command, int code);

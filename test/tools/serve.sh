@@ -355,4 +355,47 @@ STOPPING=1
 EXIT 0
 END
 verdict $? diff "a watchdog is fed; sockets of another process are none of ours"
+# ---- The log -----------------------------------------------------------------------------------
+
+runs 64 "a level that is none" serve --service e=echo --log loud
+has err "--log wants LEVEL or ROOM=LEVEL" "and it is said what it may be"
+runs 64 "a room that is none" serve --service e=echo --log warn,attic=debug
+runs 64 "a format that is none" serve --service e=echo --log-format xml
+has err "--log-format wants text, logfmt or json, not 'xml'" "and it is said what it may be"
+printf 'service = e=echo\nlog = mux\nlog-format = yaml\n' > conf
+runs 64 "both in a file" serve --config conf --check-config
+has err "conf:2: log wants" "one is told with its line"
+has err "conf:3: log-format wants" "and so is the other"
+chanserv serve --help
+grep -rhoE 'cs_log\(CS_[A-Z]+, "[a-z]+"' "$here"/../{base,proto,mux,chanserv,gateway}/*.c | sed 's/.* //; s/"//g' |
+    sort -u | while read -r room; do grep -qE "rooms: .*\b$room\b" out || echo "$room"; done > diff
+[ ! -s diff ]
+verdict $? diff "every room that has something to say is in the help"
+
+# silent ARGUMENT...: somebody says nothing to a server, which logs it in its file "server".
+silent() {
+    serve --service e=echo --no-gateway --preface-timeout 100ms "$@"
+    exec 5<> "/dev/tcp/${tcp%:*}/${tcp##*:}"
+    cat <&5 > answer # until it hangs up
+    exec 5>&-
+    stop
+}
+silent --log error,mux=info
+grep -qxE 'chanserv: mux: connection of 127\.0\.0\.1:[0-9]+: nothing of HTTP/2 came within 100 ms' server
+verdict $? server "a line of text, of one room"
+silent --log info,mux=error
+[ ! -s server ]
+verdict $? server "a room of which less is wanted"
+silent --log info --log-format logfmt
+grep -qxE 'ts=20[0-9-]{8}T[0-9:]{8}\.[0-9]{3}Z level=info room=mux msg="connection of 127[^"]*ms"' server
+verdict $? server "a line of logfmt"
+: > server
+JOURNAL_STREAM=$(stat -c %d:%i server) silent --log info --log-format json
+sed -n 's/^<6>//p' server | /usr/bin/python3 -c 'import json, sys
+for line in sys.stdin: it = json.loads(line)
+assert list(it) == ["ts", "level", "room", "msg"] and it["room"] == "mux", it' > diff 2>&1
+verdict $? diff "a line of JSON, with its priority where the journal reads"
+JOURNAL_STREAM=1:2 silent --log info
+grep -q '^chanserv: mux: ' server
+verdict $? server "and without it where something else reads"
 tap_end
