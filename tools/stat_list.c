@@ -114,7 +114,7 @@ static cs_err make_room(cs_bytes rest, struct stat_list *list)
 static cs_err parse(cs_bytes rest, struct stat_list *list)
 {
     struct field f;
-    bool known;
+    bool known = false;
     cs_err err = make_room(rest, list);
 
     while (err == CS_OK && rest.len > 0 && field_next(&rest, &f)) {

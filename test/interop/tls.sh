@@ -71,7 +71,7 @@ run_tls() {
         "${ca[@]}" --cert "$CHANSERV_CERTS/stranger.pem" --key "$CHANSERV_CERTS/stranger.key" "$mtls"
     refuses 'plain text to a port with TLS' cells-tls 'want TLS?' \
         'tls: the client does not speak TLS' "$tls"
-    refuses 'TLS to a port in plain text' cells-plain 'tls: the server does not speak TLS' \
+    refuses 'TLS to a port in plain text' cells-plain 'does it speak TLS?' \
         'the client speaks TLS, and this port is plain text' "${ca[@]}" "$plain"
     refuses 'a certificate that expired' cells-expired 'tls: certificate expired on 2' \
         'tls: the client does not accept our certificate (certificate expired)' \
@@ -85,7 +85,13 @@ run_tls() {
         -tls1_2 -cipher ECDHE-ECDSA-AES128-SHA -alpn h2
     refused 'a client of TLS 1.1' 'tls: the client speaks neither TLS 1.2 nor 1.3' "$tls" \
         -tls1_1 "${none[@]}" -alpn h2
-    refused 'a client without ALPN' 'tls: the client does not ask for HTTP/2 (ALPN h2)' "$tls"
+    # He may want HTTP/1.1, and gets it.
+    if curl -sS -m 20 --no-alpn --cacert "$CHANSERV_CERTS/ca.pem" "https://localhost:${tls##*:}/healthz" \
+        > "$scratch/out" 2>&1; then
+        passed 'tls, a client without ALPN: is answered by HTTP/1.1'
+    else
+        failed 'tls, a client without ALPN: is answered by HTTP/1.1' "$(cat "$scratch/out")"
+    fi
 
     while read -r -u 4 cell plain _; do
         in_cell "$cell"

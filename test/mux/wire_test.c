@@ -789,7 +789,7 @@ static void answers_over_tls(const char *agreed)
     cr_assert_eq(f.got_len, 0);
     t.on_readable = answer;
     for (size_t i = 0; i < strlen(GET); i++) {
-        foreign_send(&f, GET + i, 1);
+        foreign_send(&f, &GET[i], 1);
         settle();
     }
     cr_assert_eq(t.offers, 1);

@@ -46,9 +46,11 @@ test('debug: what runs, what it waits for, and every counter', async () => {
     const reply = await new Promise((resolve, reject) => {
         new Debug(addr, insecure).stat({ max: 5000 }, (error, got) => (error ? reject(error) : resolve(got)));
     });
-    const unclaimed = reply.entries.filter(({ kind, waits }) => kind === 'SOURCE' && waits === 'claim');
+    // Others have left some, too.
+    const unclaimed = reply.entries.filter(({ kind, waits, service }) =>
+        kind === 'SOURCE' && waits === 'claim' && service === 'well');
     assert.ok(unclaimed.length >= 2, JSON.stringify(reply.entries));
-    assert.ok(unclaimed.every(({ service, peer }) => service === 'well' && peer.startsWith('127.0.0.1:')));
+    assert.ok(unclaimed.every(({ peer }) => peer.startsWith('127.0.0.1:')));
     const posts = reply.entries.filter(({ kind }) => kind === 'POST').map(({ number }) => number);
     assert.ok(unclaimed.every(({ of }) => posts.includes(of)));
     const connections = reply.entries.filter(({ kind }) => kind === 'CONNECTION');

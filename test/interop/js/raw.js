@@ -59,12 +59,13 @@ const grpcHeaders = (method, more = {}) => ({
 
 const { CHANSERV_GEN: gen, CHANSERV_WITNESS: witness } = process.env;
 
-test('what is not gRPC is answered 415, and the connection lives on', () => connected(gen, async (session) => {
+test('what is not gRPC is for the gateway, which has no such route, and the connection lives on', () => connected(gen, async (session) => {
     for (const type of ['text/plain', 'application/json', 'application/grp', '']) {
         const headers = { ...grpcHeaders('Post'), 'content-type': type };
         if (!type) delete headers['content-type'];
         const got = await request(session, headers, postRequest('gen'));
-        assert.strictEqual(got.headers[':status'], 415, type);
+        assert.strictEqual(got.headers[':status'], 404, type);
+        assert.strictEqual(got.headers['content-type'], 'application/json', type);
     }
     const got = await request(session, grpcHeaders('Post'), postRequest('gen', 'sources=0'));
     assert.strictEqual(got.trailers['grpc-status'] ?? got.headers['grpc-status'], '0');
