@@ -435,7 +435,7 @@ libproxy_a_SOURCES = \
 test_scripts = test/lists.sh test/rooms.sh test/format.sh test/headers.sh test/install.sh \
 	test/threads.sh test/replay.sh test/torture.sh test/examples.sh test/bench.sh test/descriptors.sh test/page.sh \
 	test/tools/cli.sh test/tools/serve.sh test/tools/kinds.sh \
-	test/tools/completion.sh test/tools/stat.sh test/tools/connect.sh test/tools/follow.sh test/docs/readme.sh test/docs/curl.sh
+	test/tools/completion.sh test/tools/stat.sh test/tools/meet.sh test/tools/connect.sh test/tools/follow.sh test/docs/readme.sh test/docs/curl.sh
 TESTS += $(test_scripts)
 
 EXTRA_DIST += $(test_scripts) test/criterion.sh test/tap.sh test/tools/kit.sh test/tools/cutter.py test/tools/terminal.py test/rooms.awk test/run test/deps test/chroot .ci/run
