@@ -59,7 +59,7 @@ verdict $? "$scratch/said" "with nobody there it says what the README says"
 verdict $? /dev/null "with nobody there it exits 1"
 
 # [name](path) of this tree, in any page.
-for page in README.md docs/ARCHITECTURE docs/WIRE docs/OPERATIONS; do
+for page in README.md docs/ARCHITECTURE docs/WIRE docs/OPERATIONS docs/RENDEZVOUS; do
     grep -o '](\([^)]*\))' "$source/$page" | sed 's/^](//; s/)$//' | grep -v '^http' |
         while read -r path; do
             [ -e "$(dirname "$source/$page")/$path" ] || echo "$page points at $path"

@@ -45,7 +45,7 @@ offers() {
 
 [ "$(complete -p chanserv)" = "complete -F _chanserv chanserv" ]
 verdict $? /dev/null "bash knows whom to ask"
-offers "chanserv " serve post talk services stat top rtt bench help --help --version
+offers "chanserv " serve post talk meet services stat top rtt bench help --help --version
 completes "chanserv po" post
 completes "chanserv --v" --version
 completes "chanserv help e" exit
@@ -57,7 +57,9 @@ completes "chanserv bench --so" --sources
 completes "chanserv stat --j" --json
 completes "chanserv top --o" --once
 completes "chanserv stat --ma" --max
+completes "chanserv meet --se" --selector --server-name --service
 completes "chanserv serve --list" --listen
+completes "chanserv serve --rend" --rendezvous
 offers "chanserv serve --service a=" gen echo tail: exec: exec-uplink:
 completes "chanserv serve --service a=ge" gen
 completes "chanserv serve --listen [::1]:0 --service=a=ta" tail:
