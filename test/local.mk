@@ -467,6 +467,7 @@ EXTRA_DIST += \
 	test/interop/js/kit.js \
 	test/interop/js/leave.js \
 	test/interop/js/main.js \
+	test/interop/js/meet.js \
 	test/interop/js/package.json \
 	test/interop/js/page.js \
 	test/interop/js/raw.js \

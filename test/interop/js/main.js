@@ -1,6 +1,6 @@
 // Stock @grpc/grpc-js against a running server.  Environment:
 //   CHANSERV_PROTO     the .proto file
-//   CHANSERV_GEN       HOST:PORT of `chanserv serve` with gen, echo and tail
+//   CHANSERV_GEN       HOST:PORT of `chanserv serve --rendezvous` with gen, echo and tail
 //   CHANSERV_WITNESS   HOST:PORT of witness.c
 //   CHANSERV_PACKED    HOST:PORT of witness.c that compresses
 //   CHANSERV_CELLS, CHANSERV_CERTS, CHANSERV_EXPIRED, CHANSERV_ROLLED   see cells.sh
@@ -9,6 +9,7 @@ require('./read');
 require('./leave');
 require('./raw');
 require('./sessions');
+require('./meet');
 require('./talk');
 require('./gzip');
 require('./unary');

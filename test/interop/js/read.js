@@ -14,7 +14,7 @@ test('the services are listed', async () => {
     call.on('error', () => {});
     call.cancel();
     const names = list.services.map((service) => service.name);
-    assert.deepStrictEqual([...names].sort(), ['echo', 'gen', 'tail']);
+    assert.deepStrictEqual([...names].sort(), ['echo', 'gen', 'rendezvous', 'tail']);
     assert.strictEqual(list.instance.length, 8);
     assert.ok(!list.draining);
 });

@@ -26,7 +26,7 @@ def _():
     call = gen.Services(pb.ServicesRequest())
     listed = next(call)
     call.cancel()
-    same(sorted(service.name for service in listed.services), ["echo", "gen", "tail"])
+    same(sorted(service.name for service in listed.services), ["echo", "gen", "rendezvous", "tail"])
     same(len(listed.instance), 8)
 
 
