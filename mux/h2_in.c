@@ -93,6 +93,15 @@ static void peer_reset(mux_conn *conn, const mux_stream *stream)
         mux__calm_take(conn, MUX__RESETS);
 }
 
+/* Those of streams there are. */
+static bool moves_windows(const mux_conn *conn, const nghttp2_settings *settings)
+{
+    for (size_t i = 0; i < settings->niv && !cs_list_empty(&conn->streams); i++)
+        if (settings->iv[i].settings_id == NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE)
+            return true;
+    return false;
+}
+
 static int on_frame_recv(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 {
     mux_conn *conn = user;
@@ -104,7 +113,7 @@ static int on_frame_recv(nghttp2_session *h2, const nghttp2_frame *frame, void *
         conn->goaway = true;
         mux__front_goaway(conn, is_tired_of_pings(&frame->goaway));
     } else if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK)) {
-        conn->windows_moved = true;
+        conn->windows_moved = conn->windows_moved || moves_windows(conn, &frame->settings);
         mux__front_settings(conn);
     } else if (frame->hd.type == NGHTTP2_PING && frame->hd.flags & NGHTTP2_FLAG_ACK &&
                memcmp(frame->ping.opaque_data, MUX__ROLL_PING, sizeof MUX__ROLL_PING - 1) == 0)

@@ -148,6 +148,17 @@ Test(conform, settings_that_came_before_make_no_overflow_theirs)
     conform_end();
 }
 
+/* Those that move no window of a stream are none of its business, though all comes in one go. */
+Test(conform, settings_that_move_no_window_make_no_overflow_theirs)
+{
+    conform_server();
+    cr_assert_str_eq(conform_say("SETTINGS 0 0 00 04 00 00 10 00\n" OPEN
+                                 "\nSETTINGS 0 0\nWINDOW_UPDATE 0 1 7f ff ff ff",
+                                 false),
+                     "RST_STREAM 1 3");
+    conform_end();
+}
+
 Test(conform, header_blocks)
 {
     static const struct conform_row rows[] = {
