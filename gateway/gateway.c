@@ -129,11 +129,16 @@ static cs_err copy_texts(gateway *gw)
     return CS_OK;
 }
 
-/* Nothing in the process breaks, so no session; and one name is served here or nowhere. */
+/* Nothing in the process breaks, so no session; and one name is served here or nowhere.  What a source has
+ * ahead of its reader is for a way that has no length, and it is his who may never read: so it is little. */
 static cs_err join(gateway *gw)
 {
-    static const struct chanserv_client_options options = {
-        .resume_ms = CS_OFF, .lookup_timeout_ms = CS_OFF, .net.connections_max = 64};
+    enum { AHEAD = 16 * 1024 };
+    static const struct chanserv_client_options options = {.resume_ms = CS_OFF,
+                                                           .lookup_timeout_ms = CS_OFF,
+                                                           .net.connections_max = 64,
+                                                           .net.window_bytes = AHEAD,
+                                                           .net.window_max_bytes = CS_OFF};
     cs_err err = chanserv_client_new(gw->loop, &options, &gw->client);
 
     return err == CS_OK ? chanserv_join_local(gw->client, gw->server) : err;

@@ -185,7 +185,7 @@ static void pipelined_unread(struct attack *attack)
     is_served(attack);
 }
 
-/* Each source of each has a window, and takes it: 15 times 20 of them. */
+/* Each source of each has a window, and takes it: 40 times 20 of them. */
 static void answers_unread(struct attack *attack)
 {
     static const char body[] = "sources=20&frames=1000&size=4000";
@@ -193,7 +193,7 @@ static void answers_unread(struct attack *attack)
     snprintf(words, sizeof words,
              "POST /v1/post/gen HTTP/1.1\r\n" HOST "Content-Length: %zu\r\n\r\n%s", sizeof body - 1,
              body);
-    for (int i = 0; i < 15; i++)
+    for (int i = 0; i < 40; i++)
         dial(attack, words)->deaf = true;
     nap_ms(500);
     is_served(attack);
@@ -247,8 +247,8 @@ const struct scenario attack_http1[] = {{.name = "smuggling",
                                          .run = pipelined_unread},
                                         {.name = "answers-unread",
                                          .counter = "connections_total",
-                                         .moves = 15,
-                                         .least = 15,
+                                         .moves = 40,
+                                         .least = 40,
                                          .run = answers_unread},
                                         {.name = "ask-by-http1-and-go",
                                          .counter = "connections_total",
