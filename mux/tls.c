@@ -13,8 +13,12 @@
 
 enum { READ_AHEAD = 64 * 1024 }; /* several records with one read, as without TLS */
 
-/* Forward secrecy and authenticated encryption only (RFC 9113, 9.2.2); those of 1.3 are all so. */
-static const char CIPHERS[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
+/* Forward secrecy and authenticated encryption only (RFC 9113, 9.2.2); those of 1.3 are all so.  A
+ * client's first is what a server takes that has no wish of its own: 128 bits before 256, as
+ * browsers have it and Go, for it is a third less work and nobody breaks either. */
+static const char CIPHERS[] = "ECDHE+AES128+AESGCM:ECDHE+AESGCM:ECDHE+CHACHA20";
+static const char SUITES[] =
+    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 static const uint8_t H2[] = {2, 'h', '2'};
 static const uint8_t HTTP1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
 
@@ -232,7 +236,7 @@ static cs_err set_up(mux__tls *tls)
         SSL_CTX_set_cert_cb(ctx, on_asked, NULL);
     }
     if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
-        SSL_CTX_set_cipher_list(ctx, CIPHERS) != 1 ||
+        SSL_CTX_set_cipher_list(ctx, CIPHERS) != 1 || SSL_CTX_set_ciphersuites(ctx, SUITES) != 1 ||
         (!tls->is_server && SSL_CTX_set_alpn_protos(ctx, H2, sizeof H2) != 0))
         return CS_ENOMEM;
     return CS_OK;

@@ -83,6 +83,8 @@ static void speaks_with_a_server(int version)
     cr_assert_eq(SSL_version(f.ssl), version);
     cr_assert_eq(strncmp(f.got, "PRI * HTTP/2.0", 14), 0);
     cr_assert_str_eq(SSL_get_servername(f.ssl, TLSEXT_NAMETYPE_host_name), "localhost");
+    cr_assert_eq(SSL_CIPHER_get_bits(SSL_get_current_cipher(f.ssl), NULL), 128,
+                 "a server without a wish takes our first");
     foreign_end(&f);
 }
 
