@@ -106,6 +106,12 @@ def until(server, holds):
             return said
 
 
+def rested(server):
+    """What the server saw, once nothing of the cases before is under way any more."""
+    return until(server, lambda now: (now["posts"], now["sources_open"],
+                                      now["sources_waiting"]) == (1, 1, 0))  # the asking itself
+
+
 def together(jobs):
     """All at once, each on a thread of its own; the first that fails is what is raised."""
     failures = []

@@ -15,7 +15,7 @@ import chanserv_pb2_grpc
 import grpc
 import strangers  # pylint: disable=unused-import
 from kit import (CODES, GEN, PACKED, WITNESS, announced, case, channel, ended, ends, frames, gen_frame,
-                 open_source, post, run_all, same, seen, stub, together, until)
+                 open_source, post, rested, run_all, same, seen, stub, together, until)
 
 gen = stub(GEN)
 witness = stub(WITNESS)
@@ -100,7 +100,7 @@ def _():
 
 @case("a source dropped half-way leaves the others whole, and its producer hears of it")
 def _():
-    before = seen(witness)
+    before = rested(witness)
     calls = [open_source(witness, well) for well in announced(witness, "well", "3 1000")]
     for call in calls:
         for k in range(5):
@@ -141,7 +141,7 @@ def _():
 
 @case("deadlines are met: of a post, of a silent source, of a stalled one")
 def _():
-    before = seen(witness)
+    before = rested(witness)
     code, _, sources = ended(post(witness, "quiet", "2", timeout=0.2))
     same((code, len(sources)), ("DEADLINE_EXCEEDED", 2))
     until(witness, lambda now: now["sources_waiting"] == before["sources_waiting"])
@@ -244,7 +244,7 @@ def _():
     silent = [next(master), next(master)]
     call = open_source(witness, silent[0])
     call.initial_metadata()  # claimed
-    before = seen(witness)
+    before = rested(witness)
     master.cancel()
     told = before.get("end.post-cancelled", 0) + 1
     said = until(witness, lambda now: now.get("end.post-cancelled", 0) >= told)
@@ -258,7 +258,7 @@ def _():
 
 @case("a thousand cancels in a row on one connection")
 def _():
-    before = seen(witness)
+    before = rested(witness)
     server = stub(WITNESS)
     for n, well in enumerate(announced(server, "well", "1000 1000")):
         call = open_source(server, well)
@@ -274,7 +274,7 @@ def _():
 
 @case("a client that vanishes takes along what was its own")
 def _():
-    before = seen(witness)
+    before = rested(witness)
     own = channel(WITNESS)
     server = chanserv_pb2_grpc.ChanservStub(own)
     master = post(server, "quiet", "3")
