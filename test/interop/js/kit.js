@@ -90,10 +90,6 @@ async function until(client, holds) {
     }
 }
 
-// What the server saw, once nothing of the cases before is under way any more but the asking itself.
-const rested = (client) => until(client, (now) =>
-    now.posts === 1 && now.sources_open === 1 && now.sources_waiting === 0);
-
 const cases = [];
 const test = (name, fn, seconds = 20) => cases.push({ name, fn, seconds });
 
@@ -125,5 +121,5 @@ async function run() {
 
 module.exports = {
     announced, assert, code, collect, connect, ends, frames, grpc, one, open, post, reason, run,
-    rested, seen, test, until,
+    seen, test, until,
 };

@@ -2,8 +2,7 @@
 'use strict';
 const { once } = require('events');
 const {
-    announced, assert, code, collect, connect, ends, frames, grpc, one, open, post, rested, seen, test,
-    until,
+    announced, assert, code, collect, connect, ends, frames, grpc, one, open, post, seen, test, until,
 } = require('./kit');
 const { genFrame } = require('./gen');
 
@@ -12,7 +11,7 @@ const witness = connect(process.env.CHANSERV_WITNESS);
 const soon = (ms) => ({ deadline: Date.now() + ms });
 
 test('a source dropped half-way leaves the others whole, and its producer hears of it', async () => {
-    const before = await rested(witness);
+    const before = await seen(witness);
     const wells = await announced(witness, 'well', '3 1000');
     const calls = wells.map((source) => open(witness, source));
     for (const call of calls)
@@ -63,7 +62,7 @@ test('a stalled reader stops its own producer and no other', async () => {
 }, 60);
 
 test('a post meets its deadline, and so does what nobody opened', async () => {
-    const before = await rested(witness);
+    const before = await seen(witness);
     const got = await collect(post(witness, 'quiet', '2', { options: soon(200) }));
     assert.strictEqual(got.status.code, code.DEADLINE_EXCEEDED);
     assert.strictEqual(got.messages.length, 2);
@@ -73,7 +72,7 @@ test('a post meets its deadline, and so does what nobody opened', async () => {
 });
 
 test('a source meets its deadline, silent or stalled', async () => {
-    const before = await rested(witness);
+    const before = await seen(witness);
     const master = post(witness, 'quiet', '1');
     const silent = await one(master);
     const got = await collect(open(witness, silent, soon(200)));
@@ -95,7 +94,7 @@ test('a source meets its deadline, silent or stalled', async () => {
 });
 
 test('a reader may break out of its loop and cancel later', async () => {
-    const before = await rested(witness);
+    const before = await seen(witness);
     const wells = await announced(witness, 'well', '1 100');
     const call = open(witness, wells[0]);
     call.on('error', () => {});
@@ -111,7 +110,7 @@ test('a reader may break out of its loop and cancel later', async () => {
 
 test('ten thousand cancels in a row on one connection', async () => {
     const client = connect(process.env.CHANSERV_WITNESS);
-    const before = await rested(witness);
+    const before = await seen(witness);
     const wells = await announced(client, 'well', '10000 1000');
     let at = 0;
     // Not sooner than the headers: grpc-js sends a call that was cancelled before it was sent
@@ -200,7 +199,7 @@ test('a cancelled post takes along what nobody opened, and leaves the open sourc
     const call = open(witness, silent[0]);
     await once(call, 'metadata'); // claimed
     const end = collect(master);
-    const before = await rested(witness);
+    const before = await seen(witness);
     master.cancel();
     ends(await end, 'CANCELLED');
     const told = (before['end.post-cancelled'] ?? 0) + 1;
@@ -215,7 +214,7 @@ test('a cancelled post takes along what nobody opened, and leaves the open sourc
 });
 
 test('a client that vanishes takes all that was its own along', async () => {
-    const before = await rested(witness);
+    const before = await seen(witness);
     const client = connect(process.env.CHANSERV_WITNESS);
     const master = post(client, 'quiet', '3');
     const sources = [await one(master), await one(master), await one(master)];

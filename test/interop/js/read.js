@@ -1,7 +1,7 @@
 // Posts, sources and frames: what every reader does, and how it ends.
 'use strict';
 const {
-    announced, assert, code, collect, connect, ends, frames, grpc, one, open, post, rested, seen, test,
+    announced, assert, code, collect, connect, ends, frames, grpc, one, open, post, seen, test,
 } = require('./kit');
 const { genFrame } = require('./gen');
 
@@ -180,7 +180,7 @@ test('a body of 3 MiB arrives, one of 5 MiB is refused', async () => {
 });
 
 test('two clients read at once, on connections of their own', async () => {
-    const before = await rested(witness);
+    const before = await seen(witness);
     const clients = [connect(process.env.CHANSERV_WITNESS), connect(process.env.CHANSERV_WITNESS)];
     await Promise.all(clients.map(async (client) => {
         for (let round = 0; round < 50; round++) {

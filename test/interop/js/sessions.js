@@ -3,9 +3,7 @@
 const { randomBytes } = require('crypto');
 const { once } = require('events');
 const net = require('net');
-const {
-    announced, assert, code, collect, connect, ends, one, rested, seen, test, until,
-} = require('./kit');
+const { announced, assert, code, collect, connect, ends, one, seen, test, until } = require('./kit');
 
 const witness = connect(process.env.CHANSERV_WITNESS);
 
@@ -105,7 +103,7 @@ test('a channel is of an attempt, and its number is used once', async () => {
 });
 
 test('a stream that is lost is no end: the channel goes on behind what has come', async () => {
-    const it = await session(), before = await rested(witness);
+    const it = await session(), before = await seen(witness);
     const [well] = await announced(witness, 'well', '1 1000'); // a ticket of no session
     const channel = it.channel();
     let call = open(well, channel);
@@ -182,7 +180,7 @@ test('a post goes on, with what it announced and how it ended', async () => {
 });
 
 test('what is not wanted is skipped, and done takes what was not opened', async () => {
-    const it = await session(), channel = it.channel(), before = await rested(witness);
+    const it = await session(), channel = it.channel(), before = await seen(witness);
     const { messages: wells } = await collect(post('well', '4 10', channel));
     it.say({ number: channel.number, skip: [1, 2] });
     await until(witness, (now) => now.sources_waiting === before.sources_waiting + 2);

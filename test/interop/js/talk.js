@@ -1,8 +1,6 @@
 // Sources that listen.
 'use strict';
-const {
-    announced, assert, code, collect, connect, ends, one, rested, test, until,
-} = require('./kit');
+const { announced, assert, code, collect, connect, ends, one, seen, test, until } = require('./kit');
 
 const witness = connect(process.env.CHANSERV_WITNESS);
 
@@ -46,7 +44,7 @@ test('a talk that begins with a frame is refused, and one that is cancelled is h
     const bad = witness.Talk();
     say(bad, 'a');
     ends(await collect(bad), 'INVALID_ARGUMENT', 'bad-request');
-    const before = await rested(witness);
+    const before = await seen(witness);
     const call = await talk();
     say(call, 'a');
     await hears(call, '0:a');

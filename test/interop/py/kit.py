@@ -99,17 +99,12 @@ def seen(server, well=""):
 
 
 def until(server, holds):
-    """The server learns of a cancel some time after we sent it: ask until it has."""
+    """The server learns of a cancel some time after we sent it: ask until it has.  What was there
+    before may be less by now, as the cases before end there, too."""
     while True:
         said = seen(server)
         if holds(said):
             return said
-
-
-def rested(server):
-    """What the server saw, once nothing of the cases before is under way any more."""
-    return until(server, lambda now: (now["posts"], now["sources_open"],
-                                      now["sources_waiting"]) == (1, 1, 0))  # the asking itself
 
 
 def together(jobs):
