@@ -44,6 +44,7 @@ static void destroy(gateway *gw)
     cs_names_fini(&gw->named);
     chanserv_client_free(gw->client);
     gateway__routes_free(gw);
+    gateway__reports_free(gw);
     cs_free(gw->hosts);
     cs_free(gw->origins);
     cs_free(gw);

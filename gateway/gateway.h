@@ -72,6 +72,43 @@ typedef cs_err gateway_handler_fn(gateway_request *request, void *user);
 CS_API cs_err gateway_route(gateway *gateway, const char *method, const char *path,
                             gateway_handler_fn *handler, void *user);
 
+/* ---- Metrics of your own ------------------------------------------------------------------------ */
+
+/* What a service beside the server's own tells of itself, in GET /metrics and in GET /v1/stat.  `part` is its
+ * name: lower case letters and digits, a letter first, up to 63; not "chanserv".
+ *
+ *     {.name = "arrived", .help = "parties that came", .value = n}
+ *         /metrics  PART_arrived_total 7
+ *         /v1/stat  {...,"services":{"PART":{"arrived":7}}}
+ *     {.name = "waiting", .help = "parties waiting now", .gauge = true, .label = "form", .of = "map", ...}
+ *         /metrics  PART_waiting{form="map"} 7
+ *         /v1/stat  {...,"services":{"PART":{"waiting":{"map":7}}}} */
+typedef struct gateway_report gateway_report;
+struct gateway_metric {
+    const char *name;  /* lower case letters, digits, single "_" between them; up to 63 */
+    const char *help;  /* one line */
+    bool gauge;        /* goes down again; else it only goes up: a counter, "_total" */
+    const char *label; /* NULL: none; else as a name */
+    cs_bytes of;       /* its value: few and known ones, never what a client chooses */
+    uint64_t value;    /* in base units: bytes, seconds */
+};
+/* From GET /metrics and GET /v1/stat, after authorise said CS_OK; tells all by gateway_report_put(), in the
+ * same order each time.  Must not wait. */
+typedef void gateway_report_fn(gateway_report *report, void *user);
+/* For the gateway's whole life.  `part` is copied.  CS_EINVAL: no such name; CS_EEXIST; CS_ENOMEM. */
+CS_API cs_err gateway_add_report(gateway *gateway, const char *part, gateway_report_fn *fn,
+                                 void *user);
+/* All is copied.  Nothing is told of what is refused, which the rest does not suffer from:
+ *   CS_EINVAL  a name or label that cannot be ("le" and "quantile", "_total" of a gauge, and "_sum", "_count",
+ *              "_bucket", "_created" and "_info" at the end of a name belong to others); no help, or not one
+ *              line of UTF-8; `of` is not UTF-8
+ *   CS_EEXIST  told before: the same name and value of the label; or another between the two; or the same
+ *              name of another kind or with another label
+ *   CS_ELIMIT  more than GATEWAY_SERIES_MAX values of one label
+ *   CS_ENOMEM  and the answer becomes 500 */
+enum { GATEWAY_SERIES_MAX = 64 };
+CS_API cs_err gateway_report_put(gateway_report *report, const struct gateway_metric *metric);
+
 /* ---- What is asked: valid until the handler returns, of a kept request until its end() --------- */
 
 CS_API cs_bytes gateway_method(const gateway_request *request);

@@ -101,6 +101,7 @@ struct gateway__carrier {
 };
 
 struct gateway__route;
+struct gateway__part;
 struct gateway {
     chanserv_server *server;
     chanserv_client *client;
@@ -108,6 +109,7 @@ struct gateway {
     struct gateway_options options; /* resolved: no zeros; no limit: INT64_MAX, CS_FOREVER */
     char *hosts, *origins;          /* ours; or NULL */
     struct gateway__route *routes;
+    struct gateway__part *parts; /* that tell of themselves, the first first */
     struct cs_list requests, carriers;
     struct cs_names
         kept; /* what GET /v1/source/ opened, until nobody can want it any more; source.c */
@@ -138,6 +140,16 @@ cs_err gateway__routes_mount(gateway *gateway); /* our own */
 cs_err
 gateway__metrics_mount(gateway *gateway); /* /metrics, /healthz, /readyz: metrics.c; stat.c */
 cs_err gateway__stat(gateway_request *request, void *gateway);
+/* "# HELP" and "# TYPE" of a metric. */
+void gateway__metric_head(struct gateway__text *to, const char *name, const char *help,
+                          const char *type);
+
+/* ---- report.c: what services tell of themselves --------------------------------------------------- */
+
+void gateway__reports_metrics(const gateway *gateway, struct gateway__text *to);
+void gateway__reports_stat(const gateway *gateway,
+                           struct gateway__text *to); /* {"PART":{...},...} */
+void gateway__reports_free(gateway *gateway);
 
 /* ---- The routes: post.c, source.c, services.c; `user` is the gateway ------------------------------ */
 

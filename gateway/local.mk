@@ -34,6 +34,7 @@ libgateway_la_SOURCES = \
 	gateway/post.c \
 	gateway/reflection.c \
 	gateway/reply.c \
+	gateway/report.c \
 	gateway/request.c \
 	gateway/routes.c \
 	gateway/services.c \

@@ -1,7 +1,8 @@
 /* metrics -- GET /metrics: every counter of the server as Prometheus reads it (its text format 0.0.4), and
  * what probes ask: /healthz while the process answers at all, /readyz until a drain begins.
  *
- * No series has a name or a label that a client could choose, so there are as many as there are counters. */
+ * No series of ours has a name or a label that a client could choose, so there are as many as there are
+ * counters; services add theirs (report.c). */
 #include "gateway/gateway__in.h"
 
 #include "chanserv/stat.h"
@@ -21,16 +22,25 @@ static bool goes_down(const char *name, const char *help)
     return ends_with(help, " now") || strcmp(name, "channels") == 0;
 }
 
+void gateway__metric_head(struct gateway__text *to, const char *name, const char *help,
+                          const char *type)
+{
+    const char *const all[] = {"# HELP ", name, " ", help, "\n# TYPE ", name, " ", type, "\n"};
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        gateway__text_words(to, all[i]);
+}
+
 /* Whoever goes only up is called _total. */
 static void put(struct gateway__text *to, const char *name, const char *help, uint64_t value)
 {
     const bool down = goes_down(name, help);
-    const char *end = down || ends_with(name, "_total") ? "" : "_total";
-    char line[512];
+    char full[100], line[128];
 
-    snprintf(line, sizeof line,
-             "# HELP chanserv_%s%s %s\n# TYPE chanserv_%s%s %s\nchanserv_%s%s %llu\n", name, end,
-             help, name, end, down ? "gauge" : "counter", name, end, (unsigned long long)value);
+    snprintf(full, sizeof full, "chanserv_%s%s", name,
+             down || ends_with(name, "_total") ? "" : "_total");
+    snprintf(line, sizeof line, "%s %llu\n", full, (unsigned long long)value);
+    gateway__metric_head(to, full, help, down ? "gauge" : "counter");
     gateway__text_words(to, line);
 }
 
@@ -48,10 +58,11 @@ static cs_err metrics(gateway_request *request, void *user)
     CHANSERV_COUNTERS(X)
 #undef X
     put(&text, "draining", "1 while a drain is under way now", chanserv_server_is_going(server));
-    gateway__text_words(&text, "# HELP chanserv_build_info the version that runs\n"
-                               "# TYPE chanserv_build_info gauge\nchanserv_build_info{version=\"");
+    gateway__metric_head(&text, "chanserv_build_info", "the version that runs", "gauge");
+    gateway__text_words(&text, "chanserv_build_info{version=\"");
     gateway__text_words(&text, cs_version());
     gateway__text_words(&text, "\"} 1\n");
+    gateway__reports_metrics(user, &text);
     err = text.err;
     if (err == CS_OK) {
         (void)gateway_set_header(request, "cache-control", cs_str("no-store"));

@@ -1,7 +1,8 @@
 /* stat -- GET /v1/stat[?max=N]: what runs on the server and what it waits for, and all counters, as JSON:
  *
  *     {"entries":[{"kind":"source","loop":0,"number":1,"of":7,"service":"...","peer":"...","waits":"claim",
- *                  "age_ms":...}, ...],"left":0,"counters":{"connections":1, ...}}
+ *                  "age_ms":...}, ...],"left":0,"counters":{"connections":1, ...},
+ *      "services":{"rendezvous":{"waiting":1, ...}}}
  *
  * What is 0 or empty is left out of an entry, but for its number. */
 #include "gateway/gateway__in.h"
@@ -76,7 +77,9 @@ cs_err gateway__stat(gateway_request *request, void *user)
     gateway_json_format(gateway__text_put, &page.text, "],\"left\":%llu,\"counters\":{",
                         (unsigned long long)left);
     put_counters(&page, server);
-    gateway__text_words(&page.text, "}}\n");
+    gateway__text_words(&page.text, "},\"services\":");
+    gateway__reports_stat(user, &page.text);
+    gateway__text_words(&page.text, "}\n");
     err = page.text.err;
     if (err == CS_OK) {
         (void)gateway_set_header(request, "cache-control", cs_str("no-store"));
