@@ -8,6 +8,8 @@ libbase_la_SOURCES = \
 	base/chan.h \
 	base/chan__in.h \
 	base/err.c \
+	base/histogram.c \
+	base/histogram.h \
 	base/inner.h \
 	base/list.h \
 	base/loop.c \
@@ -35,4 +37,4 @@ libbase_la_SOURCES = \
 BASE_LIBS = libbase.la $(EVENT_LIBS)
 
 baseincludedir = $(includedir)/chanserv/base
-baseinclude_HEADERS = base/base.h base/chan.h base/list.h base/loop.h
+baseinclude_HEADERS = base/base.h base/chan.h base/histogram.h base/list.h base/loop.h

@@ -285,8 +285,9 @@ static cs_err fill_and_send(chanserv_outlet *o, struct wire_announcement *a, str
         a->ticket = cs_bytes_of(ticket, sizeof ticket);
     }
     err = send_announcement(post, a);
-    if (err == CS_OK)
-        post->seq++;
+    if (err == CS_OK && post->seq++ == 0)
+        cs_histogram_add(&post->server->histograms.post_answer,
+                         cs_loop_now_us(post->server->loop) - post->since_us);
     return err;
 }
 

@@ -1,10 +1,13 @@
-/* counters -- the server's own and those of its connections, in one table. */
+/* counters -- the server's own and those of its connections, in one table; histograms the same. */
 #include "chanserv/loops__in.h"
 
-void chanserv__counters_here(chanserv_server *server, struct chanserv_counters *ret)
+void chanserv__counters_here(chanserv_server *server, struct chanserv__counted *all)
 {
     const struct mux_stats *mux = mux_handlers_stats(server->handlers);
+    struct chanserv_counters *ret = &all->counters;
 
+    all->histograms = server->histograms;
+    all->histograms.window_shut = mux->window_shut;
     *ret = server->counters;
     ret->sessions_kept = server->kept_attached.bytes + server->kept_lingering.bytes;
     ret->sessions_waits = server->kept_attached.waits + server->kept_lingering.waits;
@@ -30,9 +33,25 @@ void chanserv__counters_here(chanserv_server *server, struct chanserv_counters *
 #undef X
 }
 
-void chanserv_server_counters(chanserv_server *server, struct chanserv_counters *ret)
+static void count(chanserv_server *server, struct chanserv__counted *ret)
 {
     chanserv__counters_here(server, ret);
     if (server->loops)
         chanserv__loops_count(server, ret);
+}
+
+void chanserv_server_counters(chanserv_server *server, struct chanserv_counters *ret)
+{
+    struct chanserv__counted now;
+
+    count(server, &now);
+    *ret = now.counters;
+}
+
+void chanserv_server_histograms(chanserv_server *server, struct chanserv_histograms *ret)
+{
+    struct chanserv__counted now;
+
+    count(server, &now);
+    *ret = now.histograms;
 }

@@ -25,7 +25,7 @@ enum { COUNT_MS = 100, STAY_MS = 1000 * 3600 };
 static void count(chanserv_server *server)
 {
     struct chanserv__loops *loops = server->loops;
-    struct chanserv_counters now;
+    struct chanserv__counted now;
 
     chanserv__counters_here(server, &now);
     pthread_mutex_lock(&loops->lock);
@@ -292,10 +292,13 @@ void chanserv__loops_reload(chanserv_server *server)
 
 /* ---- Counting ----------------------------------------------------------------------------------- */
 
-static void sum(struct chanserv_counters *to, const struct chanserv_counters *from)
+static void sum(struct chanserv__counted *to, const struct chanserv__counted *from)
 {
-#define X(name, help) to->name += from->name;
+#define X(name, help) to->counters.name += from->counters.name;
     CHANSERV_COUNTERS(X)
+#undef X
+#define X(name, help) cs_histogram_sum(&to->histograms.name, &from->histograms.name);
+    CHANSERV_HISTOGRAMS(X)
 #undef X
 }
 
@@ -328,7 +331,7 @@ static void ask(struct chanserv__loops *loops, unsigned what)
     pthread_mutex_unlock(&loops->lock);
 }
 
-void chanserv__loops_count(chanserv_server *server, struct chanserv_counters *add_to)
+void chanserv__loops_count(chanserv_server *server, struct chanserv__counted *add_to)
 {
     struct chanserv__loops *loops = server->loops;
 

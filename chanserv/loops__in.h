@@ -48,7 +48,7 @@ void chanserv__loops_end(chanserv_server *server);
 cs_err chanserv__loops_listen(chanserv_server *server, mux_port *port, char *why, size_t why_len);
 void chanserv__loops_reload(chanserv_server *server);
 void chanserv__loops_drain(chanserv_server *server, int grace_ms); /* or CS_OFF */
-void chanserv__loops_count(chanserv_server *server, struct chanserv_counters *add_to);
+void chanserv__loops_count(chanserv_server *server, struct chanserv__counted *add_to);
 /* at.stat of all the others is as they are now, or empty. */
 void chanserv__loops_stat(chanserv_server *server, size_t max);
 

@@ -123,6 +123,8 @@ static void claim(chanserv_outlet *o, mux_stream *stream, uint64_t from,
     chanserv_post *post = o->post;
     cs_err err = CS_OK;
 
+    cs_histogram_add(&post->server->histograms.claim,
+                     cs_loop_now_us(post->server->loop) - o->u.accept.since_us);
     cs_unlink(&o->u.accept.link);
     chanserv__channel_waits(o, false);
     o->u.open.up = up; /* in the same place */

@@ -68,7 +68,7 @@ chanserv_post *chanserv__post_new(chanserv_server *server, mux_stream *stream,
     post->stream = stream;
     post->connection = mux_conn_number(mux_stream_conn(stream));
     post->number = ++server->posts_made;
-    post->since_ms = cs_loop_now_ms(server->loop);
+    post->since_us = cs_loop_now_us(server->loop);
     post->linger_ms = server->options.linger_ms;
     post->inline_bytes = asked->inline_bytes;
     cs_task_init(&post->task, chanserv__post_run);
@@ -200,6 +200,8 @@ void chanserv__post_stream_end(mux_stream *stream, cs_err why, void *state)
     timers_free(post);
     post->server->counters.posts--;
     post->owner->posts--;
+    cs_histogram_add(&post->server->histograms.post,
+                     cs_loop_now_us(post->server->loop) - post->since_us);
     post->server->counters.deadlines += reason == CHANSERV__DEADLINE;
     CS_TRACE("server > post over: %s", cs_strerror(post->why));
     if (post->ops && post->ops->closed)

@@ -97,7 +97,7 @@ struct chanserv_outlet {
         } brief;
         struct {
             struct cs_link link; /* of server->accept */
-            int64_t since_ms;
+            int64_t since_us;
         } accept; /* WAITING only */
         struct {
             struct chanserv__uplink *up;       /* opened by Talk; or NULL */
@@ -212,7 +212,7 @@ struct chanserv_post {
     uint32_t inline_bytes;
     uint64_t connection; /* the number of the one that carries it, or did */
     uint64_t number;     /* on this loop, from 1 */
-    int64_t since_ms;
+    int64_t since_us;
     char *message;
     char *request; /* what the body is a view into, */
     cs_ref shared; /* or, once somebody has a reference to it, our own */
@@ -344,6 +344,11 @@ struct chanserv__drain { /* drain.c */
 void chanserv__drain_look(void *server);              /* the timer's */
 bool chanserv__drain_signal(chanserv_server *server); /* run() shall go on */
 
+struct chanserv__counted { /* all that is counted */
+    struct chanserv_counters counters;
+    struct chanserv_histograms histograms;
+};
+
 struct chanserv__loops; /* loops__in.h */
 struct chanserv__at {   /* one loop of several */
     size_t number;      /* 0: the first, and the only one */
@@ -355,7 +360,7 @@ struct chanserv__at {   /* one loop of several */
     /* While it drains; see chanserv__loops_held() and so on. */
     atomic_size_t held;
     atomic_bool shut, over;
-    struct chanserv_counters counted; /* loops->lock; at the question */
+    struct chanserv__counted counted; /* loops->lock; at the question */
     uint64_t counted_at;
     struct cs_buf stat; /* as those: see stat.c */
     uint64_t stat_left;
@@ -391,6 +396,7 @@ struct chanserv_server {
     uint64_t posts_made;
     atomic_llong assembling; /* bytes of readers' frames being put together */
     struct chanserv_counters counters;
+    struct chanserv_histograms histograms;
     cs_err sticky; /* the first call of setting up that failed */
     char *story;
     cs_task reap;
@@ -421,7 +427,7 @@ void chanserv__looks_tell(chanserv_server *server);
 void chanserv__looks_fini(chanserv_server *server);
 
 /* What this loop counts. */
-void chanserv__counters_here(chanserv_server *server, struct chanserv_counters *ret);
+void chanserv__counters_here(chanserv_server *server, struct chanserv__counted *ret);
 /* memory.c: something begins; is there no room for it? */
 bool chanserv__memory_is_short(chanserv_server *server);
 int64_t chanserv__memory_there(void); /* the least of machine, control group and RLIMIT_DATA */

@@ -218,7 +218,7 @@ static void tell_post(struct walk *w, const chanserv_post *post)
                                  .of = post->connection,
                                  .service = post->service,
                                  .peer = post->peer.addr,
-                                 .age_ms = w->now - post->since_ms,
+                                 .age_ms = w->now - post->since_us / 1000,
                                  .messages = post->seq,
                                  .queued = post->queue_bytes,
                                  .parts = post->outlets};

@@ -5,6 +5,7 @@
 #ifndef CHANSERV_STAT_H
 #define CHANSERV_STAT_H
 
+#include "base/histogram.h"
 #include "chanserv/server.h"
 
 #ifdef __cplusplus
@@ -87,6 +88,25 @@ typedef void chanserv_stat_fn(const struct chanserv_stat *stat, void *user);
  * are busy for 100 ms, or had no memory to say it. */
 CS_API void chanserv_server_stat(chanserv_server *server, size_t max, chanserv_stat_fn *fn,
                                  void *user, uint64_t *ret_left);
+
+/* ---- How long it takes ---------------------------------------------------------------------- */
+
+/* X(name, from what to what).  By the clock of the loop, which stands while a turn lasts: what a service
+ * computes before it answers in the same turn is not in it. */
+#define CHANSERV_HISTOGRAMS(X)                                                                     \
+    X(post_answer, "from the arrival of a post to its first announcement")                         \
+    X(post, "from the arrival of a post to the end of its stream")                                 \
+    X(claim, "from the announcement of a source to its opening")                                   \
+    X(window_shut, "from the byte that shut the window of a stream to its reader opening it "      \
+                   "again")
+
+struct chanserv_histograms {
+#define X(name, help) struct cs_histogram name;
+    CHANSERV_HISTOGRAMS(X)
+#undef X
+};
+/* Of several loops the sum, as chanserv_server_counters(). */
+CS_API void chanserv_server_histograms(chanserv_server *server, struct chanserv_histograms *ret);
 
 #ifdef __cplusplus
 }

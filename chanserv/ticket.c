@@ -194,7 +194,7 @@ static void timer_set(chanserv_server *server)
     if (!first)
         return; /* it may fire in vain */
     outlet = CS_CONTAINER(first, chanserv_outlet, u.accept.link);
-    left = outlet->u.accept.since_ms + server->options.accept_timeout_ms -
+    left = outlet->u.accept.since_us / 1000 + server->options.accept_timeout_ms -
            cs_loop_now_ms(server->loop);
     cs_timer_set(server->accept_timer, left > 0 ? (int)left : 0);
 }
@@ -204,7 +204,7 @@ void chanserv__accept_wait(chanserv_outlet *outlet)
     chanserv_server *server = outlet->post->server;
     bool first = cs_list_empty(&server->accept);
 
-    outlet->u.accept.since_ms = cs_loop_now_ms(server->loop);
+    outlet->u.accept.since_us = cs_loop_now_us(server->loop);
     cs_link_init(&outlet->u.accept.link);
     if (server->options.accept_timeout_ms == CS_OFF || outlet->post->channel)
         return; /* in a session it lives until opened, skipped or done (PROTOCOL, A4) */
@@ -222,7 +222,7 @@ void chanserv__accept_due(void *user)
     while ((first = cs_list_first(&server->accept)) != NULL) {
         chanserv_outlet *outlet = CS_CONTAINER(first, chanserv_outlet, u.accept.link);
 
-        if (outlet->u.accept.since_ms + server->options.accept_timeout_ms > now)
+        if (outlet->u.accept.since_us / 1000 + server->options.accept_timeout_ms > now)
             break;
         server->counters.accept_timeouts++;
         chanserv__outlet_over(outlet, CS_EEXPIRED, CHANSERV__ACCEPT_TIMEOUT);

@@ -44,6 +44,51 @@ static void put(struct gateway__text *to, const char *name, const char *help, ui
     gateway__text_words(to, line);
 }
 
+static void put_bucket(struct gateway__text *to, const char *name, int64_t le_us, uint64_t count)
+{
+    char le[32] = "+Inf", line[160];
+    int len;
+
+    if (le_us != INT64_MAX) { /* 0.0001, 0.25, 10: in seconds, without what says nothing */
+        len = snprintf(le, sizeof le, "%lld.%06lld", (long long)le_us / 1000000,
+                       (long long)le_us % 1000000);
+        while (le[len - 1] == '0')
+            le[--len] = 0;
+        if (le[len - 1] == '.')
+            le[--len] = 0;
+    }
+    snprintf(line, sizeof line, "chanserv_%s_seconds_bucket{le=\"%s\"} %llu\n", name, le,
+             (unsigned long long)count);
+    gateway__text_words(to, line);
+}
+
+static void put_histogram(struct gateway__text *to, const char *name, const char *help,
+                          const struct cs_histogram *h)
+{
+    uint64_t count = 0;
+    char line[256];
+
+    snprintf(line, sizeof line, "chanserv_%s_seconds", name);
+    gateway__metric_head(to, line, help, "histogram");
+    for (size_t i = 0; i <= CS_HISTOGRAM_BOUNDS; i++)
+        put_bucket(to, name, cs_histogram_bound_us(i), count += h->counts[i]);
+    snprintf(line, sizeof line,
+             "chanserv_%s_seconds_sum %llu.%06llu\nchanserv_%s_seconds_count %llu\n", name,
+             (unsigned long long)h->sum_us / 1000000, (unsigned long long)h->sum_us % 1000000, name,
+             (unsigned long long)count);
+    gateway__text_words(to, line);
+}
+
+static void put_histograms(struct gateway__text *to, chanserv_server *server)
+{
+    struct chanserv_histograms now;
+
+    chanserv_server_histograms(server, &now);
+#define X(name, help) put_histogram(to, #name, help, &now.name);
+    CHANSERV_HISTOGRAMS(X)
+#undef X
+}
+
 static cs_err metrics(gateway_request *request, void *user)
 {
     chanserv_server *server = gateway_server(user);
@@ -62,6 +107,7 @@ static cs_err metrics(gateway_request *request, void *user)
     gateway__text_words(&text, "chanserv_build_info{version=\"");
     gateway__text_words(&text, cs_version());
     gateway__text_words(&text, "\"} 1\n");
+    put_histograms(&text, server);
     gateway__reports_metrics(user, &text);
     err = text.err;
     if (err == CS_OK) {

@@ -2,9 +2,11 @@
  *
  *     {"entries":[{"kind":"source","loop":0,"number":1,"of":7,"service":"...","peer":"...","waits":"claim",
  *                  "age_ms":...}, ...],"left":0,"counters":{"connections":1, ...},
+ *      "histograms":{"bounds_us":[100, ...],"post":{"counts":[1, ...],"sum_us":...}, ...},
  *      "services":{"rendezvous":{"waiting":1, ...}}}
  *
- * What is 0 or empty is left out of an entry, but for its number. */
+ * What is 0 or empty is left out of an entry, but for its number.  Counts of a histogram are of a class each:
+ * up to its bound and above the one before, the last above all. */
 #include "gateway/gateway__in.h"
 #include "gateway/json.h"
 
@@ -38,6 +40,32 @@ static void put_counters(struct page *page, chanserv_server *server)
     between = ",";
     CHANSERV_COUNTERS(X)
 #undef X
+}
+
+static void put_histogram(struct page *page, const char *name, const struct cs_histogram *h)
+{
+    gateway_json_format(gateway__text_put, &page->text, ",\"%s\":{\"counts\":[", name);
+    for (size_t i = 0; i <= CS_HISTOGRAM_BOUNDS; i++)
+        gateway_json_format(gateway__text_put, &page->text, "%s%llu", i ? "," : "",
+                            (unsigned long long)h->counts[i]);
+    gateway_json_format(gateway__text_put, &page->text, "],\"sum_us\":%llu}",
+                        (unsigned long long)h->sum_us);
+}
+
+static void put_histograms(struct page *page, chanserv_server *server)
+{
+    struct chanserv_histograms now;
+
+    chanserv_server_histograms(server, &now);
+    gateway__text_words(&page->text, "{\"bounds_us\":[");
+    for (size_t i = 0; i < CS_HISTOGRAM_BOUNDS; i++)
+        gateway_json_format(gateway__text_put, &page->text, "%s%lld", i ? "," : "",
+                            (long long)cs_histogram_bound_us(i));
+    gateway__text_words(&page->text, "]");
+#define X(name, help) put_histogram(page, #name, &now.name);
+    CHANSERV_HISTOGRAMS(X)
+#undef X
+    gateway__text_words(&page->text, "}");
 }
 
 /* CS_EINVAL: `max` is no number of entries. */
@@ -77,7 +105,9 @@ cs_err gateway__stat(gateway_request *request, void *user)
     gateway_json_format(gateway__text_put, &page.text, "],\"left\":%llu,\"counters\":{",
                         (unsigned long long)left);
     put_counters(&page, server);
-    gateway__text_words(&page.text, "},\"services\":");
+    gateway__text_words(&page.text, "},\"histograms\":");
+    put_histograms(&page, server);
+    gateway__text_words(&page.text, ",\"services\":");
     gateway__reports_stat(user, &page.text);
     gateway__text_words(&page.text, "}\n");
     err = page.text.err;

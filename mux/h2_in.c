@@ -102,6 +102,13 @@ static bool moves_windows(const mux_conn *conn, const nghttp2_settings *settings
     return false;
 }
 
+/* nghttp2 has taken it already, and says 0 for less than nothing. */
+static void window_opens(mux_conn *conn, const mux_stream *stream, int64_t by)
+{
+    if (stream && mux__h2_send_window(stream) <= by)
+        cs_histogram_add(&conn->stats->window_shut, mux_stream_still_ms(stream) * 1000);
+}
+
 static int on_frame_recv(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 {
     mux_conn *conn = user;
@@ -109,6 +116,9 @@ static int on_frame_recv(nghttp2_session *h2, const nghttp2_frame *frame, void *
     conn->calm.owed += is_answered && !(frame->hd.flags & NGHTTP2_FLAG_ACK);
     if (frame->hd.type == NGHTTP2_RST_STREAM)
         peer_reset(conn, mux__h2_stream(h2, frame->hd.stream_id));
+    if (frame->hd.type == NGHTTP2_WINDOW_UPDATE)
+        window_opens(conn, mux__h2_stream(h2, frame->hd.stream_id),
+                     frame->window_update.window_size_increment);
     if (frame->hd.type == NGHTTP2_GOAWAY) {
         conn->goaway = true;
         mux__front_goaway(conn, is_tired_of_pings(&frame->goaway));

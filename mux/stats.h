@@ -5,6 +5,7 @@
 #ifndef MUX_STATS_H
 #define MUX_STATS_H
 
+#include "base/histogram.h"
 #include "mux/mux.h"
 
 #define MUX_STATS(X)                                                                               \
@@ -33,6 +34,8 @@ struct mux_stats {
 #define X(name, help) uint64_t name;
     MUX_STATS(X)
 #undef X
+    struct cs_histogram
+        window_shut; /* of a stream, from its last byte out to the peer's opening it */
 };
 
 /* What the connections of a table of handlers count; NULL for none. */

@@ -48,6 +48,7 @@ test_base_SOURCES = \
 	test/base/chan_test.c \
 	test/base/chan_watch_test.c \
 	test/base/err_test.c \
+	test/base/histogram_test.c \
 	test/base/loop_test.c \
 	test/base/map_test.c \
 	test/base/mem_test.c \
@@ -137,6 +138,7 @@ test_chanserv_SOURCES = \
 	test/chanserv/fanout_test.c \
 	test/chanserv/feed_test.c \
 	test/chanserv/frames_test.c \
+	test/chanserv/histogram_test.c \
 	test/chanserv/limits_test.c \
 	test/chanserv/loops_test.c \
 	test/chanserv/moment_test.c \

@@ -131,3 +131,13 @@ Test(operations, every_counter_is_there_with_its_help)
     };
     table_is("## Counters", rows, COUNT(rows));
 }
+
+Test(operations, every_histogram_is_there_with_its_help)
+{
+    static const struct row rows[] = {
+#define X(name, help) {#name, help, 0, {NULL, NULL}},
+        CHANSERV_HISTOGRAMS(X)
+#undef X
+    };
+    table_is("## Histograms", rows, COUNT(rows));
+}
