@@ -483,6 +483,7 @@ EXTRA_DIST += \
 	test/interop/js/unary.js \
 	test/interop/js/ways.js \
 	test/interop/kit.h \
+	test/interop/metrics.sh \
 	test/interop/py/admin.py \
 	test/interop/py/cells.py \
 	test/interop/py/kit.py \
