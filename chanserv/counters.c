@@ -28,6 +28,9 @@ void chanserv__counters_here(chanserv_server *server, struct chanserv__counted *
     ret->pings_lost = mux->pings_lost;
     ret->messages_gzipped = mux->messages_gzipped;
     ret->gzip_saved = mux->gzip_saved;
+#define X(name, help) ret->name = server->foreign.name;
+    CHANSERV_FOREIGN_COUNTERS(X)
+#undef X
 #define X(name, help) ret->name = mux->name;
     MUX_LIMIT_COUNTERS(X)
 #undef X

@@ -36,6 +36,11 @@ cs_err chanserv_server_set_foreign(chanserv_server *server, const struct chanser
     return CS_OK;
 }
 
+struct chanserv_foreign_counters *chanserv_server_foreign(chanserv_server *server)
+{
+    return &server->foreign;
+}
+
 cs_err chanserv_server_authorise(chanserv_server *server, const struct chanserv_request *request)
 {
     cs_err err = CS_OK;

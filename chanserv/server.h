@@ -367,6 +367,20 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
 
 /* ---- Looking inside ----------------------------------------------------------------------- */
 
+/* What a gateway counts: see chanserv_server_foreign(). */
+#define CHANSERV_FOREIGN_COUNTERS(X)                                                               \
+    X(http_requests, "requests of HTTP/1.1, and of HTTP/2 without gRPC")                           \
+    X(http_refused_bad, "of these, that made no sense: 400, 417, 501, 505")                        \
+    X(http_refused_origin, "of these, of a strange page or to a strange host: 403")                \
+    X(http_refused_path, "of these, for what is not there, or not by this method: 404, 405")       \
+    X(http_heads_refused, "of these, refused 414 or 431: header_max_bytes of a gateway")           \
+    X(http_bodies_refused, "of these, refused 413: body_max_bytes of a gateway")                   \
+    X(http_timeouts, "of these, refused 408: request_timeout_ms of a gateway")                     \
+    X(http_idle, "connections of HTTP/1.1 closed between two requests: idle_timeout_ms")           \
+    X(http_stalled, "connections of HTTP/1.1 cut, their answer unread: idle_timeout_ms")           \
+    X(http_lingered, "sources that no reader came back to: linger_ms of a gateway")                \
+    X(http_lingering_lost, "sources that wait for their reader, ended: lingering_bytes")
+
 /* Every counter, one table: X(name, help).  What is "now" goes down again, the rest only up. */
 #define CHANSERV_COUNTERS(X)                                                                       \
     X(connections, "connections open now")                                                         \
@@ -416,6 +430,7 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
     X(pings_lost, "connections ended because a PING stayed without answer")                        \
     X(messages_gzipped, "messages sent compressed")                                                \
     X(gzip_saved, "bytes that compressing them saved")                                             \
+    CHANSERV_FOREIGN_COUNTERS(X)                                                                   \
     CHANSERV_LIMIT_COUNTERS(X)                                                                     \
     MUX_LIMIT_COUNTERS(X)
 
@@ -427,6 +442,14 @@ struct chanserv_counters {
 /* On the server's thread (or with nobody running it).  Of several loops: the sum; a loop that is busy for
  * 100 ms adds what it counted when it was asked last. */
 CS_API void chanserv_server_counters(chanserv_server *server, struct chanserv_counters *ret);
+
+/* Where who serves what is not gRPC (chanserv_server_set_foreign()) counts it; as long as the server. */
+struct chanserv_foreign_counters {
+#define X(name, help) uint64_t name;
+    CHANSERV_FOREIGN_COUNTERS(X)
+#undef X
+};
+CS_API struct chanserv_foreign_counters *chanserv_server_foreign(chanserv_server *server);
 
 #ifdef __cplusplus
 }

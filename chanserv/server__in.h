@@ -397,6 +397,7 @@ struct chanserv_server {
     atomic_llong assembling; /* bytes of readers' frames being put together */
     struct chanserv_counters counters;
     struct chanserv_histograms histograms;
+    struct chanserv_foreign_counters foreign;
     cs_err sticky; /* the first call of setting up that failed */
     char *story;
     cs_task reap;

@@ -275,6 +275,8 @@ static void on_timer(void *user)
     struct gateway__conn1 *conn = user;
     enum gateway__patience what = conn->patience;
 
+    chanserv_server_foreign(conn->gateway->server)->http_idle += what == GATEWAY__IDLE;
+    chanserv_server_foreign(conn->gateway->server)->http_stalled += what == GATEWAY__ROOM;
     conn->patience = GATEWAY__NONE;
     if (what == GATEWAY__ROOM)
         gateway__conn1_cancel(conn, CS_ESTALLED);

@@ -243,6 +243,8 @@ struct gateway_request {
 
 /* Answers an error in JSON; what was begun is broken off. */
 void gateway__request_error(gateway_request *request, int status, cs_err err, const char *words);
+/* The same where no handler was asked, and counts it. */
+void gateway__request_reject(gateway_request *request, int status, cs_err err, const char *words);
 /* As gateway_reply(), with any status; parts, now or when it was written. */
 void gateway__reply(gateway_request *request, int status, const char *type, cs_bytes body);
 /* More of the body, if there is room and something to say. */

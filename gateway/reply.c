@@ -274,6 +274,28 @@ void gateway__request_error(gateway_request *request, int status, cs_err err, co
     cs_buf_fini(&text.buf);
 }
 
+static void count(struct chanserv_foreign_counters *counters, int status)
+{
+    if (status == 400 || status == 417 || status == 501 || status == 505)
+        counters->http_refused_bad++;
+    else if (status == 403)
+        counters->http_refused_origin++;
+    else if (status == 404 || status == 405)
+        counters->http_refused_path++;
+    else if (status == 414 || status == 431)
+        counters->http_heads_refused++;
+    else if (status == 413)
+        counters->http_bodies_refused++;
+    else if (status == 408)
+        counters->http_timeouts++;
+}
+
+void gateway__request_reject(gateway_request *request, int status, cs_err err, const char *words)
+{
+    count(chanserv_server_foreign(request->gateway->server), status);
+    gateway__request_error(request, status, err, words);
+}
+
 cs_err gateway_fail(gateway_request *request, cs_err err, const char *format, ...)
 {
     va_list args;

@@ -23,6 +23,7 @@ cs_err gateway__request_new(gateway *gw, const struct gateway__transport *transp
         cs_free(request);
         return CS_ENOMEM;
     }
+    chanserv_server_foreign(gw->server)->http_requests++;
     request->gateway = gw;
     request->transport = transport;
     request->carrier = carrier;
@@ -155,7 +156,7 @@ static bool is_guarded(gateway_request *request, bool is_tls)
     const char *words = gateway__guard(request->gateway, &asks, &request->cross);
 
     if (words)
-        gateway__request_error(request, 403, CS_EPERM, words);
+        gateway__request_reject(request, 403, CS_EPERM, words);
     return !words;
 }
 
@@ -193,12 +194,12 @@ static bool is_routed(gateway_request *request)
     if (found.handler && !cs_same(request->method, cs_str("OPTIONS")))
         return true;
     if (!found.allow[0]) {
-        gateway__request_error(request, 404, CS_ENOENT, "there is nothing at this path");
+        gateway__request_reject(request, 404, CS_ENOENT, "there is nothing at this path");
     } else if (cs_same(request->method, cs_str("OPTIONS"))) {
         answer_options(request, found.allow);
     } else {
         (void)gateway_set_header(request, "allow", cs_str(found.allow));
-        gateway__request_error(request, 405, CS_ENOTSUP, "not with this method");
+        gateway__request_reject(request, 405, CS_ENOTSUP, "not with this method");
     }
     return false;
 }
@@ -207,13 +208,13 @@ static bool is_too_big(gateway_request *request, int64_t bytes)
 {
     if (bytes <= request->gateway->options.body_max_bytes)
         return false;
-    gateway__request_error(request, 413, CS_ETOOBIG, "the body is over body_max_bytes");
+    gateway__request_reject(request, 413, CS_ETOOBIG, "the body is over body_max_bytes");
     return true;
 }
 
 static void on_timeout(void *user)
 {
-    gateway__request_error(user, 408, CS_ETIMEOUT, "the body did not come in time");
+    gateway__request_reject(user, 408, CS_ETIMEOUT, "the body did not come in time");
 }
 
 static bool waits(gateway_request *request)
@@ -242,7 +243,7 @@ bool gateway__request_head(gateway_request *request, const struct gateway__head 
     if (!is_guarded(request, head->is_tls))
         return false;
     if (cut_target(request) != CS_OK) {
-        gateway__request_error(request, 400, CS_EINVAL, "this is no path");
+        gateway__request_reject(request, 400, CS_EINVAL, "this is no path");
         return false;
     }
     return is_routed(request) && !is_too_big(request, head->length) && waits(request);
@@ -280,8 +281,8 @@ void gateway__request_end(gateway_request *request)
     cs_timer_free(request->timer);
     request->timer = NULL;
     if ((err = gateway__params_read(request)) != CS_OK) {
-        gateway__request_error(request, gateway_status_of(err), err,
-                               "the parameters are none, or too many");
+        gateway__request_reject(request, gateway_status_of(err), err,
+                                "the parameters are none, or too many");
         return;
     }
     request->stage = GATEWAY__ASKED;
@@ -299,7 +300,7 @@ void gateway__request_refuse(gateway_request *request, int status, const char *m
                        : status == 431                  ? CS_ELIMIT
                                                         : CS_EINVAL;
 
-    gateway__request_error(request, status, err, message);
+    gateway__request_reject(request, status, err, message);
 }
 
 cs_err gateway_keep(gateway_request *request, const struct gateway_reply_ops *ops, void *state)

@@ -168,7 +168,18 @@ void gateway__kept_free(gateway *gw)
 
 static void on_linger(void *user)
 {
-    kept_free(user);
+    struct kept *k = user;
+
+    chanserv_server_foreign(k->gateway->server)->http_lingered++;
+    kept_free(k);
+}
+
+static void make_room(gateway *gw)
+{
+    while (gw->lingering_bytes > gw->options.lingering_bytes) {
+        chanserv_server_foreign(gw->server)->http_lingering_lost++;
+        kept_free(CS_CONTAINER(cs_list_first(&gw->lingering), struct kept, link));
+    }
 }
 
 /* Nobody reads it. */
@@ -183,8 +194,7 @@ static void wait_for_reader(struct kept *k)
     k->counted = KEPT_BYTES + (int64_t)k->bytes;
     cs_list_push(&k->gateway->lingering, &k->link);
     k->gateway->lingering_bytes += k->counted;
-    while (k->gateway->lingering_bytes > k->gateway->options.lingering_bytes)
-        kept_free(CS_CONTAINER(cs_list_first(&k->gateway->lingering), struct kept, link));
+    make_room(k->gateway);
 }
 
 static cs_err remember(struct kept *k, cs_ref *ref)

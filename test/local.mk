@@ -183,6 +183,7 @@ test_gateway_SOURCES = \
 	test/gateway/metrics_test.c \
 	test/gateway/page_test.c \
 	test/gateway/post_test.c \
+	test/gateway/refused_test.c \
 	test/gateway/report_test.c \
 	test/gateway/request_test.c \
 	test/gateway/source_test.c \

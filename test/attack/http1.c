@@ -185,14 +185,17 @@ static void pipelined_unread(struct attack *attack)
     is_served(attack);
 }
 
+static void ask_gen(char words[256], const char *body)
+{
+    snprintf(words, 256, "POST /v1/post/gen HTTP/1.1\r\n" HOST "Content-Length: %zu\r\n\r\n%s",
+             strlen(body), body);
+}
+
 /* Each source of each has a window, and takes it: 40 times 20 of them. */
 static void answers_unread(struct attack *attack)
 {
-    static const char body[] = "sources=20&frames=1000&size=4000";
     char words[256];
-    snprintf(words, sizeof words,
-             "POST /v1/post/gen HTTP/1.1\r\n" HOST "Content-Length: %zu\r\n\r\n%s", sizeof body - 1,
-             body);
+    ask_gen(words, "sources=20&frames=1000&size=4000");
     for (int i = 0; i < 40; i++)
         dial(attack, words)->deaf = true;
     nap_ms(500);
@@ -201,12 +204,9 @@ static void answers_unread(struct attack *attack)
 
 static void ask_and_go(struct attack *attack)
 {
-    static const char body[] = "sources=20&frames=10&size=4000";
     char words[256];
     struct peer peer;
-    snprintf(words, sizeof words,
-             "POST /v1/post/gen HTTP/1.1\r\n" HOST "Content-Length: %zu\r\n\r\n%s", sizeof body - 1,
-             body);
+    ask_gen(words, "sources=20&frames=10&size=4000");
     for (int i = 0; i < 1000; i++) {
         if (!peer_dial(&peer, attack->port, 1, &attack->work))
             attack_wrong(attack, "cannot connect");
@@ -221,32 +221,32 @@ static void ask_and_go(struct attack *attack)
 }
 
 const struct scenario attack_http1[] = {{.name = "smuggling",
-                                         .counter = "connections_total",
-                                         .moves = 560,
+                                         .counter = "http_refused_bad",
+                                         .moves = 540,
                                          .least = 560,
                                          .run = smuggling},
                                         {.name = "slow-heads",
-                                         .counter = "connections_total",
+                                         .counter = "http_timeouts",
                                          .moves = 300,
                                          .least = 300,
                                          .run = slow_heads},
                                         {.name = "endless-heads",
-                                         .counter = "connections_total",
+                                         .counter = "http_heads_refused",
                                          .moves = 400,
                                          .least = 400,
                                          .run = endless_heads},
                                         {.name = "endless-chunks",
-                                         .counter = "connections_total",
-                                         .moves = 300,
+                                         .counter = "http_refused_bad",
+                                         .moves = 200,
                                          .least = 300,
                                          .run = endless_chunks},
                                         {.name = "pipelined-unread",
-                                         .counter = "connections_total",
+                                         .counter = "http_requests",
                                          .moves = 200,
                                          .least = 200,
                                          .run = pipelined_unread},
                                         {.name = "answers-unread",
-                                         .counter = "connections_total",
+                                         .counter = "http_requests",
                                          .moves = 40,
                                          .least = 40,
                                          .run = answers_unread},

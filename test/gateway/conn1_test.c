@@ -166,6 +166,10 @@ static void heard(const char *pattern)
     wire_peer_forget(t.peer);
 }
 
+#define counted(name, n)                                                                           \
+    cr_assert_eq(chanserv_server_foreign(t.server)->name, n, "%d",                                 \
+                 (int)chanserv_server_foreign(t.server)->name)
+
 #define HOST "Host: localhost\r\n"
 #define GET(path) "GET " path " HTTP/1.1\r\n" HOST "\r\n"
 #define OK(type, length, more)                                                                     \
@@ -260,6 +264,7 @@ Test(conn1, a_chunk_that_is_none_is_told)
     say("POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n+1\r\ny\r\n");
     heard("HTTP/1.1 400 Bad Request\r\n*connection: close\r\n\r\n{*}\n");
     cr_assert(wire_peer_hung_up(t.peer) && t.asked == 0);
+    counted(http_refused_bad, 1);
     down();
 }
 
@@ -270,12 +275,15 @@ Test(conn1, limits_of_the_options_hold)
     heard(ECHO("10", "") "0123456789");
     say("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 11\r\n\r\n");
     heard("HTTP/1.1 413 *connection: close\r\n\r\n{*}\n");
+    counted(http_bodies_refused, 1);
     cr_assert(wire_peer_hung_up(t.peer));
     wire_peer_free(t.peer);
     cr_assert((t.peer = wire_peer_new(t.server, NULL)));
     say("GET /echo HTTP/1.1\r\n" HOST
         "A: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
     heard("HTTP/1.1 431 *connection: close\r\n\r\n{*}\n");
+    counted(http_heads_refused, 1);
+    counted(http_requests, 3);
     down();
 }
 
@@ -445,6 +453,7 @@ Test(conn1, a_head_has_its_time_however_it_drips)
     cs_loop_advance(t.loop, 101);
     heard("HTTP/1.1 408 Request Timeout\r\n*connection: close\r\n\r\n{*}\n");
     cr_assert(wire_peer_hung_up(t.peer));
+    counted(http_timeouts, 1);
     down();
 }
 
@@ -460,6 +469,7 @@ Test(conn1, a_body_has_its_time_however_it_drips)
     cs_loop_advance(t.loop, 101);
     heard("HTTP/1.1 408 Request Timeout\r\n*connection: close\r\n\r\n{*}\n");
     cr_assert(wire_peer_hung_up(t.peer));
+    counted(http_timeouts, 1);
     down();
 }
 
@@ -475,6 +485,7 @@ Test(conn1, an_idle_connection_ends_without_a_word)
     cs_loop_advance(t.loop, 2);
     heard("");
     cr_assert(wire_peer_hung_up(t.peer));
+    counted(http_idle, 1);
     down();
 }
 
@@ -503,6 +514,8 @@ Test(conn1, who_does_not_read_has_his_time_too)
     }
     cs_loop_advance(t.loop, 1001);
     cr_assert(t.ends == 1 && t.why == CS_ESTALLED);
+    counted(http_stalled, 1);
+    counted(http_idle, 0);
     down();
 }
 

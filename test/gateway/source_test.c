@@ -114,6 +114,7 @@ Test(source, who_was_cut_goes_on)
     cr_expect_str_eq(world.said, "");
     cs_loop_advance(world.loop, 1);
     cr_expect_str_eq(world.said, "slow client-left; ");
+    cr_expect_eq(chanserv_server_foreign(world.server)->http_lingered, 1);
     down();
 }
 
@@ -232,6 +233,8 @@ Test(source, who_waits_longest_goes_when_it_is_too_much)
     snprintf(what, sizeof what, "%s", first);
     ask(&b, sse[0], NULL);
     cr_expect_eq(b.status, 409);
+    cr_expect_eq(chanserv_server_foreign(world.server)->http_lingering_lost, 1);
+    cr_expect_eq(chanserv_server_foreign(world.server)->http_lingered, 0);
     down();
 }
 

@@ -66,6 +66,10 @@ run_metrics() {
     above "and all of them" 'chanserv_post_answer_seconds_bucket{le="+Inf"}' 7
     above "claims" chanserv_claim_seconds_count 7
     above "posts, by time" chanserv_post_seconds_sum 0.000001
+    above "requests that made no sense" chanserv_http_refused_bad_total 1
+    above "requests of strangers" chanserv_http_refused_origin_total 1
+    above "requests for what is not there" chanserv_http_refused_path_total 2
+    above "heads too large" chanserv_http_heads_refused_total 1
     sed -i '/^# HELP chanserv_posts_total/d' "$scratch/metrics"
     if "$promtool" check metrics < "$scratch/metrics" > "$scratch/lint" 2>&1; then
         failed "metrics: promtool misses a help that is not there"
