@@ -25,8 +25,9 @@ static const char help[] =
     "      --node NAME       the stable name of this server, for buckets (without: host:port)\n"
     "      --name-space NS   serve NAME as NAME.NS\n"
     "      --loops N         serve connections on N threads (1)\n"
-    "      --no-gateway      gRPC and nothing else: no HTTP for curl and browsers\n"
-    "      --rendezvous      serve rendezvous: parties meet (chanserv meet, GET /event)\n"
+    "      --no-gateway      gRPC alone: no HTTP for curl and browsers\n"
+    "      --no-page         no page at GET /\n"
+    "      --rendezvous      parties meet (chanserv meet, GET /event)\n"
     "      --hosts NAMES     names of ours that browsers may use, with spaces between (*.lan);\n"
     "                        localhost and addresses they may always\n"
     "      --cors ORIGINS    whose pages may ask: \"https://app.example ...\", or \"*\" for all\n"
@@ -130,7 +131,8 @@ static void on_drains(bool over, void *user)
 static int mount_gateway(struct serve *s)
 {
     const struct gateway_options with = {.hosts = s->config.hosts.text,
-                                         .cors_origins = s->config.cors.text};
+                                         .cors_origins = s->config.cors.text,
+                                         .no_page = s->config.no_page};
     cs_err err = s->config.no_gateway ? CS_OK : gateway_new(s->server, &with, &s->gateway);
 
     if (err == CS_OK && s->config.rendezvous)

@@ -30,6 +30,7 @@ static const struct config_option table[] = {
     {"name-space", CONFIG_TEXT, AT(name_space)},
     {"loops", CONFIG_LOOPS, LIMIT(loops)},
     {"no-gateway", CONFIG_FLAG, AT(no_gateway)},
+    {"no-page", CONFIG_FLAG, AT(no_page)},
     {"rendezvous", CONFIG_FLAG, AT(rendezvous)},
     {"hosts", CONFIG_TEXT, AT(hosts)},
     {"cors", CONFIG_TEXT, AT(cors)},

@@ -26,7 +26,7 @@ struct serve_config {
     /* `text` NULL: not given. */
     struct config_text cert, key, client_ca, token_file, node, name_space, hosts, cors, log,
         log_format;
-    bool insecure, verbose, gzip, no_gateway, rendezvous;
+    bool insecure, verbose, gzip, no_gateway, no_page, rendezvous;
     struct chanserv_server_options options; /* the limits and timeouts; nothing else is set */
     struct mux_tls tls;                     /* config_options() fills it */
     const char *file;                       /* --config, or NULL */

@@ -372,6 +372,24 @@ grep -rhoE 'cs_log\(CS_[A-Z]+, "[a-z]+"' "$here"/../{base,proto,mux,chanserv,gat
 [ ! -s diff ]
 verdict $? diff "every room that has something to say is in the help"
 
+# page STATUS NAME ARGUMENT...: how GET / is answered, and that other routes are there.
+page() {
+    local status=$1 name=$2 path
+    shift 2
+    serve --service e=echo "$@"
+    for path in / /v1/services; do
+        exec 5<> "/dev/tcp/${tcp%:*}/${tcp##*:}"
+        printf 'GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' "$path" >&5
+        head -n 1 <&5
+        exec 5>&-
+    done | tr -d '\r' > answer
+    printf 'HTTP/1.1 %s\nHTTP/1.1 200 OK\n' "$status" | diff - answer > diff
+    verdict $? diff "$name"
+    stop
+}
+page '200 OK' "a page is at /"
+page '404 Not Found' "--no-page: and now it is not" --no-page
+
 # silent ARGUMENT...: somebody says nothing to a server, which logs it in its file "server".
 silent() {
     serve --service e=echo --no-gateway --preface-timeout 100ms "$@"

@@ -82,9 +82,15 @@ Test(serve_config, the_gateway_has_names_and_origins)
     cr_assert_eq(PARSE("--hosts", "mq.example *.lan", "--cors=https://app.example"), 0);
     cr_assert_str_eq(config->hosts.text, "mq.example *.lan");
     cr_assert_str_eq(config->cors.text, "https://app.example");
-    cr_assert_not(config->no_gateway);
+    cr_assert_not(config->no_gateway || config->no_page);
     cr_assert_eq(parse_file("no-gateway = yes\nhosts = a\n"), 0);
-    cr_assert(config->no_gateway);
+    cr_assert(config->no_gateway && !config->no_page);
+}
+
+Test(serve_config, the_page_is_a_matter_of_its_own)
+{
+    cr_assert_eq(parse_file("no-page = yes\n"), 0);
+    cr_assert(config->no_page && !config->no_gateway);
 }
 
 Test(serve_config, durations_sizes_and_numbers_have_units)

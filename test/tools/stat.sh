@@ -30,7 +30,7 @@ exec 4<&-
 /usr/bin/python3 - ours theirs > diff 2>&1 << 'END'
 import json, sys
 ours, theirs = (json.load(open(name)) for name in sys.argv[1:])
-assert list(ours) == list(theirs), (list(ours), list(theirs))
+assert list(ours) == list(theirs)[:3], (list(ours), list(theirs))
 assert list(ours["counters"]) == list(theirs["counters"])
 sources = [[{k: one.get(k) for k in ("kind", "loop", "number", "of", "service", "peer", "waits")}
             for one in both["entries"] if one["kind"] == "source"] for both in (ours, theirs)]
