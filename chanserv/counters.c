@@ -1,6 +1,27 @@
 /* counters -- the server's own and those of its connections, in one table; histograms the same. */
 #include "chanserv/loops__in.h"
 
+#include "mux/roll.h"
+
+static void add_queued(mux_conn *conn, void *user)
+{
+    struct mux_conn_look look;
+
+    mux_conn_look(conn, &look);
+    *(uint64_t *)user += look.queued;
+}
+
+/* By asking, because a message on its way is not to pay for it. */
+static uint64_t queued(chanserv_server *server)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < server->ports_len; i++)
+        mux_port_each(server->ports[i], add_queued, &bytes);
+    mux_handlers_each_local(server->handlers, add_queued, &bytes);
+    return bytes;
+}
+
 void chanserv__counters_here(chanserv_server *server, struct chanserv__counted *all)
 {
     const struct mux_stats *mux = mux_handlers_stats(server->handlers);
@@ -21,6 +42,7 @@ void chanserv__counters_here(chanserv_server *server, struct chanserv__counted *
     ret->tls_handshakes_failed = mux->tls_handshakes_failed;
     ret->bytes_in = mux->bytes_in;
     ret->bytes_out = mux->bytes_out;
+    ret->queued_bytes = queued(server);
     ret->streams = mux->streams;
     ret->streams_total = mux->streams_total;
     ret->bad_requests = mux->bad_requests;

@@ -424,6 +424,7 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
     X(channels_resumed, "posts and sources that went on, on another stream")                       \
     X(bytes_in, "bytes read from connections")                                                     \
     X(bytes_out, "bytes written to connections")                                                   \
+    X(queued_bytes, "bytes that wait to go out, of all streams, now")                              \
     X(streams, "HTTP/2 streams open now")                                                          \
     X(streams_total, "HTTP/2 streams opened")                                                      \
     X(bad_requests, "requests that were not gRPC, or of no known method")                          \

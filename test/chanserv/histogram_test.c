@@ -170,8 +170,10 @@ Test(histograms, a_window_is_shut_until_its_reader_opens_it)
     cr_assert_eq(now.window_shut.counts[13], 1); /* 1 s < 2 s <= 2.5 s */
     c = open_paused(post, 1);
     cs_loop_advance(raw.loop, 500);
+    cr_assert_gt(raw_counters().queued_bytes, 10000);
     raw_leave(c); /* he never opened it again */
     measured(window_shut, times + 1, 2000000);
+    cr_assert_eq(raw_counters().queued_bytes, 0);
 }
 
 Test(histograms, those_of_several_loops_are_added_up)
