@@ -18,7 +18,7 @@ static const cs_bytes GZIP = LITERAL("gzip"), CODINGS = LITERAL("grpc-accept-enc
 static const cs_bytes ALL_CODINGS = LITERAL("identity,gzip");
 static const cs_bytes STATUS = LITERAL(":status"), OK = LITERAL("200");
 static const cs_bytes NOT_GRPC = LITERAL("415"), NOT_POST = LITERAL("405");
-static const cs_bytes BAD_REQUEST = LITERAL("400"), NOT_FOUND = LITERAL("404");
+static const cs_bytes NOT_FOUND = LITERAL("404");
 static const cs_bytes TOO_LARGE = LITERAL("431");
 static const cs_bytes GRPC_STATUS = LITERAL("grpc-status");
 static const cs_bytes GRPC_MESSAGE = LITERAL("grpc-message");
@@ -87,7 +87,12 @@ static cs_err keep(mux_stream *stream, bool trailer, cs_bytes name, cs_bytes val
     if (stream->is_server)
         mux__held_list(stream, PAIR + name.len + value.len);
     cs_err err = mux__meta_make(meta);
-    return err == CS_OK ? mux__meta_add_wire(*meta, name, value) : err;
+    if (err != CS_OK)
+        return err;
+    /* Of a request that may be plain the rest follows when that is known: mux__plain_begin(). */
+    return stream->is_server && stream->conn->handlers->plain
+               ? mux__meta_add(*meta, name, value)
+               : mux__meta_add_wire(*meta, name, value);
 }
 
 /* "identity, gzip": is it in the list? */
@@ -118,6 +123,7 @@ static cs_err timeout_header(mux_stream *stream, cs_bytes value)
 
 cs_err mux__call_request_header(mux_stream *stream, cs_bytes name, cs_bytes value)
 {
+    cs_err err = CS_OK;
     if (stream->remote_headers)
         return CS_OK; /* trailers of a request mean nothing to gRPC */
     if (cs_same(name, PATH)) {
@@ -141,10 +147,10 @@ cs_err mux__call_request_header(mux_stream *stream, cs_bytes name, cs_bytes valu
     } else if (cs_same(name, CODINGS))
         stream->gzip_out = stream->conn->opt.gzip && has_gzip(value);
     else if (cs_same(name, TIMEOUT))
-        return timeout_header(stream, value);
+        err = timeout_header(stream, value);
     else if (!is_ours(name))
         return keep(stream, false, name, value);
-    return mux__plain_note(stream, name, value);
+    return err == CS_OK ? mux__plain_note(stream, name, value) : err;
 }
 
 static void answer_http(mux_stream *stream, cs_bytes status)
@@ -166,7 +172,7 @@ static void refuse(mux_stream *stream, cs_err status, const char *message)
 static bool is_refused(const mux_stream *stream)
 {
     if (stream->plain)
-        return stream->bad_timeout;
+        return false;
     return stream->big_headers || !stream->is_post || !stream->is_grpc || !stream->what.handler ||
            stream->bad_coding || stream->bad_timeout;
 }
@@ -203,22 +209,16 @@ static cs_err begin_deadline(mux_stream *stream)
 static void plain_ready(mux_stream *stream)
 {
     mux_handlers *handlers = stream->conn->handlers;
-    if (stream->bad_timeout)
-        answer_http(stream, BAD_REQUEST);
-    else if (begin_deadline(stream) != CS_OK)
+    if (handlers->plain)
+        handlers->plain(stream, handlers->plain_user);
+    if (stream->accepted || stream->over)
+        return;
+    if (!stream->framed)
+        answer_http(stream, NOT_FOUND);
+    else if (mux_stream_respond(stream, 404) == CS_OK)
+        mux_stream_finish(stream, CS_OK, NULL);
+    else
         mux_stream_abort(stream, CS_ENOMEM, NULL);
-    else {
-        if (handlers->plain)
-            handlers->plain(stream, handlers->plain_user);
-        if (stream->accepted || stream->over)
-            return;
-        if (!stream->framed)
-            answer_http(stream, NOT_FOUND);
-        else if (mux_stream_respond(stream, 404) == CS_OK)
-            mux_stream_finish(stream, CS_OK, NULL);
-        else
-            mux_stream_abort(stream, CS_ENOMEM, NULL);
-    }
 }
 
 /* RFC 9110, 15.5.16 and 15.5.6 for what is not gRPC; for gRPC always 200 and a status. */

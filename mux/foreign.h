@@ -97,7 +97,8 @@ CS_API cs_loop *mux_wire_loop(const mux_wire *wire);
 /* A server's stream whose request is not gRPC's: any method, any path, any content-type but
  * application/grpc, application/grpc+proto and the like.  It is a mux_stream with these differences.
  *
- *   mux_stream_header()      also finds ":method", ":path", ":authority" (or "host"), ":scheme"
+ *   mux_stream_header()      also finds ":method", ":path", ":authority" (or "host"), ":scheme",
+ *                            "grpc-timeout", which is yours to keep; "-bin" names are as all others
  *   mux_stream_recv()        gives pieces of the body as they come, of any size but 0; CS_DONE at its end
  *   mux_stream_send(), _ref  pieces of the body, never compressed; room, pull, wake, writable as ever
  *   mux_stream_set_header()  any name in lower case but those that HTTP/2 has a use for ("connection",
@@ -106,8 +107,8 @@ CS_API cs_loop *mux_wire_loop(const mux_wire *wire);
  *                            mux_stream_set_trailer(), if any.  A failure: as mux_stream_abort()
  *   mux_stream_abort()       500 with nothing in it if nothing was said yet, else RST_STREAM(INTERNAL_ERROR)
  *
- * What the framework itself ends (a deadline, a stall, a stream that nobody took) ends as by
- * mux_stream_abort().  The request may carry grpc-timeout; a body has no limit, window apart. */
+ * What the framework itself ends (a stall, a stream that nobody took) ends as by mux_stream_abort().
+ * A body has no limit, window apart. */
 
 /* Of all connections of these handlers; NULL: 415 as before.  Take a stream with mux_stream_accept()
  * before returning, else it is answered 404. */

@@ -45,6 +45,24 @@ cs_err mux__meta_add_wire(struct mux__meta *meta, cs_bytes name, cs_bytes text)
     return err;
 }
 
+cs_err mux__meta_decode(struct mux__meta *meta)
+{
+    for (size_t i = 0; meta && i < meta->len; i++) {
+        cs_bytes *value = &meta->pairs[i].value;
+        uint8_t *bytes, *to = (uint8_t *)(uintptr_t)value->base;
+        if (!is_binary(meta->pairs[i].name))
+            continue;
+        if (!(bytes = cs_alloc(value->len + 1)))
+            return CS_ENOMEM;
+        if (wire_base64_decode(bytes, *value, &value->len) == CS_OK) {
+            memcpy(to, bytes, value->len);
+            to[value->len] = 0;
+        }
+        cs_free(bytes);
+    }
+    return CS_OK;
+}
+
 cs_err mux__meta_get(const struct mux__meta *meta, const char *name, cs_bytes *ret)
 {
     for (size_t i = 0; meta && i < meta->len; i++)

@@ -67,6 +67,7 @@ void mux__meta_free(struct mux__meta *meta);    /* NULL is fine */
 cs_err mux__meta_add(struct mux__meta *meta, cs_bytes name, cs_bytes value); /* copies */
 /* The same, as it comes: values of "-bin" names are decoded. */
 cs_err mux__meta_add_wire(struct mux__meta *meta, cs_bytes name, cs_bytes text);
+cs_err mux__meta_decode(struct mux__meta *meta); /* what was added as text; NULL is fine */
 cs_err mux__meta_get(const struct mux__meta *meta, const char *name, cs_bytes *ret);
 void mux__meta_remove(struct mux__meta *meta, cs_bytes name); /* the first of that name */
 

@@ -16,8 +16,9 @@
 enum { ASIDE_KEPT = 4096 }; /* of a connection, from one request to the next */
 
 /* What gRPC has no use for; in any order. */
-static const cs_bytes noted[] = {LITERAL(":method"), LITERAL(":path"), LITERAL(":authority"),
-                                 LITERAL(":scheme"), LITERAL("user-agent")};
+static const cs_bytes noted[] = {LITERAL(":method"),    LITERAL(":path"),
+                                 LITERAL(":authority"), LITERAL(":scheme"),
+                                 LITERAL("user-agent"), LITERAL("grpc-timeout")};
 enum { NOTED = sizeof noted / sizeof noted[0] };
 
 struct note {
@@ -79,6 +80,7 @@ static cs_err begin(mux_stream *stream)
         return CS_ENOMEM;
     stream->plain = true;
     stream->gzip_in = stream->gzip_out = stream->bad_coding = false;
+    stream->has_timeout = stream->bad_timeout = false;
     cs_free(extra->story); /* it knows of no such method */
     extra->story = NULL;
     if ((err = mux__meta_make(&extra->headers)) != CS_OK ||
@@ -87,12 +89,20 @@ static cs_err begin(mux_stream *stream)
     return name_authority(extra->headers);
 }
 
+/* What was kept as it came is gRPC's. */
+static cs_err decode(mux_stream *stream)
+{
+    struct mux__extra *extra = mux__extra_of(stream);
+
+    return extra ? mux__meta_decode(extra->headers) : CS_OK;
+}
+
 void mux__plain_begin(mux_stream *stream)
 {
     mux_conn *conn = stream->conn;
+    const bool plain = !conn->is_across && !stream->is_grpc && !stream->big_headers;
 
-    if (conn->handlers->plain && !conn->is_across && !stream->is_grpc && !stream->big_headers &&
-        begin(stream) != CS_OK)
+    if (conn->handlers->plain && (plain ? begin(stream) : decode(stream)) != CS_OK)
         mux_stream_cancel(stream, CS_ENOMEM);
     if (conn->aside.len > ASIDE_KEPT)
         cs_buf_fini(&conn->aside);
@@ -115,6 +125,13 @@ bool mux__plain_has_trailers(const mux_stream *stream)
     return own(stream, true) != NULL;
 }
 
+/* As they are: no name means more than another. */
+static void add_own(struct mux__fields *f, const struct mux__meta *meta)
+{
+    for (size_t i = 0; meta && i < meta->len; i++)
+        mux__fields_add(f, meta->pairs[i].name, meta->pairs[i].value, false);
+}
+
 void mux__plain_answer(mux_stream *stream)
 {
     const bool failed = stream->aborted;
@@ -131,7 +148,7 @@ void mux__plain_answer(mux_stream *stream)
     mux__fields_init(&f);
     mux__fields_add(&f, cs_str(":status"), cs_str(status), false);
     if (!failed)
-        mux__fields_add_meta(&f, own(stream, false));
+        add_own(&f, own(stream, false));
     err = f.err == CS_OK ? mux__h2_answer(stream, f.all, f.len, end) : f.err;
     mux__fields_fini(&f);
     stream->submitted = true;
@@ -154,7 +171,7 @@ void mux__plain_trailers(mux_stream *stream)
     if (!mux__plain_has_trailers(stream))
         return; /* the body ends with its last DATA: mux__plain_ends() */
     mux__fields_init(&f);
-    mux__fields_add_meta(&f, own(stream, true));
+    add_own(&f, own(stream, true));
     err = f.err == CS_OK ? mux__h2_trailers(stream, f.all, f.len) : f.err;
     mux__fields_fini(&f);
     stream->trailers_out = true;

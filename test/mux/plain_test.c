@@ -257,13 +257,6 @@ Test(plain, is_404_when_nobody_takes_it)
     cr_assert_eq(stats()->streams, 0);
 }
 
-Test(plain, is_400_with_a_deadline_that_is_none)
-{
-    fake_headers(t.peer, 1, true, HEAD, "grpc-timeout", "soon", NULL);
-    expect("HEADERS 1 end :status=400\n");
-    cr_assert_eq(t.offers, 0);
-}
-
 Test(plain, is_431_with_a_head_that_is_too_long)
 {
     end();
@@ -505,13 +498,38 @@ Test(plain, is_reset_when_something_was)
     cr_assert_eq(stats()->connections, 1);
 }
 
-Test(plain, has_a_deadline_if_it_says_so)
+/* Whose it is knows how to say that it is over. */
+Test(plain, is_told_of_a_deadline_and_has_none)
 {
+    cs_bytes value;
+
     fake_headers(t.peer, 1, true, HEAD, "grpc-timeout", "1S", NULL);
     settle();
-    cs_loop_advance(t.talk.loop, 1001);
-    expect("HEADERS 1 end :status=500\n");
-    cr_assert_eq(t.why, CS_ETIMEOUT);
+    cr_assert_eq(mux_stream_header(t.stream, "grpc-timeout", &value), CS_OK);
+    cr_assert(cs_same(value, cs_str("1S")));
+    cs_loop_advance(t.talk.loop, 2000);
+    cr_assert_eq(t.ends, 0);
+    cr_assert_eq(mux_stream_time_left_ms(t.stream), CS_FOREVER);
+}
+
+Test(plain, may_be_told_of_a_deadline_that_is_none)
+{
+    fake_headers(t.peer, 1, true, HEAD, "grpc-timeout", "soon", NULL);
+    settle();
+    cr_assert_eq(t.offers, 1);
+}
+
+Test(plain, has_names_in_bin_as_text)
+{
+    cs_bytes value;
+
+    fake_headers(t.peer, 1, true, HEAD, "x-what-bin", "AAA=", NULL);
+    settle();
+    cr_assert_eq(mux_stream_header(t.stream, "x-what-bin", &value), CS_OK);
+    cr_assert(cs_same(value, cs_str("AAA=")));
+    cr_assert_eq(mux_stream_set_header(t.stream, "x-that-bin", cs_str("AQI=")), CS_OK);
+    mux_stream_finish(t.stream, CS_OK, NULL);
+    expect("HEADERS 1 end :status=200 x-that-bin=AQI=\n");
 }
 
 static void never_granted(bool says)
