@@ -53,7 +53,8 @@ Test(post, events)
     up();
     cr_assert_eq(browser_ask(&b, "POST /v1/post/gen", accept, "1 1"), CS_OK);
     cr_expect_str_eq(browser_header(&b, "content-type"), "text/event-stream");
-    cr_expect_str_eq(b.body, "data: {\"announce\":{\"source\":0,\"header\":\"s0\"}}\n\n"
+    cr_expect_str_eq(b.body, "retry: 500\n\n"
+                             "data: {\"announce\":{\"source\":0,\"header\":\"s0\"}}\n\n"
                              "data: {\"frame\":{\"source\":0,\"seq\":0,\"text\":\"f0\"}}\n\n"
                              "data: {\"end\":{\"source\":0,\"code\":\"OK\"}}\n\n"
                              "event: end\ndata: {\"end\":{\"code\":\"OK\"}}\n\n");

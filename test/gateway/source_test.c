@@ -13,6 +13,7 @@ static const char *const ndjson[] = {"accept: application/x-ndjson", NULL};
 
 #define FRAME(seq, text)                                                                           \
     "id: " seq "\ndata: {\"frame\":{\"seq\":" seq ",\"text\":\"" text "\"}}\n\n"
+#define RETRY "retry: 500\n\n"
 #define END "event: end\ndata: {\"end\":{\"code\":\"OK\"}}\n\n"
 
 static bool announce(const char *service, const char *body)
@@ -76,7 +77,7 @@ Test(source, as_events)
     up("gen", "1 2");
     cr_assert_eq(browser_ask(&a, what, sse, NULL), CS_OK);
     cr_expect_str_eq(browser_header(&a, "content-type"), "text/event-stream");
-    cr_expect_str_eq(a.body, FRAME("0", "f0") FRAME("1", "f1") END);
+    cr_expect_str_eq(a.body, RETRY FRAME("0", "f0") FRAME("1", "f1") END);
     down();
 }
 
@@ -87,7 +88,7 @@ Test(source, the_end_is_answered_204)
     ask(&b, sse[0], "last-event-id: 1");
     cr_expect_eq(b.status, 204);
     ask(&b, sse[0], "last-event-id: 0"); /* it did not hear the last one */
-    cr_expect_str_eq(b.body, FRAME("1", "f1") END);
+    cr_expect_str_eq(b.body, RETRY FRAME("1", "f1") END);
     cs_loop_advance(world.loop, 30000);
     ask(&b, sse[0], "last-event-id: 1"); /* forgotten by now */
     cr_expect_eq(b.status, 409, "%d", b.status);
@@ -101,14 +102,14 @@ Test(source, who_was_cut_goes_on)
     cr_expect_eq(a.status, 200); /* before there is anything to say */
     world_tick();
     world_tick();
-    cr_expect_str_eq(a.body, FRAME("0", "tick0") FRAME("1", "tick1"));
+    cr_expect_str_eq(a.body, RETRY FRAME("0", "tick0") FRAME("1", "tick1"));
     browser_leave(&a);
     world_tick();
     cs_loop_advance(world.loop, 29999);
     ask(&b, sse[0], "last-event-id: 0");
     cr_expect_str_eq(
-        b.body,
-        FRAME("1", "tick1") "event: gap\ndata: {\"gap\":{\"count\":2}}\n\n" FRAME("4", "tick2"));
+        b.body, RETRY FRAME("1", "tick1") "event: gap\ndata: {\"gap\":{\"count\":2}}\n\n" FRAME(
+                    "4", "tick2"));
     browser_leave(&b);
     cs_loop_advance(world.loop, 29999);
     cr_expect_str_eq(world.said, "");
@@ -125,7 +126,7 @@ Test(source, without_an_id_it_begins_anew)
     world_tick();
     browser_leave(&a);
     ask(&b, sse[0], NULL);
-    cr_expect_str_eq(b.body, FRAME("0", "tick0"));
+    cr_expect_str_eq(b.body, RETRY FRAME("0", "tick0"));
     down();
 }
 
@@ -155,8 +156,8 @@ Test(source, a_connection_that_looks_alive_is_taken_over)
     ask(&b, sse[0], "last-event-id: 0");
     cr_expect(a.finished);
     world_tick();
-    cr_expect_str_eq(b.body, FRAME("1", "tick1"));
-    cr_expect_str_eq(a.body, FRAME("0", "tick0"));
+    cr_expect_str_eq(b.body, RETRY FRAME("1", "tick1"));
+    cr_expect_str_eq(a.body, RETRY FRAME("0", "tick0"));
     down();
 }
 
@@ -187,7 +188,7 @@ Test(source, what_is_not_kept_is_said_to_be_lost)
     cr_expect_eq(b.status, 400);
     ask(&b, sse[0], "last-event-id: 0");
     cr_expect_eq(b.status, 200);
-    cr_expect_str_eq(b.body, "event: lost\ndata: {\"lost\":{\"from\":1,\"kept\":4}}\n\n");
+    cr_expect_str_eq(b.body, RETRY "event: lost\ndata: {\"lost\":{\"from\":1,\"kept\":4}}\n\n");
     cr_expect(b.finished);
     cr_expect_str_eq(world.said, "slow client-left; ");
     ask(&b, sse[0], "last-event-id: 0");
@@ -225,7 +226,7 @@ Test(source, who_waits_longest_goes_when_it_is_too_much)
         browser_init(&a);
         cr_assert(announce("gen", "1 1"));
         cr_assert_eq(browser_ask(&a, what, sse, NULL), CS_OK);
-        cr_expect_str_eq(a.body, FRAME("0", "f0") END);
+        cr_expect_str_eq(a.body, RETRY FRAME("0", "f0") END);
     }
     cr_expect_str_eq(world.said, "slow client-left; ");
     ask(&b, sse[0], "last-event-id: 0");
@@ -323,7 +324,7 @@ static void story(void)
         cs_loop_advance(world.loop, 100);
         cr_expect(a.finished || a.aborted != CS_OK);
         if (a.finished && a.status == 200 && !strstr(a.body, "\"message\""))
-            cr_expect_str_eq(a.body, FRAME("0", "f0") FRAME("1", "f1") END);
+            cr_expect_str_eq(a.body, RETRY FRAME("0", "f0") FRAME("1", "f1") END);
         if (a.finished && a.status == 200 && browser_ask(&b, what, again, NULL) == CS_OK)
             cr_expect(b.finished || b.aborted != CS_OK);
     }

@@ -63,7 +63,9 @@ holds 'a post, a line each' body '{"announce":{"source":0,"header":"source @0"}}
 {"end":{"code":"OK"}}' 200 'content-type: application/x-ndjson'
 
 ask /v1/post/gen -d 'sources=1&frames=1&size=4' -H 'Accept: text/event-stream'
-holds 'a post, an event each' body 'data: {"announce":{"source":0,"header":"source @0"}}
+holds 'a post, an event each' body 'retry: 500
+
+data: {"announce":{"source":0,"header":"source @0"}}
 
 data: {"frame":{"source":0,"seq":0,"text":"0:0:"}}
 
@@ -84,7 +86,9 @@ source=$(sed -n 's/.*"url":"\([^"]*\)".*/\1/p' <<< "$got")
 ask "$source"
 holds 'a source as it is' body '0:0:0:1:0:2:' 200 'content-type: application/octet-stream'
 ask "$source" -H 'Accept: text/event-stream' -H 'Last-Event-ID: 1'
-holds 'and again from where one was' body 'id: 2
+holds 'and again from where one was' body 'retry: 500
+
+id: 2
 data: {"frame":{"seq":2,"text":"0:2:"}}
 
 event: end
