@@ -2,6 +2,7 @@
 #include "chanserv/loops__in.h"
 
 #include "mux/across.h"
+#include "mux/local.h"
 
 static void set(chanserv_server *server, const struct chanserv_foreign *foreign)
 {
@@ -39,6 +40,12 @@ cs_err chanserv_server_set_foreign(chanserv_server *server, const struct chanser
 struct chanserv_foreign_counters *chanserv_server_foreign(chanserv_server *server)
 {
     return &server->foreign;
+}
+
+cs_err chanserv_server_dial(chanserv_server *server, const struct mux_options *options,
+                            mux_conn **ret)
+{
+    return mux_dial_local(server->loop, options, &server->options.net, server->handlers, ret);
 }
 
 cs_err chanserv_server_authorise(chanserv_server *server, const struct chanserv_request *request)

@@ -323,6 +323,11 @@ struct chanserv_foreign {
 CS_API cs_err chanserv_server_set_foreign(chanserv_server *server,
                                           const struct chanserv_foreign *foreign);
 
+/* A connection to it in the process, for calls of any method: as mux_dial() makes one, without tls.  On its
+ * first loop (or nobody runs it); it may stay longer than the server, whose end ends its calls.  CS_ENOMEM. */
+CS_API cs_err chanserv_server_dial(chanserv_server *server, const struct mux_options *options,
+                                   mux_conn **ret);
+
 /* Asks options.authorise as calls are: of requests that came by another way.  CS_OK too when there is
  * no hook.  A failure counts as posts_refused_denied; request->why, of CHANSERV_WHY_MAX bytes, has the
  * words, perhaps "". */

@@ -25,12 +25,9 @@ static cs_err begin(void *carrier, const struct gateway__answer *answer)
     char length[24];
     cs_err err = mux_stream_respond(c->stream, answer->status);
 
-    for (size_t i = 0; err == CS_OK && i < answer->headers_len; i++) {
-        char name[64];
-
-        snprintf(name, sizeof name, "%.*s", CS_FMT(answer->headers[i].name));
-        err = mux_stream_set_header(c->stream, name, answer->headers[i].value);
-    }
+    for (size_t i = 0; err == CS_OK && i < answer->headers_len; i++)
+        err = mux_stream_set_header(c->stream, answer->headers[i].name.base,
+                                    answer->headers[i].value);
     if (err == CS_OK && answer->length >= 0 && answer->status != 204 && answer->status != 304) {
         snprintf(length, sizeof length, "%lld", (long long)answer->length);
         err = mux_stream_set_header(c->stream, "content-length", cs_str(length));

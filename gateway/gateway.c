@@ -42,6 +42,7 @@ static void destroy(gateway *gw)
     cs_task_drop(&gw->reap);
     gateway__kept_free(gw);
     cs_names_fini(&gw->named);
+    mux_conn_free(gw->calls);
     chanserv_client_free(gw->client);
     gateway__routes_free(gw);
     gateway__reports_free(gw);
@@ -130,16 +131,17 @@ static cs_err copy_texts(gateway *gw)
     return CS_OK;
 }
 
-/* Nothing in the process breaks, so no session; and one name is served here or nowhere.  What a source has
- * ahead of its reader is for a way that has no length, and it is his who may never read: so it is little. */
+/* What a source has ahead of its reader is for a way that has no length, and it is his who may never
+ * read: so it is little. */
+enum { AHEAD = 16 * 1024 };
+const struct mux_options gateway__net = {
+    .connections_max = 64, .window_bytes = AHEAD, .window_max_bytes = CS_OFF};
+
+/* Nothing in the process breaks, so no session; and one name is served here or nowhere. */
 static cs_err join(gateway *gw)
 {
-    enum { AHEAD = 16 * 1024 };
-    static const struct chanserv_client_options options = {.resume_ms = CS_OFF,
-                                                           .lookup_timeout_ms = CS_OFF,
-                                                           .net.connections_max = 64,
-                                                           .net.window_bytes = AHEAD,
-                                                           .net.window_max_bytes = CS_OFF};
+    const struct chanserv_client_options options = {
+        .resume_ms = CS_OFF, .lookup_timeout_ms = CS_OFF, .net = gateway__net};
     cs_err err = chanserv_client_new(gw->loop, &options, &gw->client);
 
     return err == CS_OK ? chanserv_join_local(gw->client, gw->server) : err;

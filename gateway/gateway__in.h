@@ -23,9 +23,10 @@
 /* ---- What a connection can do for the answer ---------------------------------------------------- */
 
 struct gateway__answer {
-    int status;             /* 200..599 */
-    const cs_pair *headers; /* names in lower case; valid during the call; nothing about the
-                               connection, the length or the date */
+    int status; /* 200..599 */
+    const cs_pair
+        *headers; /* names in lower case, a NUL behind each; valid during the call; nothing
+                               about the connection, the length or the date */
     size_t headers_len;
     int64_t length; /* of the body; -1: it ends with finish() */
     bool bare; /* no body follows, whatever the headers say (HEAD, 204, 304): finish() comes next */
@@ -105,6 +106,7 @@ struct gateway__part;
 struct gateway {
     chanserv_server *server;
     chanserv_client *client;
+    mux_conn *calls; /* to the same server, for web.c; NULL: there were none yet */
     cs_loop *loop;
     struct gateway_options options; /* resolved: no zeros; no limit: INT64_MAX, CS_FOREVER */
     char *hosts, *origins;          /* ours; or NULL */
@@ -119,6 +121,8 @@ struct gateway {
     cs_task reap;
     bool freed; /* nothing new; it goes with its last request and carrier */
 };
+
+extern const struct mux_options gateway__net; /* of its connections to the server */
 
 /* The last of these calls lets go of a gateway that was freed. */
 void gateway__carrier_add(gateway *gateway, struct gateway__carrier *carrier);
@@ -205,6 +209,11 @@ enum gateway__stage {
     GATEWAY__OVER     /* parted; end() comes, and its memory goes */
 };
 
+struct gateway__web { /* all false: it is none of gRPC-Web */
+    bool is;
+    bool sends_text, reads_text; /* in base64 */
+};
+
 struct gateway_request {
     gateway *gateway;
     struct cs_link link;
@@ -222,6 +231,7 @@ struct gateway_request {
     size_t fields_len;
     cs_pair *behalf; /* those that a post made for it carries */
     size_t behalf_len;
+    struct gateway__web web;
     cs_pair *params;
     size_t params_len;
     char *params_text;
@@ -241,7 +251,7 @@ struct gateway_request {
     cs_err why;         /* OVER: for end() */
 };
 
-/* Answers an error in JSON; what was begun is broken off. */
+/* Answers an error, in JSON or as gRPC-Web has it; what was begun is broken off. */
 void gateway__request_error(gateway_request *request, int status, cs_err err, const char *words);
 /* The same where no handler was asked, and counts it. */
 void gateway__request_reject(gateway_request *request, int status, cs_err err, const char *words);

@@ -41,7 +41,10 @@ libgateway_la_SOURCES = \
 	gateway/source.c \
 	gateway/stat.c \
 	gateway/url.c \
-	gateway/url__in.h
+	gateway/url__in.h \
+	gateway/web.c \
+	gateway/web__in.h \
+	gateway/web_frame.c
 GATEWAY_LIBS = libgateway.la $(CHANSERV_LIBS)
 
 lib_LTLIBRARIES += libchanserv-gateway.la

@@ -1,6 +1,7 @@
 /* reply -- the answer: its head, then its body as the connection has room for it. */
 #include "gateway/gateway__in.h"
 #include "gateway/json.h"
+#include "gateway/web__in.h"
 #include "proto/status.h"
 
 #include <stdio.h>
@@ -22,7 +23,7 @@ static bool header_ok(const char *name, cs_bytes value)
     const uint8_t *v = value.base;
 
     for (const char *c = name; *c; c++)
-        if (!((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '-' || *c == '_'))
+        if (!((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || strchr("-_.", *c)))
             return false;
     for (size_t i = 0; i < value.len; i++)
         if ((v[i] < 0x20 && v[i] != '\t') || v[i] == 0x7f)
@@ -45,10 +46,11 @@ static cs_err add_header(gateway_request *request, const char *name, cs_bytes va
         request->headers = all;
         request->headers_cap = cap;
     }
-    if (!(to = cs_alloc(name_len + value.len + 1)))
+    if (!(to = cs_alloc(name_len + 1 + value.len + 1)))
         return CS_ENOMEM;
     pair = &request->headers[request->headers_len++];
-    pair->name = cs_bytes_put(&to, cs_bytes_of(name, name_len));
+    pair->name = cs_bytes_put(&to, cs_bytes_of(name, name_len + 1));
+    pair->name.len = name_len;
     pair->value = cs_bytes_put(&to, value);
     return CS_OK;
 }
@@ -87,6 +89,9 @@ static void add_usual(gateway_request *request, const char *type)
     }
     if (request->cross)
         (void)gateway_set_header(request, "access-control-allow-origin", request->origin);
+    if (request->cross && request->web.is) /* the names first for who does not know the star */
+        (void)gateway_set_header(request, "access-control-expose-headers",
+                                 cs_str("grpc-status, grpc-message, grpc-status-details-bin, *"));
     if (request->gateway->origins)
         (void)gateway_set_header(request, "vary", cs_str("origin"));
 }
@@ -252,25 +257,37 @@ void gateway__text_words(struct gateway__text *to, const char *words)
     gateway__text_put(to, words, strlen(words));
 }
 
+static void add_error(struct gateway__text *to, cs_err err, const char *words)
+{
+    gateway__text_words(to, "{\"error\":{\"code\":\"");
+    gateway__text_words(to, wire_code_name(wire_code_of(err)));
+    gateway__text_words(to, "\",\"message\":");
+    gateway_json_string(gateway__text_put, to, cs_str(words));
+    gateway__text_words(to, "}}\n");
+}
+
 void gateway__request_error(gateway_request *request, int status, cs_err err, const char *words)
 {
     struct gateway__text text = {.err = CS_OK};
+    const struct gateway__web web = request->web;
 
     if (request->stage >= GATEWAY__ANSWERS) {
         gateway__request_abort(request, err);
         return;
     }
-    gateway__text_words(&text, "{\"error\":{\"code\":\"");
-    gateway__text_words(&text, wire_code_name(wire_code_of(err)));
-    gateway__text_words(&text, "\",\"message\":");
-    gateway_json_string(gateway__text_put, &text, cs_str(words ? words : cs_strerror(err)));
-    gateway__text_words(&text, "}}\n");
-    if (status == 401)
+    if (!words)
+        words = cs_strerror(err);
+    if (web.is)
+        gateway__web_add_error(&text, web, err, words);
+    else
+        add_error(&text, err, words);
+    if (status == 401 && !web.is)
         (void)gateway_set_header(request, "www-authenticate", cs_str("Bearer"));
     if (text.err != CS_OK)
         gateway__request_abort(request, CS_ENOMEM);
     else
-        send(request, status, "application/json", cs_bytes_of(text.buf.base, text.buf.len), err);
+        send(request, web.is ? 200 : status, web.is ? gateway__web_type(web) : "application/json",
+             cs_bytes_of(text.buf.base, text.buf.len), err);
     cs_buf_fini(&text.buf);
 }
 

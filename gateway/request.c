@@ -6,7 +6,9 @@
  */
 #include "gateway/gateway__in.h"
 #include "gateway/url__in.h"
+#include "gateway/web__in.h"
 #include "mux/behalf.h"
+#include "proto/status.h"
 
 static void on_task(cs_task *task);
 
@@ -98,8 +100,7 @@ static cs_err copy_head(gateway_request *request, const struct gateway__head *he
         bytes += head->fields[i].name.len + head->fields[i].value.len;
     request->texts = to = cs_alloc(bytes);
     request->fields = cs_alloc((head->fields_len + 1) * sizeof *request->fields);
-    request->behalf = cs_alloc((head->fields_len + 1) * sizeof *request->behalf);
-    if (!to || !request->fields || !request->behalf)
+    if (!to || !request->fields)
         return CS_ENOMEM;
     request->method = cs_bytes_put(&to, head->method);
     request->authority = cs_bytes_put(&to, head->authority);
@@ -114,20 +115,46 @@ static cs_err copy_head(gateway_request *request, const struct gateway__head *he
     return CS_OK;
 }
 
-static bool goes_on(cs_bytes name)
+/* Of a call of gRPC all that may be metadata; but who is at the other end is for us to say. */
+static bool goes_on(const gateway_request *request, const cs_pair *field)
 {
-    return cs_same(name, cs_str("authorization")) ||
-           (name.len > 2 && memcmp(name.base, "x-", 2) == 0);
+    const cs_bytes name = field->name;
+
+    if (!mux_metadata_ok(name, field->value))
+        return false;
+    return request->web.is ? !cs_same(name, cs_str(MUX_BEHALF))
+                           : cs_same(name, cs_str("authorization")) ||
+                                 (name.len > 2 && memcmp(name.base, "x-", 2) == 0);
 }
 
-static void choose_behalf(gateway_request *request)
+/* What stands as base64 in HTTP is bytes in metadata; what is none is left as it came. */
+static cs_err choose_behalf(gateway_request *request)
 {
-    for (size_t i = 0; i < request->fields_len; i++) {
-        const cs_pair *field = &request->fields[i];
+    const size_t n = request->fields_len;
+    size_t bytes = 0, len;
+    uint8_t *to;
 
-        if (goes_on(field->name) && mux_metadata_ok(field->name, field->value))
-            request->behalf[request->behalf_len++] = *field;
+    for (size_t i = 0; i < n; i++)
+        bytes += gateway__is_binary(request->fields[i].name) ? request->fields[i].value.len : 0;
+    request->behalf = cs_alloc((n + 1) * sizeof *request->behalf + bytes);
+    if (!request->behalf)
+        return CS_ENOMEM;
+    to = (uint8_t *)(request->behalf + n + 1);
+    for (size_t i = 0; i < n; i++) {
+        const cs_pair *field = &request->fields[i];
+        cs_pair *pair = &request->behalf[request->behalf_len];
+
+        if (!goes_on(request, field))
+            continue;
+        *pair = *field;
+        request->behalf_len++;
+        if (gateway__is_binary(field->name) &&
+            wire_base64_decode(to, field->value, &len) == CS_OK) {
+            pair->value = cs_bytes_of(to, len);
+            to += len;
+        }
     }
+    return CS_OK;
 }
 
 /* CS_EINVAL: no path of ours. */
@@ -187,6 +214,14 @@ static bool is_routed(gateway_request *request)
         answer_options(request, "GET, HEAD, POST, OPTIONS");
         return false;
     }
+    if (request->web.is) {
+        request->handler = gateway__web;
+        return true;
+    }
+    if (cs_same(request->method, cs_str("OPTIONS")) && gateway__web_has(request)) {
+        answer_options(request, "POST, OPTIONS");
+        return false;
+    }
     gateway__routes_find(request->gateway, request->method, request->path, &found);
     request->handler = found.handler;
     request->user = found.user;
@@ -237,11 +272,15 @@ bool gateway__request_head(gateway_request *request, const struct gateway__head 
         gateway__request_abort(request, CS_ENOMEM);
         return false;
     }
-    choose_behalf(request);
     request->is_head = cs_same(request->method, cs_str("HEAD"));
     request->origin = gateway_header(request, "origin");
     if (!is_guarded(request, head->is_tls))
         return false;
+    request->web = gateway__web_of(request);
+    if (choose_behalf(request) != CS_OK) {
+        gateway__request_abort(request, CS_ENOMEM);
+        return false;
+    }
     if (cut_target(request) != CS_OK) {
         gateway__request_reject(request, 400, CS_EINVAL, "this is no path");
         return false;

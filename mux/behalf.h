@@ -11,9 +11,9 @@
 
 #define MUX_BEHALF "chanserv-behalf-bin"
 
-size_t mux_peer_packed_len(const struct mux_peer *peer);
+CS_INNER size_t mux_peer_packed_len(const struct mux_peer *peer);
 /* Writes that many bytes to `*to`, which moves behind them. */
-void mux_peer_pack(const struct mux_peer *peer, uint8_t **to);
+CS_INNER void mux_peer_pack(const struct mux_peer *peer, uint8_t **to);
 /* One block, for cs_free(); `*at`, of what was packed in this process, moves behind it.  NULL: no memory. */
 struct mux_peer *mux_peer_unpack(const uint8_t **at);
 CS_INNER struct mux_peer *mux_peer_dup(const struct mux_peer *peer);

@@ -67,18 +67,19 @@ cs_err wire_err_of_http(unsigned http_status);
 /* grpc-timeout: at most 8 digits and one of H M S m u n.  Parse rounds up to a millisecond;
  * CS_EINVAL when malformed.  Format: milliseconds if they fit 8 digits, else seconds ...; `to`
  * has room for 10 bytes, answers the length. */
-cs_err wire_timeout_parse(cs_bytes text, int64_t *ret_ms);
+CS_INNER cs_err wire_timeout_parse(cs_bytes text, int64_t *ret_ms);
 size_t wire_timeout_format(char *to, int64_t ms);
 
 /* grpc-message: all but 0x20..0x7E and '%' are %XX.  Input is cut to 1 KiB (at a character's
  * border) before it is encoded.  Decoding never fails: what is not an escape stays. */
 enum { WIRE_MESSAGE_MAX = 1024, WIRE_MESSAGE_ENCODED_MAX = 3 * WIRE_MESSAGE_MAX };
-size_t wire_percent_encode(char *to, cs_bytes utf8); /* `to`: WIRE_MESSAGE_ENCODED_MAX */
+CS_INNER size_t wire_percent_encode(char *to, cs_bytes utf8); /* `to`: WIRE_MESSAGE_ENCODED_MAX */
 size_t wire_percent_decode(char *to, cs_bytes text); /* `to`: text.len; may be text itself */
 
 /* "-bin" metadata.  Encoded without padding, decoded with or without; CS_EINVAL. */
-size_t wire_base64_len(size_t len);
-size_t wire_base64_encode(char *to, cs_bytes bytes);
-cs_err wire_base64_decode(uint8_t *to, cs_bytes text, size_t *ret_len); /* `to`: text.len */
+CS_INNER size_t wire_base64_len(size_t len);
+CS_INNER size_t wire_base64_encode(char *to, cs_bytes bytes);
+CS_INNER cs_err wire_base64_decode(uint8_t *to, cs_bytes text,
+                                   size_t *ret_len); /* `to`: text.len */
 
 #endif

@@ -189,7 +189,8 @@ test_gateway_SOURCES = \
 	test/gateway/source_test.c \
 	test/gateway/transcript.c \
 	test/gateway/transcript.h \
-	test/gateway/url_test.c
+	test/gateway/url_test.c \
+	test/gateway/web_test.c
 
 # The gateway's browser asks for services, too.
 test_services_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)

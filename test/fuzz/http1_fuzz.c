@@ -1,8 +1,9 @@
 /* Any bytes as requests of HTTP/1.1: read whole and cut anywhere they are the same; and what was
  * understood is still that when it is written down anew and read again.  The same bytes as a path, a
- * form and a host. */
+ * form and a host; and as a body of gRPC-Web. */
 #include "gateway/http1__in.h"
 #include "gateway/url__in.h"
+#include "gateway/web__in.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -175,6 +176,35 @@ static void urls(cs_bytes text)
     free(room);
 }
 
+/* ---- gRPC-Web --------------------------------------------------------------------------------- */
+
+/* Its messages lie in it, behind each other. */
+static void messages(cs_bytes body)
+{
+    const uint8_t *end = (const uint8_t *)body.base + body.len, *at = body.base;
+    cs_bytes msg;
+    cs_err err;
+
+    while ((err = gateway__web_message(&body, &msg)) == CS_OK) {
+        must((const uint8_t *)msg.base == at + 5);
+        at = (const uint8_t *)msg.base + msg.len;
+        must(at <= end && body.base == at && body.len == (size_t)(end - at));
+    }
+    must(err == CS_DONE ? at == end : err == CS_EPROTO || err == CS_ENOTSUP);
+}
+
+static void web(cs_bytes body)
+{
+    struct cs_buf plain = {.base = NULL};
+
+    messages(body);
+    if (gateway__web_decode(body, &plain) == CS_OK) {
+        must(plain.len <= body.len);
+        messages(cs_bytes_of(plain.base, plain.len));
+    }
+    cs_buf_fini(&plain);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     uint64_t cuts = 0;
@@ -185,5 +215,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     requests(cs_bytes_of(bytes, len), cuts * 0x9e3779b97f4a7c15u);
     requests(cs_bytes_of(bytes, len), UINT64_MAX);
     urls(cs_bytes_of(bytes, len));
+    web(cs_bytes_of(bytes, len));
     return 0;
 }

@@ -210,6 +210,19 @@ Test(conn1, byte_by_byte_is_the_same)
     down();
 }
 
+Test(conn1, a_call_of_grpc_web)
+{
+    begin(NULL);
+    say("POST /chanserv.v1.Chanserv/Post HTTP/1.1\r\n" HOST
+        "Content-Type: application/grpc-web-text\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "5\r\nAAAAA\r\n9\r\nAcKA25vbh\r\n2\r\nIA\r\n0\r\n\r\n" GET("/echo"));
+    heard("HTTP/1.1 200 OK\r\n*content-type: application/grpc-web-text+proto\r\n*"
+          "transfer-encoding: chunked\r\n\r\n"
+          "6c\r\ngAAAAExncnBjLXN0YXR1czogNQ0KZ3JwYy1tZXNzYWdlOiBubyBzdWNoIHNlcnZpY2UNCmNoYW5z"
+          "ZXJ2LXJlYXNvbjogbm8tc2VydmljZQ0K\r\n0\r\n\r\n" ECHO("0", ""));
+    down();
+}
+
 Test(conn1, who_wants_no_more_is_told_so_and_let_go)
 {
     begin(NULL);

@@ -66,6 +66,26 @@ Test(conn2, a_get)
     cr_assert(!strstr(fake_said(peer), "RST"));
 }
 
+/* gRPC-Web is a plain stream too; and its deadline is a status, not a reset. */
+Test(conn2, a_call_of_grpc_web)
+{
+    fake_headers(peer, 1, false, TO("POST", "/chanserv.v1.Chanserv/Post"), "content-type",
+                 "application/grpc-web-text", "grpc-timeout", "1S", NULL);
+    body("AAAAAAgKBG", false);
+    body("hvbGQSAA==", true);
+    expect_head("HEADERS 1 :status=200 ");
+    cr_assert(strstr(fake_said(peer), " content-type=application/grpc-web-text+proto "), "%s",
+              fake_said(peer));
+    cr_assert(!strstr(fake_said(peer), "DATA"), "%s", fake_said(peer));
+    world_tick();
+    cr_assert_eq(strncmp(fake_text(peer), "AAAA", 4), 0, "an announcement");
+    fake_forget(peer);
+    cs_loop_advance(world.loop, 1001);
+    cr_assert_eq(strncmp(fake_text(peer), "gAAA", 4), 0, "trailers: %s", fake_said(peer));
+    cr_assert(strstr(fake_said(peer), "DATA 1 end"), "%s", fake_said(peer));
+    cr_assert(!strstr(fake_said(peer), "RST"), "%s", fake_said(peer));
+}
+
 Test(conn2, a_head_has_the_length_and_nothing_else)
 {
     fake_headers(peer, 1, true, TO("HEAD", "/v1/services"), NULL);
