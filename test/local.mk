@@ -480,10 +480,12 @@ EXTRA_DIST += \
 	test/interop/js/roll.js \
 	test/interop/js/server.js \
 	test/interop/js/sessions.js \
+	test/interop/js/site.js \
 	test/interop/js/strangers.js \
 	test/interop/js/talk.js \
 	test/interop/js/unary.js \
 	test/interop/js/ways.js \
+	test/interop/js/web.js \
 	test/interop/kit.h \
 	test/interop/metrics.sh \
 	test/interop/py/admin.py \

@@ -99,6 +99,18 @@ holds 'at the end 204' body '' 204
 ask /v1/post/nobody -d ''
 holds 'nobody serves it' body \
     '{"error":{"code":"NOT_FOUND","message":"post nobody: NOT_FOUND: no such service"}}' 404
+# gRPC-Web, in base64: 0a 06 "nobody"; 0a 03 "gen" 12 09 "sources=1".
+web=(-H 'Content-Type: application/grpc-web-text' -H 'X-Grpc-Web: 1')
+ask /chanserv.v1.Chanserv/Post "${web[@]}" -d AAAAAAgKBm5vYm9keQ==
+holds 'gRPC-Web: nobody serves it' body \
+    gAAAAExncnBjLXN0YXR1czogNQ0KZ3JwYy1tZXNzYWdlOiBubyBzdWNoIHNlcnZpY2UNCmNoYW5zZXJ2LXJlYXNvbjogbm8tc2VydmljZQ0K \
+    200 'content-type: application/grpc-web-text+proto'
+ask /chanserv.v1.Chanserv/Post "${web[@]}" -d AAAAABAKA2dlbhIJc291cmNlcz0x
+posted() { [[ $got == AAAAA*gAAAABBncnBjLXN0YXR1czogMA0K ]] && answered 200; }
+holds 'gRPC-Web: an announcement, and the status behind it' posted
+ask /chanserv.v1.Chanserv/Post "${web[@]}" -d AAAAAAgKBm5vYm9keQ== -H 'Origin: http://evil.example'
+holds 'gRPC-Web: a page from elsewhere' answered 403 'content-type: application/json'
+
 ask /nothing
 holds 'there is nothing' body '{"error":{"code":"NOT_FOUND","message":"there is nothing at this path"}}' 404
 ask /v1/services -X DELETE

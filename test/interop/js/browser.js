@@ -3,23 +3,11 @@
 //   CHANSERV_PAGED     HOST:PORT of `chanserv serve` with gen, which lists the origin
 //   CHANSERV_ORIGIN    http://app.localhost:PORT, whose port is free
 'use strict';
-const http = require('http');
 const net = require('net');
 const { once } = require('events');
 const { base, listed, opened, server } = require('./chromium');
 const { assert, run, test } = require('./kit');
-
-// Pages of other sites, by any name of this machine.
-const site = http.createServer((_, answer) => {
-    answer.setHeader('content-type', 'text/html');
-    answer.end('<!doctype html><title>a page</title>');
-});
-async function at(origin) {
-    if (!site.listening) await once(site.listen(new URL(listed).port, '127.0.0.1'), 'listening');
-    const page = await opened();
-    await page.goto(origin);
-    return page;
-}
+const { at } = require('./site');
 
 // In a page: posts, and has the URL of the first source.
 async function announced(page, from, body) {
@@ -159,4 +147,5 @@ test('browser: a page of another origin is refused, and cannot read even that', 
 });
 
 require('./page');
+require('./web');
 run();
