@@ -226,3 +226,29 @@ Test(behalf, the_names_that_it_serves)
     cr_expect_eq(chanserv_server_service(w.server, &at, &name), CS_DONE);
     down();
 }
+
+static void replied(cs_err err, cs_bytes reply, const char *errmsg, void *user)
+{
+    (void)errmsg, (void)user;
+    say("%s %d; ", cs_strerror(err), reply.len > 0);
+}
+
+Test(behalf, any_method_is_called_in_the_process)
+{
+    static const char post[] = "/chanserv.v1.Chanserv/Post";
+    mux_conn *conn;
+
+    cr_assert_eq(up(CS_OFF), CS_OK);
+    cr_assert_eq(chanserv_server_dial(w.server, NULL, &conn), CS_OK);
+    cr_assert_eq(mux_unary(conn, post, cs_str("\n\3one"), NULL, replied, NULL, NULL), CS_OK);
+    cs_loop_settle(w.loop);
+    cr_expect_str_eq(w.said, "post local -1 ; ran local -1 ; ok 1; ");
+    chanserv_server_free(w.server);
+    w.server = NULL;
+    w.said[0] = '\0';
+    cr_assert_eq(mux_unary(conn, post, cs_str("\n\3one"), NULL, replied, NULL, NULL), CS_OK);
+    cs_loop_advance(w.loop, 1000);
+    cr_expect(strstr(w.said, " 0; "), "%s", w.said);
+    mux_conn_free(conn);
+    down();
+}
