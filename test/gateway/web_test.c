@@ -1,6 +1,8 @@
 /* gRPC-Web: methods of gRPC as pages call them, in bytes and in base64. */
 #include "browser.h"
 #include "gateway/web__in.h"
+#include "mux/behalf.h"
+#include "proto/status.h"
 #include "proto/wire.h"
 #include "test/support/failing.h"
 
@@ -330,8 +332,13 @@ Test(web, any_method_with_metadata_both_ways)
 /* Inside the process the field says for whom a call is made. */
 Test(web, nobody_says_that_he_is_another)
 {
-    static const char *const fields[] = {BINARY, "chanserv-behalf-bin: AAAAAAAAAAAAAAAA", NULL};
+    const struct mux_peer admin = {.addr = cs_str("10.9.9.9:1"), .uid = 0, .gid = 0, .pid = 1};
+    uint8_t packed[256], *to = packed;
+    char field[512] = MUX_BEHALF ": ";
+    const char *const fields[] = {BINARY, field, NULL};
 
+    mux_peer_pack(&admin, &to);
+    (void)wire_base64_encode(field + strlen(field), cs_bytes_of(packed, (size_t)(to - packed)));
     cr_assert_eq(chanserv_handle(world.server, "/a.B/C", raw, NULL), CS_OK);
     ask("POST /a.B/C", fields);
     cr_assert_str_eq(seen, "10.0.0.1:5000:");
