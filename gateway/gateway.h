@@ -6,6 +6,8 @@
  * the gateway is a client like any other (chanserv_join_local), which says for whom it asks, so
  * authorisation, limits and counters are those of the one who called.
  *
+ * Beside its routes every gRPC method of the server is there for pages, as gRPC-Web.
+ *
  * It answers by itself, in JSON, what no handler need see: 403 for a page of a strange origin and
  * for a Host that is not ours, 404, 405, OPTIONS, 408, 413.  docs/GATEWAY has routes and shapes.
  *

@@ -621,3 +621,8 @@ Test(web_memory, every_failed_allocation)
 {
     failing_story(story);
 }
+
+Test(web_memory, none_at_all_from_some_moment_on)
+{
+    failing_drought(story, 5);
+}
