@@ -123,8 +123,9 @@ bool chanserv__memory_is_short(chanserv_server *server)
         memory->there = chanserv__memory_there();
     memory->looked = true;
     memory->looked_ms = now;
+    /* Divided, for whatever number the option has. */
     memory->is_short =
-        (int64_t)memory->used() >= memory->there / 100 * server->options.memory_max_percent;
+        (int64_t)memory->used() / server->options.memory_max_percent >= memory->there / 100;
     if (memory->is_short && !was_short)
         cs_log(CS_WARN, "chanserv", "memory is beyond memory_max_percent: no new posts for now");
     if (memory->is_short)

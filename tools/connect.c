@@ -136,8 +136,8 @@ int connect_prepare(struct connect *c)
 
 int connect_bad_addr(const struct connect *c, const char *addr)
 {
-    return tool_usage(c->command->name, "'%s' is no address: host:port, [v6]:port, unix:/path",
-                      addr);
+    return tool_usage(c->command->name, "'%s' is no address: host:port, [v6]:port, unix:/path%s",
+                      addr, strncmp(addr, "unix:", 5) == 0 ? " (107 bytes at most)" : "");
 }
 
 cs_err connect_add_bearer(struct connect *c)
@@ -196,7 +196,8 @@ int connect_post_failed(const struct connect *c, const char *service, cs_err err
 {
     if (err == CS_EMISUSE)
         return tool_usage(c->command->name,
-                          "'%s' is no name of a service, or a --metadata has a bad name or value",
+                          "'%s' is no name of a service: letters, digits and ._/-, with the name "
+                          "space at most 255",
                           service);
     return tool_failed(c->command->name, err);
 }

@@ -40,8 +40,8 @@ static const struct option common[] = {{"timeout", required_argument, NULL, TIME
 
 const char connect_help[] =
     "\n"
-    "ADDR is host:port, [v6]:port or unix:/path; several nodes with a comma between.  Without it\n"
-    "the environment's CHANSERV_ADDR is meant.\n"
+    "ADDR is host:port, [v6]:port or unix:/path; several nodes with a comma between (of stat,\n"
+    "top and rtt one).  Without it the environment's CHANSERV_ADDR is meant.\n"
     "\n"
     "      --timeout DURATION    end with DEADLINE_EXCEEDED after that: 5, 1.5s, 250ms, 2m, 1h\n"
     "      --wait DURATION       how long to wait for somebody to serve the name (not at all)\n"
@@ -67,13 +67,20 @@ const char connect_help[] =
 static int add_metadata(struct connect *c, const char *text)
 {
     const char *equals = strchr(text, '=');
+    cs_pair pair;
 
     if (!equals || equals == text)
         return tool_usage(c->command->name, "--metadata wants NAME=VALUE, not '%s'", text);
     if (c->metadata_len == CONNECT_METADATA_MAX)
         return tool_usage(c->command->name, "more than %d of --metadata", CONNECT_METADATA_MAX);
-    c->metadata[c->metadata_len].name = cs_bytes_of(text, (size_t)(equals - text));
-    c->metadata[c->metadata_len++].value = cs_str(equals + 1);
+    pair = (cs_pair){cs_bytes_of(text, (size_t)(equals - text)), cs_str(equals + 1)};
+    if (!mux_metadata_ok(pair.name, pair.value))
+        return tool_usage(
+            c->command->name,
+            "--metadata '%s': a name is a-z, 0-9, \"-_.\" and none of HTTP's or gRPC's, "
+            "a value printable ASCII",
+            text);
+    c->metadata[c->metadata_len++] = pair;
     return 0;
 }
 

@@ -12,7 +12,7 @@ static const struct tool_kind *const kinds[] = {&tool_kind_tail,        &tool_ki
 
 static const char help[] =
     "Usage: chanserv serve [OPTION]... --service NAME=KIND[:ARGS]...\n"
-    "Serve until SIGTERM or SIGINT, which drains; the second ends at once.  Prints \"listening "
+    "Serve until SIGTERM or SIGINT, which drains; the second ends at once.  Prints \"listening\n"
     "ADDR\" for each listener when ready, and on SIGUSR1 its counters on standard error.\n"
     "\n"
     "      --listen ADDR     host:port, [v6]:port, :port, unix:/path, fd:N; port 0 picks one\n"
@@ -143,6 +143,9 @@ static int mount_gateway(struct serve *s)
         err = gateway_admin_new(s->server, &s->admin);
     if (err == CS_OK)
         return 0;
+    if (err == CS_EEXIST && !s->rendezvous)
+        return tool_usage("serve",
+                          "--rendezvous serves the name rendezvous, and so does a --service");
     tool_complain("serve", "%s", cs_strerror(err));
     return tool_exit_of(err);
 }

@@ -148,6 +148,37 @@ static int check_names(const struct serve_config *config)
     return code;
 }
 
+/* A word of what no browser sends would be there in vain: Host has no scheme here and no port, an
+ * origin has no path. */
+static bool host_ok(const char *word, size_t len)
+{
+    return !memchr(word, '/', len) && !memchr(word, ':', len);
+}
+
+static bool origin_ok(const char *word, size_t len)
+{
+    size_t scheme;
+
+    if (len == 1 && *word == '*')
+        return true;
+    scheme = strncmp(word, "https://", 8) == 0 ? 8 : strncmp(word, "http://", 7) == 0 ? 7 : 0;
+    return scheme > 0 && len > scheme && !memchr(word + scheme, '/', len - scheme);
+}
+
+static int check_words(const struct serve_config *config, struct config_text text, const char *name,
+                       bool (*ok)(const char *word, size_t len), const char *wanted)
+{
+    size_t len;
+
+    for (const char *at = text.text; at && *(at += strspn(at, " ")); at += len) {
+        len = strcspn(at, " ");
+        if (!ok(at, len))
+            return config_wrong(config, text.line, "%s%s wants %s, with spaces between, not '%.*s'",
+                                config_dashes(text.line), name, wanted, (int)len, at);
+    }
+    return 0;
+}
+
 /* The files, before anybody depends on them. */
 static int check_tls(const struct serve_config *config)
 {
@@ -187,12 +218,17 @@ int config_check(const struct serve_config *config)
     struct config_text san = config->client_san.len ? config->client_san.items[0] : none;
     int code = check_addrs(config) | check_names(config) | check_tls(config);
 
+    code |= check_words(config, config->hosts, "hosts", host_ok, "names without scheme and port");
+    code |=
+        check_words(config, config->cors, "cors", origin_ok, "origins (https://app.example) or *");
     if (config->service.len == 0 && !config->rendezvous) {
         if (config->file)
-            tool_complain("serve", "%s: at least one service is wanted: service = NAME=KIND[:ARGS]",
+            tool_complain("serve",
+                          "%s: at least one service is wanted: service = NAME=KIND[:ARGS], or "
+                          "rendezvous = yes",
                           config->file);
         else
-            tool_usage("serve", "at least one --service is wanted");
+            tool_usage("serve", "at least one --service is wanted, or --rendezvous");
         code = TOOL_USAGE;
     }
     code |= needs(config, config->key, "key", config->cert, "cert");

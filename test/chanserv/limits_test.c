@@ -182,6 +182,15 @@ Test(memory, is_no_matter_when_the_limit_is_off)
     raw_down();
 }
 
+Test(memory, may_be_more_than_there_is)
+{
+    up_short(INT64_MAX - 1);
+    percent = 1000;
+    raw_runs(raw_post("three", "keep"));
+    cr_assert_eq(raw_counters().posts_refused_memory, 0);
+    raw_down();
+}
+
 Test(memory, is_measured)
 {
     cr_assert_gt((int64_t)cs_mem_resident(), 1 << 20);

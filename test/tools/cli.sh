@@ -42,12 +42,18 @@ for words in '' nonsense --nonsense 'help nonsense' 'help a b' serve 'serve --no
     'bench --sources x a:1' 'bench --posts 0 a:1' 'bench --duration 0 a:1' 'bench --service a!b a:1' 'post --json --raw a:1 b' 'post --count 0 a:1 b' \
     'post --sources-max 0 a:1 b' 'post --sources-max x a:1 b' \
     'post --count x a:1 b' 'post --timeout 0 a:1 b' 'post --metadata x a:1 b' 'post nonsense b' \
+    'post --metadata X=1 a:1 b' 'post --metadata grpc-x=1 a:1 b' 'post --metadata x=ö a:1 b' 'stat a:1,b:1' \
     'post a:1 b!c'; do
     # shellcheck disable=SC2086
     runs 64 "a usage error: chanserv $words" $words
     [ -s "$scratch/err" ] && [ ! -s "$scratch/out" ]
     verdict $? "$scratch/out" "chanserv $words writes to standard error only"
 done
+has err "'b!c' is no name of a service" "the last one says what is wrong"
+runs 64 "metadata that cannot be" post --metadata Name=1 a:1 b
+has err "--metadata 'Name=1': a name is a-z" "says so, and not of the service"
+runs 64 "a path that is too long" post "unix:/$(printf %0108d 0)" b
+has err "unix:/path (107 bytes at most)" "says how long it may be"
 runs 23 "a listener for strangers is refused" serve --service e=echo --listen 0.0.0.0:0
 has err "give --insecure" "and it is said what to do"
 has err "Give --cert and --key for TLS" "and how to have TLS"

@@ -133,7 +133,17 @@ wrong 'service = e=echo\nlisten = x\n' \
 wrong 'service = e=echo\nlisten = :1\n' \
     "wrong.conf:2: listen :1 is beyond this machine: it wants cert and key for TLS, or insecure for plain text"
 wrong 'listen = :1\ninsecure = yes\n' \
-    'wrong.conf: at least one service is wanted: service = NAME=KIND[:ARGS]'
+    'wrong.conf: at least one service is wanted: service = NAME=KIND[:ARGS], or rendezvous = yes'
+wrong 'service = e=echo\nhosts = mq.example https://mq.example\n' \
+    "wrong.conf:2: hosts wants names without scheme and port, with spaces between, not 'https://mq.example'"
+wrong 'service = e=echo\nhosts = mq.example:5555\n' \
+    "wrong.conf:2: hosts wants names without scheme and port, with spaces between, not 'mq.example:5555'"
+for cors in app.example https:// https://app.example/; do
+    wrong "service = e=echo\ncors = * http://a:1 $cors\n" \
+        "wrong.conf:2: cors wants origins (https://app.example) or *, with spaces between, not '$cors'"
+done
+runs 64 "two that are called rendezvous" serve --rendezvous --service rendezvous=echo --check-config
+has err "--rendezvous serves the name rendezvous, and so does a --service" "and it says which"
 wrong 'service = e\n' "wrong.conf:1: service wants NAME=KIND[:ARGS], not 'e'"
 wrong 'service = e=echo:x\n' "wrong.conf:1: e=echo:x: takes no arguments, but got 'x'"
 wrong 'service = e=echo\n\nservice = e=gen\n' 'wrong.conf:3: serve: served already: e'
