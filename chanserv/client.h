@@ -213,9 +213,11 @@ CS_API cs_err chanserv_set_watch(chanserv_set *set, void (*ready)(void *user), v
 /* ---- Ops: you run the loop ---------------------------------------------------------------- */
 
 struct chanserv_feed_ops {
-    size_t state_bytes;                                        /* see mux.h, "State" */
-    void (*ready)(chanserv_feed *feed, void *state);           /* see chanserv_feed_ready() */
-    void (*readable)(chanserv_feed *feed, void *state);        /* recv said CS_AGAIN, ask again */
+    size_t state_bytes;                              /* see mux.h, "State" */
+    void (*ready)(chanserv_feed *feed, void *state); /* see chanserv_feed_ready() */
+    /* recv said CS_AGAIN, ask again.  Leave announcements where they are and the source function
+     * stops; chanserv_feed_resume() when you are ready for them. */
+    void (*readable)(chanserv_feed *feed, void *state);
     void (*end)(chanserv_feed *feed, cs_err why, void *state); /* exactly once, last */
     /* What carried it broke, for this reason, and it waits to go on (see resume_ms).  Nothing need
      * be done.  attached(): it goes on.  They come in turn, detached() first, and end() may come
@@ -255,6 +257,7 @@ CS_API cs_err chanserv_source_recv(chanserv_source *source, cs_bytes *ret);
 
 /* A frame to keep, pass on, relay: yours to drop. */
 CS_API cs_err chanserv_source_recv_ref(chanserv_source *source, cs_ref *ret);
+/* readable() comes again, once, not within the call, though recv has not said CS_AGAIN. */
 CS_API void chanserv_feed_resume(chanserv_feed *feed);
 CS_API void chanserv_source_resume(chanserv_source *source);
 

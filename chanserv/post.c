@@ -47,7 +47,7 @@ static cs_err clock_start(chanserv_post *post, int after_ms, void (*due)(void *u
 
 /* ---- Running -------------------------------------------------------------------------------- */
 
-void chanserv__post_close(chanserv_post *post, cs_err status)
+static void close_with(chanserv_post *post, cs_err status)
 {
     if (post->closing)
         return;
@@ -72,11 +72,11 @@ static void answered(chanserv_post *post, cs_err answer)
     if (post->closing)
         return;
     if (answer == CS_DONE || cs_failed(answer)) {
-        chanserv__post_close(post, answer);
+        close_with(post, answer);
     } else if (!can_go_on) {
         chanserv_post_fail(post, CS_EMISUSE,
                            "the source function wants to go on without chanserv_post_keep()");
-        chanserv__post_close(post, CS_EMISUSE);
+        close_with(post, CS_EMISUSE);
     } else {
         /* Told to wait by announce(): it comes again by itself when there is room. */
         post->hungry = has_next && (post->hungry || answer == CS_OK || post->refused);
@@ -127,7 +127,7 @@ void chanserv_post_finish(chanserv_post *post, cs_err status)
     if (status == CS_AGAIN)
         status = CS_EMISUSE;
     if (post->stream)
-        chanserv__post_close(post, status);
+        close_with(post, status);
 }
 
 cs_err chanserv_post_fail(chanserv_post *post, cs_err err, const char *format, ...)

@@ -235,7 +235,6 @@ void chanserv__post_cut(chanserv_post *post, enum wire_reason framework, cs_err 
 void chanserv__post_end_unopened(chanserv_post *post, cs_err why, enum chanserv__reason reason);
 void chanserv__post_room(chanserv_post *post);        /* perhaps there is room again */
 void chanserv__post_outlet_gone(chanserv_post *post); /* an outlet's memory is gone */
-void chanserv__post_close(chanserv_post *post, cs_err status);
 void chanserv__announce_pull(mux_stream *stream, void *state);
 void chanserv__announce_queue(chanserv_outlet *outlet);
 cs_err chanserv__announce_check(chanserv_post *post, cs_bytes header);
@@ -418,9 +417,7 @@ struct chanserv_server {
 
 /* stat.c */
 void chanserv__stat_born(chanserv_outlet *outlet);
-/* Of this loop alone; answers how many were left out. */
-uint64_t chanserv__stat_here(chanserv_server *server, size_t max, chanserv_stat_fn *fn, void *user);
-/* The same, packed behind each other in `at.stat`, for another loop to unpack. */
+/* What is on this loop, packed behind each other in `at.stat`, for another loop to unpack. */
 void chanserv__stat_pack(chanserv_server *server, size_t max);
 
 /* look.c: who wants to know what changes here. */

@@ -232,7 +232,8 @@ static void tell_post(struct walk *w, const chanserv_post *post)
     tell_sources(w, &post->queue);
 }
 
-uint64_t chanserv__stat_here(chanserv_server *server, size_t max, chanserv_stat_fn *fn, void *user)
+/* Of this loop alone; answers how many were left out. */
+static uint64_t stat_here(chanserv_server *server, size_t max, chanserv_stat_fn *fn, void *user)
 {
     struct walk w = {
         .server = server, .now = cs_loop_now_ms(server->loop), .max = max, .fn = fn, .user = user};
@@ -267,7 +268,7 @@ void chanserv__stat_pack(chanserv_server *server, size_t max)
 {
     server->at.stat.len = 0;
     server->at.stat_left = 0;
-    server->at.stat_left += chanserv__stat_here(server, max, pack, server);
+    server->at.stat_left += stat_here(server, max, pack, server);
 }
 
 static void unpack(const struct cs_buf *from, chanserv_stat_fn *fn, void *user)
@@ -311,7 +312,7 @@ static uint64_t stat_of_others(chanserv_server *server, size_t max, chanserv_sta
 void chanserv_server_stat(chanserv_server *server, size_t max, chanserv_stat_fn *fn, void *user,
                           uint64_t *ret_left)
 {
-    uint64_t left = chanserv__stat_here(server, max, fn, user);
+    uint64_t left = stat_here(server, max, fn, user);
 
     if (server->loops)
         left += stat_of_others(server, max, fn, user);

@@ -192,7 +192,8 @@ static cs_err end_init(struct end *end, struct across *across, struct end *far, 
     return mux__ring_init(&end->in);
 }
 
-cs_err mux__link_across(cs_loop *near, cs_loop *far, mux__link *ret[2])
+/* As mux__link_pair(), of two loops: each end belongs to the thread of its own. */
+static cs_err link_across(cs_loop *near, cs_loop *far, mux__link *ret[2])
 {
     struct across *across = cs_zalloc(sizeof *across);
     struct end *a, *b;
@@ -250,7 +251,7 @@ static cs_err dial_across(mux_conn *conn)
 
     if (!n)
         return CS_ENOMEM;
-    if ((err = mux__link_across(conn->loop, there->loop, ends)) != CS_OK) {
+    if ((err = link_across(conn->loop, there->loop, ends)) != CS_OK) {
         cs_free(n);
         return err;
     }

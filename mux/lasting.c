@@ -476,11 +476,6 @@ bool mux_stream_is_detached(const mux_stream *stream)
     return stream->cut;
 }
 
-void *mux_stream_lasting_user(const mux_stream *stream)
-{
-    return stream->lasts ? mux__lasting_of(stream)->user : NULL;
-}
-
 mux_keep *mux_stream_kept(const mux_stream *stream)
 {
     return stream->lasts ? keep_of(mux__lasting_of(stream)) : NULL;

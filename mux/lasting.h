@@ -59,7 +59,6 @@ struct mux_lasting_sort {
 cs_err mux_stream_last(mux_stream *stream, const struct mux_lasting_sort *sort, uint64_t first,
                        void *user);
 
-void *mux_stream_lasting_user(const mux_stream *stream); /* NULL: not lasting */
 bool mux_stream_is_lasting(const mux_stream *stream);
 bool mux_stream_is_detached(const mux_stream *stream);
 

@@ -100,8 +100,6 @@ cs_err mux__link_of_socket(cs_loop *loop, int fd, size_t lowat_max, mux__link **
 /* Two ends; each holds up to 256 KiB on its way.  On one loop, delivered in the IO phase of the
  * turn after the one it was written in.  Freeing one end makes the other read CS_DONE. */
 cs_err mux__link_pair(cs_loop *loop, mux__link *ret[2]);
-/* The same of two loops: each end belongs to the thread of its own. */
-cs_err mux__link_across(cs_loop *near, cs_loop *far, mux__link *ret[2]);
 void mux__link_pair_swallow(mux__link *end); /* both ways: taken, never delivered; no end either */
 void mux__link_pair_break(mux__link *end);   /* both ends: CS_EPEER from now on */
 

@@ -510,7 +510,6 @@ extern const char mux__plain_method[];      /* what a plain one is between loops
 void mux__plain_begin(mux_stream *stream);  /* the head is here: is it one? */
 void mux__plain_answer(mux_stream *stream); /* as mux__call_answer() */
 void mux__plain_trailers(mux_stream *stream);
-bool mux__plain_has_trailers(const mux_stream *stream);
 static inline bool mux__plain_failed(const mux_stream *stream) /* we did; NULL is fine */
 {
     return stream && mux__is_raw(stream) && stream->aborted;

@@ -120,7 +120,7 @@ static const struct mux__meta *own(const mux_stream *stream, bool trailers)
     return trailers ? extra->own_trailers : extra->own_headers;
 }
 
-bool mux__plain_has_trailers(const mux_stream *stream)
+static bool has_trailers(const mux_stream *stream)
 {
     return own(stream, true) != NULL;
 }
@@ -135,8 +135,8 @@ static void add_own(struct mux__fields *f, const struct mux__meta *meta)
 void mux__plain_answer(mux_stream *stream)
 {
     const bool failed = stream->aborted;
-    const bool end = failed || (stream->finished && mux__sendq_is_empty(&stream->out) &&
-                                !mux__plain_has_trailers(stream));
+    const bool end =
+        failed || (stream->finished && mux__sendq_is_empty(&stream->out) && !has_trailers(stream));
     struct mux__fields f;
     char status[4];
     cs_err err;
@@ -168,7 +168,7 @@ void mux__plain_trailers(mux_stream *stream)
         mux__h2_fail(stream);
         return;
     }
-    if (!mux__plain_has_trailers(stream))
+    if (!has_trailers(stream))
         return; /* the body ends with its last DATA: mux__plain_ends() */
     mux__fields_init(&f);
     add_own(&f, own(stream, true));
@@ -181,7 +181,7 @@ void mux__plain_trailers(mux_stream *stream)
 
 bool mux__plain_ends(mux_stream *stream)
 {
-    if (!mux__is_raw(stream) || mux__plain_has_trailers(stream))
+    if (!mux__is_raw(stream) || has_trailers(stream))
         return false;
     stream->trailers_out = true;
     return true;

@@ -289,7 +289,7 @@ Test(feed, that_is_cancelled_ends_with_its_sources)
 struct log {
     int ready, readable, end, sources;
     cs_err why;
-    bool close_in_ready, free_in_readable;
+    bool close_in_ready, free_in_readable, leave;
 };
 
 static void on_ready(chanserv_feed *feed, void *state)
@@ -311,7 +311,7 @@ static void on_readable(chanserv_feed *feed, void *state)
         f.client = NULL;
         return;
     }
-    while (chanserv_feed_recv(feed, &source) == CS_OK)
+    while (!log->leave && chanserv_feed_recv(feed, &source) == CS_OK)
         log->sources++;
 }
 
@@ -351,6 +351,24 @@ Test(feed, that_is_started_is_told_ready_readable_and_end)
     cr_expect_eq(log.why, CS_DONE);
     fake_end(&f);
     cr_expect_eq(log.end, 1);
+}
+
+Test(feed, that_is_left_unread_is_not_told_again_before_it_resumes)
+{
+    struct log log = {.leave = true};
+    chanserv_feed *feed = started(&log);
+
+    fake_announce(&f, 0);
+    fake_announce(&f, 1);
+    cs_loop_settle(f.loop);
+    cr_expect_eq(log.readable, 1);
+    log.leave = false;
+    chanserv_feed_resume(feed);
+    cr_expect_eq(log.readable, 1, "not within the call");
+    cs_loop_settle(f.loop);
+    cr_expect_eq(log.readable, 2);
+    cr_expect_eq(log.sources, 2);
+    fake_end(&f);
 }
 
 Test(feed, started_late_is_told_of_what_came_before)
