@@ -116,7 +116,12 @@ test_mux_SOURCES = \
 	test/mux/tls_port_test.c \
 	test/mux/tls_test.c \
 	test/mux/unary_test.c \
-	test/mux/wire_test.c
+	test/mux/wire_going_test.c \
+	test/mux/wire_loops_test.c \
+	test/mux/wire_test.c \
+	test/mux/wire_tls_test.c \
+	test/mux/wired.c \
+	test/mux/wired.h
 
 test_chanserv_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_chanserv_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
