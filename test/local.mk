@@ -80,6 +80,8 @@ test_mux_SOURCES = \
 	test/mux/across_test.c \
 	test/mux/addr_test.c \
 	test/mux/alive_test.c \
+	test/mux/asked.c \
+	test/mux/asked.h \
 	test/mux/call_test.c \
 	test/mux/calm_test.c \
 	test/mux/chaos_test.c \
@@ -101,6 +103,7 @@ test_mux_SOURCES = \
 	test/mux/meta_test.c \
 	test/mux/out_test.c \
 	test/mux/pair_test.c \
+	test/mux/plain_loops_test.c \
 	test/mux/plain_test.c \
 	test/mux/port_test.c \
 	test/mux/roll_test.c \
@@ -145,6 +148,10 @@ test_chanserv_SOURCES = \
 	test/chanserv/frames_test.c \
 	test/chanserv/histogram_test.c \
 	test/chanserv/limits_test.c \
+	test/chanserv/looped.c \
+	test/chanserv/looped.h \
+	test/chanserv/loops_memory_test.c \
+	test/chanserv/loops_session_test.c \
 	test/chanserv/loops_test.c \
 	test/chanserv/moment_test.c \
 	test/chanserv/open_test.c \
