@@ -51,9 +51,11 @@ libcs_la_SOURCES = \
 	chanserv/ring__in.h \
 	chanserv/route.c \
 	chanserv/say.c \
+	chanserv/serve.c \
 	chanserv/server.c \
 	chanserv/server.h \
 	chanserv/server__in.h \
+	chanserv/server_options.c \
 	chanserv/services.c \
 	chanserv/session.c \
 	chanserv/session__in.h \

@@ -1,4 +1,4 @@
-/* server -- the object: its services, its running, and its going.
+/* server -- the object: its making, its running, and its going.
  *
  * Going is in two steps, because what was told to end still has something to say:
  *
@@ -15,78 +15,6 @@
 #include "mux/lasting.h"
 #include "mux/local.h"
 #include "mux/tls.h"
-
-#include <stdio.h>
-
-/* ---- Options -------------------------------------------------------------------------------- */
-
-static int64_t bytes_or(int64_t given, int64_t standard)
-{
-    return given == 0 ? standard : given < 0 ? INT64_MAX : given;
-}
-
-static int64_t at_most(int64_t n, int64_t limit)
-{
-    return n < limit ? n : limit;
-}
-
-static int timeout_or(int given, int standard)
-{
-    return given == 0 ? standard : given < 0 ? CS_OFF : given;
-}
-
-/* A part must fit the 4 MiB that gRPC clients take by default, and so must an announcement. */
-enum { PART_LIMIT = (4 << 20) - 64, INLINE_LIMIT = 1 << 20, HEADER_LIMIT = 1 << 20 };
-
-#define RESOLVE_MS timeout_or
-#define RESOLVE_BYTES bytes_or
-#define RESOLVE_COUNT bytes_or
-
-static void resolve(struct chanserv_server_options *o)
-{
-    o->serving_timeout_ms = timeout_or(o->serving_timeout_ms, CS_OFF);
-    o->sourcing_timeout_ms = timeout_or(o->sourcing_timeout_ms, CS_OFF);
-    o->write_timeout_ms = timeout_or(o->write_timeout_ms, CS_OFF);
-    o->inline_max_bytes =
-        o->inline_max_bytes < 0 ? 0 : at_most(bytes_or(o->inline_max_bytes, 65536), INLINE_LIMIT);
-    o->part_bytes = at_most(bytes_or(o->part_bytes, 1 << 20), PART_LIMIT);
-    o->body_max_bytes = bytes_or(o->body_max_bytes, 4 << 20);
-    o->header_max_bytes = at_most(bytes_or(o->header_max_bytes, 65536), HEADER_LIMIT);
-    o->linger_ms = timeout_or(o->linger_ms, 30000);
-    o->grace_ms = timeout_or(o->grace_ms, 5000);
-    o->keep_bytes = bytes_or(o->keep_bytes, 1 << 20);
-#define ROW(X, option, unit, standard, ...) o->option = RESOLVE_##unit(o->option, standard);
-    CHANSERV_LIMITS(ROW, )
-#undef ROW
-    if (o->net.message_max_bytes == 0) /* a body is judged before it is here */
-        o->net.message_max_bytes = at_most(o->body_max_bytes, UINT32_MAX);
-}
-
-static bool all_zero(const int64_t *reserved, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (reserved[i])
-            return false;
-    }
-    return true;
-}
-
-/* One line of a lookup, and never empty. */
-static bool node_ok(const char *node)
-{
-    size_t len = 0;
-
-    for (; node[len]; len++)
-        if (node[len] <= ' ' || node[len] > '~')
-            return false;
-    return len > 0 && len < 256;
-}
-
-static bool options_ok(const struct chanserv_server_options *o)
-{
-    return all_zero(o->reserved, sizeof o->reserved / sizeof *o->reserved) &&
-           all_zero(o->net.reserved, sizeof o->net.reserved / sizeof *o->net.reserved);
-}
 
 /* ---- Making it ------------------------------------------------------------------------------ */
 
@@ -142,8 +70,7 @@ static cs_err copy_names(chanserv_server *server)
 {
     struct chanserv_server_options *o = &server->options;
 
-    if ((o->name_space && !wire_service_name_ok(cs_str(o->name_space))) ||
-        (o->node && !node_ok(o->node)))
+    if (!chanserv__options_names_ok(o))
         return CS_EINVAL;
     server->suffix = o->name_space ? cs_printf(".%s", o->name_space) : NULL;
     server->suffix_len = server->suffix ? strlen(server->suffix) : 0;
@@ -214,7 +141,7 @@ cs_err chanserv_server_new(cs_loop *loop, const struct chanserv_server_options *
     chanserv_server *server;
     cs_err err;
 
-    if (options && !options_ok(options))
+    if (options && !chanserv__options_are_known(options))
         return CS_EMISUSE;
     if (options && (options->loops < 0 || options->loops > CHANSERV__LOOPS_MAX ||
                     (options->loops > 1 && loop && !may_run(loop))))
@@ -224,7 +151,7 @@ cs_err chanserv_server_new(cs_loop *loop, const struct chanserv_server_options *
         return CS_ENOMEM;
     if (options)
         server->options = *options;
-    resolve(&server->options);
+    chanserv__options_resolve(&server->options);
     server->options.loops = server->options.loops ? server->options.loops : 1;
     server->loop = loop;
     cs_task_init(&server->reap, reap_task);
@@ -267,128 +194,6 @@ cs_err chanserv__stick(chanserv_server *server, cs_err err, const char *what, co
         cs_story(&server->story, "%s%s", what, words);
     }
     return err;
-}
-
-/* ---- Services ------------------------------------------------------------------------------- */
-
-/* The name on the wire; false: not the name of a service, or too long with the name space. */
-static bool full_name(const chanserv_server *server, const char *service, char to[256])
-{
-    size_t len = strlen(service);
-
-    if (!wire_service_name_ok(cs_bytes_of(service, len)) || len + server->suffix_len > 255)
-        return false;
-    snprintf(to, 256, "%s%s", service, server->suffix ? server->suffix : "");
-    return true;
-}
-
-bool chanserv__in_space(const chanserv_server *server, cs_bytes full)
-{
-    const char *end = (const char *)full.base + full.len;
-
-    return full.len > server->suffix_len &&
-           (server->suffix_len == 0 ||
-            memcmp(end - server->suffix_len, server->suffix, server->suffix_len) == 0);
-}
-
-cs_bytes chanserv__short_name(const chanserv_server *server, cs_bytes full)
-{
-    return cs_bytes_of(full.base, full.len - server->suffix_len);
-}
-
-static cs_err add_service(chanserv_server *server, cs_bytes full, chanserv_source_fn *fn,
-                          void *user, bool parallel)
-{
-    struct chanserv__service *s;
-    cs_err err;
-
-    if (cs_names_get(&server->services, full))
-        return CS_EEXIST;
-    s = cs_zalloc(sizeof *s + full.len + 1);
-    if (!s)
-        return CS_ENOMEM;
-    s->fn = fn;
-    s->user = user;
-    s->parallel = parallel;
-    s->name_len = full.len;
-    memcpy(s->name, full.base, full.len);
-    err = cs_names_put(&server->services, cs_bytes_of(s->name, s->name_len), s);
-    if (err != CS_OK)
-        cs_free(s);
-    else
-        chanserv__services_changed(server);
-    return err;
-}
-
-static void remove_service(chanserv_server *server, cs_bytes full)
-{
-    void *s = cs_names_remove(&server->services, full);
-
-    cs_free(s);
-    if (s)
-        chanserv__services_changed(server);
-}
-
-/* A parallel one is known on all loops, any other on the first alone. */
-static cs_err serve(chanserv_server *server, cs_bytes full, chanserv_source_fn *fn, void *user,
-                    bool parallel)
-{
-    struct chanserv__loops *loops = server->loops;
-    cs_err err;
-
-    if (loops && loops->begun && (parallel || loops->parallel))
-        return CS_EMISUSE;
-    err = add_service(server, full, fn, user, parallel);
-    for (size_t i = 1; err == CS_OK && parallel && loops && i < loops->len; i++)
-        err = add_service(loops->all[i], full, fn, user, true);
-    for (size_t i = 0; err == CS_ENOMEM && parallel && loops && i < loops->len; i++)
-        remove_service(loops->all[i], full);
-    return err;
-}
-
-static cs_err serve_sticky(chanserv_server *server, const char *service, chanserv_source_fn *fn,
-                           void *user, bool parallel)
-{
-    char full[256];
-    cs_err err;
-
-    if (!fn || !full_name(server, service, full))
-        return chanserv__stick(server, CS_EINVAL, "serve: not the name of a service: ", service);
-    err = serve(server, cs_str(full), fn, user, parallel);
-    if (err == CS_OK)
-        return err;
-    return chanserv__stick(server, err,
-                           err == CS_EEXIST    ? "serve: served already: "
-                           : err == CS_EMISUSE ? "serve: too late, the loops run: "
-                                               : "serve: out of memory: ",
-                           service);
-}
-
-cs_err chanserv_serve(chanserv_server *server, const char *service, chanserv_source_fn *fn,
-                      void *user)
-{
-    return serve_sticky(server, service, fn, user, false);
-}
-
-cs_err chanserv_serve_parallel(chanserv_server *server, const char *service, chanserv_source_fn *fn,
-                               void *user)
-{
-    return serve_sticky(server, service, fn, user, true);
-}
-
-cs_err chanserv_unserve(chanserv_server *server, const char *service)
-{
-    struct chanserv__loops *loops = server->loops;
-    const struct chanserv__service *s;
-    char full[256];
-
-    if (!full_name(server, service, full) || !(s = cs_names_get(&server->services, cs_str(full))))
-        return CS_ENOENT;
-    if (s->parallel && loops && loops->begun)
-        return CS_EMISUSE;
-    for (size_t i = loops ? loops->len : 1; i-- > 0;)
-        remove_service(loops ? loops->all[i] : server, cs_str(full));
-    return CS_OK;
 }
 
 /* ---- Running -------------------------------------------------------------------------------- */

@@ -415,6 +415,12 @@ struct chanserv_server {
     bool dead;        /* and its listeners are gone */
 };
 
+/* server_options.c */
+void chanserv__options_resolve(
+    struct chanserv_server_options *o); /* 0 and CS_OFF are numbers then */
+bool chanserv__options_are_known(const struct chanserv_server_options *o); /* nothing is reserved */
+bool chanserv__options_names_ok(const struct chanserv_server_options *o);  /* name space and node */
+
 /* stat.c */
 void chanserv__stat_born(chanserv_outlet *outlet);
 /* What is on this loop, packed behind each other in `at.stat`, for another loop to unpack. */

@@ -68,6 +68,8 @@ libmux_la_SOURCES = \
 	mux/sock__in.h \
 	mux/stats.h \
 	mux/stream.c \
+	mux/stream_in.c \
+	mux/stream_known.c \
 	mux/tls.c \
 	mux/tls.h \
 	mux/tls__in.h \

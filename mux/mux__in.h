@@ -11,6 +11,7 @@
  *   behalf.c   who called, as bytes
  *   h2*.c      all that is spoken with nghttp2
  *   stream.c   life of a stream, and its calls        message.c  its messages, both ways
+ *   stream_in.c  what nghttp2 says of it              stream_known.c  what its owner may ask
  *   peers.c    connections of one peer           held.c     what a peer makes us hold
  *   wire.c, wire_begin.c  connections that do not speak HTTP/2
  *   plain.c    requests that are not gRPC's
