@@ -114,7 +114,7 @@ struct gateway {
     struct gateway__part *parts; /* that tell of themselves, the first first */
     struct cs_list requests, carriers;
     struct cs_names
-        kept; /* what GET /v1/source/ opened, until nobody can want it any more; source.c */
+        kept; /* what GET /v1/source/ opened, until nobody can want it any more; kept.c */
     struct cs_names named;    /* what drop.c finds, by tickets */
     struct cs_list lingering; /* of these, those that nobody reads, */
     int64_t lingering_bytes;  /* and what they keep */

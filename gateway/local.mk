@@ -27,6 +27,8 @@ libgateway_la_SOURCES = \
 	gateway/json.c \
 	gateway/json.h \
 	gateway/json_stat.c \
+	gateway/kept.c \
+	gateway/kept__in.h \
 	gateway/metrics.c \
 	gateway/page.c \
 	gateway/page__in.h \
@@ -40,6 +42,7 @@ libgateway_la_SOURCES = \
 	gateway/services.c \
 	gateway/source.c \
 	gateway/stat.c \
+	gateway/ticket.c \
 	gateway/url.c \
 	gateway/url__in.h \
 	gateway/web.c \
