@@ -13,7 +13,7 @@
  * Its ties wait for the answer, at every attempt.  At the first, because a post that went out beside it and
  * was cut off could not be told from one that ran in a process which is no more; so it is asked as soon as
  * there is a connection, and not by the first post.  At a higher one, because a server that does not know
- * the session may be another process, and must not run a post that perhaps ran before (PROTOCOL, A6).
+ * the session may be another process, and must not run a post that perhaps ran before.
  *
  * Its call, and how that moves from connection to connection, is in bond_call.c; what it says in
  * bond_say.c. */

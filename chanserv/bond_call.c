@@ -1,6 +1,6 @@
 /* bond_call -- the Session call of a bond: asked, answered, broken, and moved to the next connection.
  *
- * A session moves before it must (PROTOCOL, B24): while the connection of its stream goes, the next
+ * A session moves before it must: while the connection of its stream goes, the next
  * attempt is asked beside it, and takes its place once it is answered. */
 #include "chanserv/client__in.h"
 
@@ -181,7 +181,7 @@ void chanserv__bond_call(struct chanserv__bond *bond)
         chanserv__bond_broke(bond, cs_strerror(err));
 }
 
-/* Open channels stay on the connection that goes (PROTOCOL, B24).  It stands until they are over, so
+/* Open channels stay on the connection that goes.  It stands until they are over, so
  * the old stream is good until the new one is answered; without channels there is no need of one. */
 void chanserv__bond_leave(struct chanserv__bond *bond)
 {

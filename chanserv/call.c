@@ -2,7 +2,7 @@
  * that the framework makes.
  *
  * Every such status has the trailer `chanserv-reason`, and no other has: a reader can tell "the
- * application said so" from "the framework said so" (PROTOCOL, B11). */
+ * application said so" from "the framework said so". */
 #include "chanserv/server__in.h"
 
 #include "mux/rx.h"

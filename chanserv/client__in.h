@@ -305,7 +305,7 @@ void chanserv__lookup_end(chanserv_client *client);
 
 /* ---- bond.c, bond_call.c, bond_say.c: all entered -------------------------------------------- */
 
-/* A session with the process that a node is (PROTOCOL, 2). */
+/* A session with the process that a node is (docs/WIRE, Sessions). */
 enum chanserv__bond_standing {
     CHANSERV__BOND_NONE,   /* nobody knows of it yet */
     CHANSERV__BOND_ASKED,  /* a Session call is out; with attempt 1 nobody waits for its answer */

@@ -1,4 +1,4 @@
-/* drain -- a server that goes, and breaks nothing that its grace leaves time for (PROTOCOL, A8).
+/* drain -- a server that goes, and breaks nothing that its grace leaves time for.
  *
  *      SERVES ──▶ DRAINS ───────────────▶ ENDS ───────────────▶ OVER
  *                 no new posts            the grace is over:    nothing is left, or

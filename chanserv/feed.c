@@ -57,7 +57,7 @@ static void finish(chanserv_feed *feed, mux_stream *stream, cs_err why)
     size_t n = 0;
 
     pairs = mux_stream_headers(stream, &n);
-    if (n > 0) /* a refusal has trailers only: it never ran (PROTOCOL, A6) */
+    if (n > 0) /* a refusal has trailers only: it never ran */
         feed->ready = true;
     feed->headers = chanserv__pairs_copy(pairs, n);
     pairs = mux_stream_trailers(stream, &n);
@@ -231,7 +231,7 @@ static void drop_told(chanserv_feed *feed)
         chanserv__line_close(CS_CONTAINER(link, struct chanserv__line, link));
 }
 
-/* CS_AGAIN: an announcement we have had already (PROTOCOL, C19). */
+/* CS_AGAIN: an announcement we have had already. */
 static cs_err take(chanserv_feed *feed, cs_bytes msg, chanserv_source **ret)
 {
     struct wire_announcement a;

@@ -2,7 +2,7 @@
  *
  * The consumer's file: no lock, no loop, only what belongs to the one thread that receives.
  *
- * Numbers (PROTOCOL, B4): every message has one, parts singly; a gap stands for as many as it
+ * Numbers: every message has one, parts singly; a gap stands for as many as it
  * dropped; a heartbeat has none.  The number of a frame in parts is that of its last part.
  */
 #include "chanserv/client__in.h"

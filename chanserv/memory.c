@@ -1,5 +1,5 @@
 /* memory -- what happens when the process has nearly all that there is: no new posts, and the channel
- * that has stood still for the longest ends, of those that have no session (PROTOCOL, A5).
+ * that has stood still for the longest ends, of those that have no session.
  *
  * What all bounds together let clients make us hold may still be more than this machine has; the last
  * word is this one.  It is looked at when something begins, ten times a second at most, so who has

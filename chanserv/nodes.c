@@ -1,7 +1,7 @@
 /* nodes -- the addresses that were joined, and whose turn it is.
  *
  * With one node nobody asks what it serves: a post goes out at once, and only when it comes back
- * with "no such service" is there something to wait for (PROTOCOL, B23).  With several each is
+ * with "no such service" is there something to wait for.  With several each is
  * watched, and a post goes
  *
  *   round robin     to the nodes that say they serve it;

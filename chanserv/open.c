@@ -1,4 +1,4 @@
-/* open -- the method Open: checks in PROTOCOL's order, and the claim; Talk shares both.
+/* open -- the method Open: its checks, and the claim; Talk shares both.
  *
  * Checks and claim are one step, so two Opens in one turn have one winner. */
 #include "chanserv/loops__in.h"

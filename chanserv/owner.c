@@ -1,6 +1,6 @@
 /* owner -- whose sessions and posts they are: of an identity, where there is one, else of an address.
  *
- * Certificates and addresses change in good faith; who they are of does not (PROTOCOL, B19).  Who shows
+ * Certificates and addresses change in good faith; who they are of does not.  Who shows
  * more than one identity is somebody else than who shows one of them. */
 #include "chanserv/session__in.h"
 

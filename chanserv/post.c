@@ -2,7 +2,7 @@
  *
  *      request -> checks -> function -> next() ... -> closing -> stream over -> outlets gone -> end
  *
- * A refusal is a Trailers-Only answer and means: the function never ran (PROTOCOL, A6).  Once it
+ * A refusal is a Trailers-Only answer and means: the function never ran.  Once it
  * was called, response HEADERS are sent whatever it answers, so that nobody posts again what may
  * have had an effect. */
 #include "chanserv/loops__in.h"
@@ -168,7 +168,7 @@ cs_err chanserv_post_keep(chanserv_post *post, const struct chanserv_post_ops *o
 
 /* ---- The method ----------------------------------------------------------------------------- */
 
-/* The checks in the order of PROTOCOL's section 3; WIRE_NO_REASON: all passed. */
+/* WIRE_NO_REASON: all passed. */
 static enum wire_reason check(chanserv_server *server, mux_stream *stream,
                               const struct wire_post *asked, struct chanserv__service **ret,
                               char *words)

@@ -1,7 +1,7 @@
 /* request -- a post until it is certain that its source function runs: sent, sent again, waiting.
  *
  *     go ──▶ sent to whoever's turn it is ──▶ response HEADERS: from here on it may have run
- *      ▲ │             │ certainly never ran (PROTOCOL, A6)
+ *      ▲ │             │ certainly never ran
  *      │ └▶ waits ◀────┘
  *      └─────┘ something about the nodes has changed, or the time is up
  *

@@ -1,4 +1,4 @@
-/* route -- at which loop a call is answered (PROTOCOL, B14).
+/* route -- at which loop a call is answered.
  *
  *     a post              of a parallel service: here; of any other: on loop 0
  *     an opening          on the loop that its ticket names

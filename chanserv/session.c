@@ -1,4 +1,4 @@
-/* session -- the method Session: what a client says of its channels, and is told of them (PROTOCOL, 2). */
+/* session -- the method Session: what a client says of its channels, and is told (docs/WIRE, Sessions). */
 #include "chanserv/loops__in.h"
 #include "chanserv/session__in.h"
 

@@ -6,7 +6,7 @@
  *             a post or an outlet of a session looks to the rest of the server like any other
  *
  * A channel is there until the client says that it is done with it, or the session is gone: so a number
- * runs a source function once (PROTOCOL, A6).  One whose stream is gone for want of memory stays as a
+ * runs a source function once.  One whose stream is gone for want of memory stays as a
  * number that is lost.
  */
 #ifndef CHANSERV_SESSION_IN_H

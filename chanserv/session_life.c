@@ -1,5 +1,5 @@
 /* session_life -- a client's session: found, made, taken up again, and what becomes of its channels when he
- * is not there (PROTOCOL, 2).
+ * is not there (docs/WIRE, Sessions).
  *
  *      attempt 1 ──▶ ATTACHED ◀────────── attempt n + 1 ──────────┐
  *                      │  └── its stream is reset or lost ──▶ LINGERING
@@ -182,7 +182,7 @@ static uint64_t *crowd(chanserv_server *server)
                : NULL;
 }
 
-/* So that vanishing is no attack: the oldest go first, of the same owner or of all (PROTOCOL, B18). */
+/* So that vanishing is no attack: the oldest go first, of the same owner or of all. */
 static void make_room(chanserv_server *server, const struct chanserv__session *newest)
 {
     struct chanserv__owner *owner = newest->owner;

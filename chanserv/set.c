@@ -2,7 +2,7 @@
  *
  * Members that may have something stand in a queue.  Whoever gives an item goes to its end, whoever
  * has nothing leaves it and is put back by the hook that wakes range, too.  So an event costs
- * the same with a thousand members, and a busy one cannot starve the others (PROTOCOL, B15).
+ * the same with a thousand members, and a busy one cannot starve the others.
  */
 #include "chanserv/client__in.h"
 

@@ -70,7 +70,7 @@ static cs_err send_request(chanserv_source *source, int timeout_ms)
     return err;
 }
 
-/* Each Open carries what is left of the post's deadline (PROTOCOL, B9). */
+/* Each Open carries what is left of the post's deadline. */
 static cs_err ask(chanserv_source *source)
 {
     struct chanserv__line *line = &source->line;

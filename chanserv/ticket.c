@@ -3,8 +3,8 @@
  *   | instance 8 | home loop 1 | index 7 | secret 16 |
  *
  * The index is public and finds the outlet: half of it is the outlet's place in a table, half a count of
- * all tickets.  The secret is compared in constant time, so that timing tells nothing (PROTOCOL, B19).  A ticket lives as long as its outlet; after that
- * up to 65,536 are remembered by index with what to answer (C11). */
+ * all tickets.  The secret is compared in constant time, so that timing tells nothing.  A ticket lives as
+ * long as its outlet; after that up to 65,536 are remembered by index with what to answer. */
 #include "chanserv/server__in.h"
 
 enum { HOME_AT = 8, INDEX_AT = 9, SECRET_AT = 16, SECRET = 16, TOLD_BITS = 8 };
@@ -207,7 +207,7 @@ void chanserv__accept_wait(chanserv_outlet *outlet)
     outlet->u.accept.since_us = cs_loop_now_us(server->loop);
     cs_link_init(&outlet->u.accept.link);
     if (server->options.accept_timeout_ms == CS_OFF || outlet->post->channel)
-        return; /* in a session it lives until opened, skipped or done (PROTOCOL, A4) */
+        return; /* in a session it lives until opened, skipped or done */
     cs_list_push(&server->accept, &outlet->u.accept.link);
     if (first)
         timer_set(server);

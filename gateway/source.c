@@ -1,9 +1,9 @@
 /* source -- GET /v1/source/TICKET: one source, for a reader who may be cut and come back.
  *
  * A ticket opens once; so what it opened is kept beyond the request that opened it (kept__in.h).  A later
- * request takes it over: the connection of a browser that was cut may look alive for long (PROTOCOL, C4
- * and C5).  What is older than what is kept is said to be lost, and never left out in silence.  After its
- * end it answers 204 for a while, which is what stops an EventSource (C2). */
+ * request takes it over: the connection of a browser that was cut may look alive for long.  What is older
+ * than what is kept is said to be lost, and never left out in silence.  After its end it answers 204 for a
+ * while, which is what stops an EventSource. */
 #include "gateway/gateway__in.h"
 #include "gateway/json.h"
 #include "gateway/kept__in.h"
@@ -266,7 +266,7 @@ static cs_err read_or_open(gateway_request *request, struct gateway__reader *r, 
     return err;
 }
 
-/* Last-Event-ID is what was received last, `from` what is wanted first (PROTOCOL, C1 and C3). */
+/* Last-Event-ID is what was received last, `from` what is wanted first. */
 static cs_err number_wanted(gateway_request *request, uint64_t *ret)
 {
     const cs_bytes last = gateway_header(request, "last-event-id");

@@ -3,7 +3,7 @@
  *
  * One timer a connection.  Silence of ping_interval_ms: PING; nothing at all within
  * ping_timeout_ms: the peer is dead, whatever TCP thinks.  Waiting for a live peer is legitimate
- * for ever, so nothing else ends a connection that has a stream (PROTOCOL A5). */
+ * for ever, so nothing else ends a connection that has a stream. */
 #include "mux/mux__in.h"
 
 static void on_timer(void *user);
@@ -115,7 +115,7 @@ static bool is_stalled(mux_stream *stream, uint32_t now)
            has_to_say(stream);
 }
 
-/* A stream that has something to say and in all its life was never granted one byte (PROTOCOL A5: a
+/* A stream that has something to say and in all its life was never granted one byte (a
  * reader that merely stopped reading is left alone). */
 static void end_stalled(mux_conn *conn)
 {

@@ -40,7 +40,7 @@ static bool leaves_answers(const mux_conn *conn, int share)
 }
 
 /* Only what needs no window stops reading.  DATA that waits to be written never does, else both sides could
- * wait for each other's credit (PROTOCOL B2); a client may not stop to read because it wants to ask more. */
+ * wait for each other's credit; a client may not stop to read because it wants to ask more. */
 static void pause_reading(mux_conn *conn)
 {
     if (conn->calm.paused || !conn->blocked || !leaves_answers(conn, 1))

@@ -86,7 +86,7 @@ static bool is_tired_of_pings(const nghttp2_goaway *goaway)
                    cs_str("too_many_pings"));
 }
 
-/* A stream that was answered did its work: who cancels that is a good client (PROTOCOL B25). */
+/* A stream that was answered did its work: who cancels that is a good client. */
 static void peer_reset(mux_conn *conn, const mux_stream *stream)
 {
     if (conn->is_server && stream && !stream->submitted)

@@ -1,6 +1,6 @@
 /* keep -- messages of a stream that stay until the other end has acknowledged them.
  *
- * Room header.  A channel of a session outlives the streams that carry it (PROTOCOL, 2): what was
+ * Room header.  A channel of a session outlives the streams that carry it (docs/WIRE, Sessions): what was
  * sent is kept in the order of its numbers, and another stream goes on where the last one broke.
  * Send queue and retention are one: a message is written once, sent from where it lies, and dropped
  * at its acknowledgement.  A chunk goes when all that begins in it is acknowledged, so that a little

@@ -1,7 +1,7 @@
 /* lasting -- a call that outlives the HTTP/2 streams which carry it.
  *
- * Room header, what sessions are made of (PROTOCOL, 2).  A lasting call whose stream is reset or lost is
- * not over but *detached*: nothing is sent and nothing received, its state and what it keeps (keep.h)
+ * Room header, what sessions are made of (docs/WIRE, Sessions).  A lasting call whose stream is reset or lost
+ * is not over but *detached*: nothing is sent and nothing received, its state and what it keeps (keep.h)
  * stay, and another stream can carry it on.
  *
  * A server's owner hears end() as soon as his last word is said, or overtook the rest; what is kept of the

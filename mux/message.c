@@ -285,7 +285,7 @@ void mux__inflow_restart(mux_stream *stream)
 
 /* The window grows while it pays: a whole one was taken within a second and its reader had to wait
  * meanwhile, so he keeps up and the sender may have waited.  Out of a budget for the connection, given
- * at grant time and never taken back by holding credit (PROTOCOL B1). */
+ * at grant time and never taken back by holding credit. */
 static void grow(mux_stream *stream)
 {
     mux_conn *conn = stream->conn;

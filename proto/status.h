@@ -1,7 +1,7 @@
 /* status -- how an ending is said on the wire: gRPC's code, our reason, a message; and gRPC's
  * other spellings (grpc-timeout, percent-encoding, base64 of "-bin" metadata).
  *
- * Room header.  The table is PROTOCOL's section 3: every status that the framework made, and
+ * Room header.  The table is that of docs/WIRE, Statuses: every status that the framework made, and
  * none that an application made, carries a reason token (trailer `chanserv-reason`).
  */
 #ifndef WIRE_STATUS_H

@@ -224,7 +224,7 @@ Test(bound, who_vanishes_often_loses_his_own)
     cr_assert_eq(raw_counters().sessions_lingering, 4);
 }
 
-/* ---- Very many (PROTOCOL 9, 21) --------------------------------------------------------------------- */
+/* ---- Very many (docs/CONFORMANCE, 21) --------------------------------------------------------------- */
 
 enum { VANISHED = 100000, AT_ONCE = 1000, LINGER_MAX = 4096 };
 

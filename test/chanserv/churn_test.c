@@ -1,4 +1,4 @@
-/* Very many channels in one session, one after the other: nothing of them stays (PROTOCOL 9, test 19; ten
+/* Very many channels in one session, one after the other: nothing of them stays (docs/CONFORMANCE, 19; ten
  * million of them are test/long/churn). */
 #include "chanserv/chanserv.h"
 #include "chanserv/client__in.h"

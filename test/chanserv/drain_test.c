@@ -141,7 +141,7 @@ Test(drain, refuses_new_posts_and_says_so)
     raw_runs(w);
 }
 
-/* PROTOCOL 9, 12. */
+/* docs/CONFORMANCE, 12. */
 Test(drain, with_unopened_tickets_opens_them)
 {
     struct raw_call *p = raw_post("once", ""), *o;

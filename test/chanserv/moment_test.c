@@ -1,6 +1,6 @@
 /* A connection that breaks at each moment there is: after the first turn of the loop, after the second, and so on to
  * the last, twice each time.  Between the last frame and the status, between the status and "done", within a frame
- * of many parts, in front of a gap and behind it: the story is the same (PROTOCOL 9, tests 3, 4, 5 and 15). */
+ * of many parts, in front of a gap and behind it: the story is the same (docs/CONFORMANCE, 3, 4, 5 and 15). */
 #include "chanserv/chanserv.h"
 #include "chanserv/client__in.h"
 #include "mux/local.h"

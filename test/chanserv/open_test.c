@@ -1,4 +1,4 @@
-/* Open: the checks in PROTOCOL's order, each with its status, and tickets. */
+/* Open: the checks in the order of docs/WIRE, each with its status, and tickets. */
 #include "raw.h"
 
 static cs_err letters_next(chanserv_outlet *o, cs_bytes *frame, void *state)

@@ -1,5 +1,5 @@
 /* A session whose first stream reads gzip and whose next does not, and the other way round: what is kept is
- * unpacked on its way, or goes as it is (PROTOCOL, B13; 9, test 17). */
+ * unpacked on its way, or goes as it is (docs/CONFORMANCE, 17). */
 #include "raw.h"
 
 static const char ID[] = "0123456789abcdef";

@@ -284,7 +284,7 @@ Test(keep, every_message_arrives_once_whatever_breaks)
     torture(false);
 }
 
-/* What was compressed for one reader goes on for another, who does not read it (PROTOCOL, B13). */
+/* What was compressed for one reader goes on for another, who does not read it. */
 Test(keep, every_message_arrives_once_whoever_reads_gzip)
 {
     torture(true);

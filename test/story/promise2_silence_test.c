@@ -40,7 +40,7 @@ Test(promise2, the_producers_error_comes_after_every_frame_with_its_words)
     story_free(s);
 }
 
-/* PROTOCOL, section 9, number 16. */
+/* docs/CONFORMANCE, 16. */
 Test(promise2, an_error_that_rides_in_the_announcement_is_an_error)
 {
     struct story *s = story_new(NULL, NULL);
@@ -301,7 +301,7 @@ Test(promise2, refusals_are_told_apart)
     story_free(s);
 }
 
-/* ---- Gaps and empty frames: PROTOCOL, section 9, number 15 ----------------------------------- */
+/* ---- Gaps and empty frames: docs/CONFORMANCE, 15 -------------------------------------------- */
 
 static void gap_of(struct plan plan)
 {
@@ -428,7 +428,7 @@ Test(promise2, a_stream_that_ends_within_a_frame_of_parts_is_truncated)
     script_free(s);
 }
 
-/* A proxy that loses its client resets with NO_ERROR or CANCEL (PROTOCOL, section 9, number 7). */
+/* A proxy that loses its client resets with NO_ERROR or CANCEL (docs/CONFORMANCE, 7). */
 Test(promise2, a_reset_is_never_a_good_end)
 {
     static const uint32_t codes[] = {0, 8, 2, 7, 11};

@@ -73,7 +73,7 @@ Test(promise3, of_a_thousand_sources_one_is_stalled_and_the_others_finish)
     story_free(s);
 }
 
-/* PROTOCOL, section 9, number 8. */
+/* docs/CONFORMANCE, 8. */
 Test(promise3, of_a_thousand_sources_one_is_read_an_hour_later)
 {
     struct story *s = story_new(NULL, NULL);
@@ -276,7 +276,7 @@ Test(promise3, frames_being_put_together_share_a_cap)
 
 /* ---- Fairness and both ways at once ---------------------------------------------------------- */
 
-/* PROTOCOL, section 9, number 23. */
+/* docs/CONFORMANCE, 23. */
 Test(promise3, a_select_over_a_busy_and_a_slow_source_serves_both)
 {
     struct story *s = story_new(NULL, NULL);
@@ -325,7 +325,7 @@ static cs_err echo(chanserv_post *post, cs_bytes body, void *user)
     return chanserv_announce(post, cs_str("echo"), &ops, NULL, NULL) == CS_OK ? CS_DONE : CS_ELIMIT;
 }
 
-/* PROTOCOL, section 9, number 14: nobody stops listening because he has much to say. */
+/* docs/CONFORMANCE, 14: nobody stops listening because he has much to say. */
 Test(promise3, both_sides_send_megabytes_at_once)
 {
     struct story *s = story_new(NULL, NULL);
@@ -350,7 +350,7 @@ Test(promise3, both_sides_send_megabytes_at_once)
     story_free(s);
 }
 
-/* PROTOCOL, section 9, number 9. */
+/* docs/CONFORMANCE, 9. */
 Test(promise3, a_peer_that_never_grants_a_byte_is_ended_and_a_lazy_reader_is_not)
 {
     static const char post[] = "\0\0\0\0\x07\x0a\x05"

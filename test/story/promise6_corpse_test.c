@@ -184,7 +184,7 @@ Test(promise6, a_reader_that_takes_nothing_is_ended_after_write_timeout)
     story_free(s);
 }
 
-/* PROTOCOL, section 9, number 13. */
+/* docs/CONFORMANCE, 13. */
 Test(promise6, a_deadline_arrives_on_a_stream_whose_window_is_shut)
 {
     struct story *s = story_new(NULL, NULL);

@@ -1,4 +1,4 @@
-/* PROTOCOL, section 9: those of its tests that concern plain channels and are not told elsewhere.
+/* Bad moments of docs/CONFORMANCE, by their numbers, that concern plain channels and are not told elsewhere.
  *
  *   8, second half, 9, 14, 23   promise3      13   promise6      15, 16   promise2
  *
