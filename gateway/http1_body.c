@@ -1,6 +1,7 @@
 /* http1_body -- bodies: a number of bytes, or chunks (RFC 9112, 7.1), of which the sizes are read as
  * narrowly as they are written. */
 #include "gateway/http1__in.h"
+#include "gateway/url__in.h"
 
 static cs_err end(struct gateway__http1 *http1, struct gateway__http1_event *ret)
 {
@@ -25,14 +26,6 @@ static cs_err piece(struct gateway__http1 *http1, cs_bytes *in, struct gateway__
 }
 
 /* ---- Chunks ----------------------------------------------------------------------------------- */
-
-static int digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (uint8_t)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* Extensions are bounded in all: a body of small chunks must not hide as much of them as it likes. */
 static cs_err extension(struct gateway__http1 *http1, const uint8_t *p, size_t len)
@@ -61,8 +54,8 @@ static cs_err chunk_size(struct gateway__http1 *http1, cs_bytes *in)
     if (err != CS_OK)
         return err;
     const uint8_t *p = http1->aside.base;
-    for (; n < len && n < DIGITS_MAX && digit(p[n]) >= 0; n++)
-        size = size << 4 | (uint64_t)digit(p[n]);
+    for (; n < len && n < DIGITS_MAX && gateway__url_digit(p[n]) >= 0; n++)
+        size = size << 4 | (uint64_t)gateway__url_digit(p[n]);
     if (n == 0)
         return gateway__http1_refuse(http1, 400, "the size of a chunk is no number");
     if ((err = extension(http1, p + n, len - n)) != CS_OK)

@@ -2,7 +2,7 @@
 
 /* ---- Escapes ---------------------------------------------------------------------------------- */
 
-static int digit(char c)
+int gateway__url_digit(uint8_t c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -14,7 +14,8 @@ static int digit(char c)
 /* The byte of the escape at the front of `text`; negative: it is none. */
 static int escaped(const char *text, size_t len)
 {
-    int high = len > 2 ? digit(text[1]) : -1, low = len > 2 ? digit(text[2]) : -1;
+    int high = len > 2 ? gateway__url_digit((uint8_t)text[1]) : -1,
+        low = len > 2 ? gateway__url_digit((uint8_t)text[2]) : -1;
 
     return high < 0 || low < 0 || (high == 0 && low == 0) ? -1 : high << 4 | low;
 }
@@ -120,7 +121,7 @@ static bool is_v6(const char *p, size_t len)
 
     for (size_t i = 1; i + 1 < len; i++) {
         colon = colon || p[i] == ':';
-        if (digit(p[i]) < 0 && p[i] != ':' && p[i] != '.')
+        if (gateway__url_digit((uint8_t)p[i]) < 0 && p[i] != ':' && p[i] != '.')
             return false;
     }
     return colon && len <= 47; /* as long as INET6_ADDRSTRLEN, and the brackets */

@@ -9,6 +9,8 @@
 
 #include "base/base.h"
 
+int gateway__url_digit(uint8_t c); /* a hexadecimal one: 0 to 15; -1: it is none */
+
 /* "%41" becomes "A".  CS_EINVAL: an escape without two hexadecimal digits, or a NUL, plain or escaped. */
 cs_err gateway__url_decode(cs_bytes text, char *to, cs_bytes *ret);
 

@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdlib.h>
 
-static const char ID[] = "0123456789abcdef";
 enum { MASTER = 1, SOURCE = 2, GRACE = 10000 };
 
 /* ---- Services: "once" announces one source of two frames, "long" one without end, and stays -------- */
@@ -272,41 +271,17 @@ Test(drain, without_a_word_takes_the_grace_of_the_options)
 
 static struct raw_call *session(uint32_t attempt)
 {
-    struct raw_call *c = raw_begin("/chanserv.v1.Chanserv/Session", RAW_SESSION, 0);
-    uint8_t msg[WIRE_SESSION_MAX];
-
-    raw_send(c, msg, wire_session_up_put(msg, cs_str(ID), attempt), false);
-    cs_loop_settle(raw.loop);
-    return c;
-}
-
-static void ack(struct raw_call *c, uint32_t number, uint64_t next, bool done)
-{
-    uint8_t msg[WIRE_ACK_MAX];
-
-    raw_send(c, msg, wire_ack_put(msg, number, next, done, cs_str("")), false);
-    cs_loop_settle(raw.loop);
+    return raw_session(RAW_ID, attempt);
 }
 
 static struct raw_call *post_as(uint32_t attempt, uint64_t from, const char *service)
 {
-    struct wire_post post = {
-        .service = cs_str(service), .from = from, .channel = {true, cs_str(ID), attempt, MASTER}};
-    struct raw_call *c = raw_post_with(&post, 0);
-
-    cs_loop_settle(raw.loop);
-    return c;
+    return raw_post_as(attempt, MASTER, service, "", from);
 }
 
 static struct raw_call *open_as(uint32_t attempt, const struct raw_call *post, uint64_t from)
 {
-    struct wire_open open = {.ticket = cs_bytes_of(post->tickets[0], 32),
-                             .from = from,
-                             .channel = {true, cs_str(ID), attempt, SOURCE}};
-    struct raw_call *c = raw_open_with(&open, 0);
-
-    cs_loop_settle(raw.loop);
-    return c;
+    return raw_open_as(attempt, SOURCE, post, from);
 }
 
 Test(drain, watchers_and_a_session_without_channels_do_not_hold_it)
@@ -337,8 +312,8 @@ Test(drain, a_session_that_waits_for_done_alone_does_not_hold_it)
     cs_loop_advance(raw.loop, 1000);
     raw_runs(s);
     cr_assert_eq(over, 0, "what was sent may not have arrived");
-    ack(s, MASTER, 1, false);
-    ack(s, SOURCE, 2, false);
+    raw_ack(s, MASTER, 1, false, "");
+    raw_ack(s, SOURCE, 2, false, "");
     cs_loop_advance(raw.loop, 100);
     raw_ended(s, CS_EDRAIN, "draining", "");
     cr_assert_eq(over, 1);
@@ -352,7 +327,7 @@ Test(drain, a_session_that_has_channels_keeps_its_call)
     cr_assert(goes());
     raw_runs(s);
     raw_runs(o);
-    ack(s, SOURCE, 2, false);
+    raw_ack(s, SOURCE, 2, false, "");
     cr_assert_eq(raw_counters().sessions_lingering, 0);
     cs_loop_advance(raw.loop, 100);
     raw_ended(o, CS_EDRAIN, "draining", "");
@@ -557,7 +532,7 @@ static void calls(mux_conn *conn)
 {
     static const uint8_t post[] = {0x0a, 5, 's', 't', 'i', 'l', 'l'};
     uint8_t up_msg[WIRE_SESSION_MAX];
-    size_t len = wire_session_up_put(up_msg, cs_str(ID), 1);
+    size_t len = wire_session_up_put(up_msg, cs_str(RAW_ID), 1);
 
     starving_call(conn, "/chanserv.v1.Chanserv/Services", "", 0, true);
     starving_call(conn, "/chanserv.v1.Chanserv/Session", up_msg, len, false);

@@ -1,8 +1,6 @@
 /* Sessions and drains of a server of several loops. */
 #include "looped.h"
 
-static const char ID[] = "0123456789abcdef";
-
 TestSuite(loops_session, .init = looped_up, .fini = looped_down);
 TestSuite(loops_session_parallel, .init = looped_up_parallel, .fini = looped_down);
 
@@ -10,33 +8,17 @@ TestSuite(loops_session_parallel, .init = looped_up_parallel, .fini = looped_dow
 
 static struct raw_call *session(uint32_t attempt)
 {
-    struct raw_call *c = raw_begin("/chanserv.v1.Chanserv/Session", RAW_SESSION, 0);
-    uint8_t msg[WIRE_SESSION_MAX];
-
-    looped_say(c, msg, wire_session_up_put(msg, cs_str(ID), attempt), false);
-    return c;
+    return raw_session(RAW_ID, attempt);
 }
 
 static struct raw_call *post_as(uint32_t attempt, const char *service, const char *body)
 {
-    struct wire_post post = {.service = cs_str(service),
-                             .body = cs_str(body),
-                             .channel = {true, cs_str(ID), attempt, 1}};
-    struct raw_call *c = raw_post_with(&post, 0);
-
-    cs_loop_settle(raw.loop);
-    return c;
+    return raw_post_as(attempt, 1, service, body, 0);
 }
 
 static struct raw_call *open_as(uint32_t attempt, const struct raw_call *post, uint64_t from)
 {
-    struct wire_open open = {.ticket = cs_bytes_of(post->tickets[0], 32),
-                             .from = from,
-                             .channel = {true, cs_str(ID), attempt, 2}};
-    struct raw_call *c = raw_open_with(&open, 0);
-
-    cs_loop_settle(raw.loop);
-    return c;
+    return raw_open_as(attempt, 2, post, from);
 }
 
 /* It begins on one loop and is taken up on the next. */

@@ -242,6 +242,50 @@ struct raw_call *raw_open(const struct raw_call *post, size_t i, uint64_t from)
     return call;
 }
 
+struct raw_call *raw_session(const char *id, uint32_t attempt)
+{
+    struct raw_call *c = raw_begin("/chanserv.v1.Chanserv/Session", RAW_SESSION, 0);
+    uint8_t msg[WIRE_SESSION_MAX];
+
+    raw_send(c, msg, wire_session_up_put(msg, cs_str(id), attempt), false);
+    cs_loop_settle(raw.loop);
+    return c;
+}
+
+void raw_ack(struct raw_call *session, uint32_t number, uint64_t next, bool done,
+             const char *reason)
+{
+    uint8_t msg[WIRE_ACK_MAX];
+
+    raw_send(session, msg, wire_ack_put(msg, number, next, done, cs_str(reason)), false);
+    cs_loop_settle(raw.loop);
+}
+
+struct raw_call *raw_post_as(uint32_t attempt, uint32_t number, const char *service,
+                             const char *body, uint64_t from)
+{
+    struct wire_post post = {.service = cs_str(service),
+                             .body = cs_str(body),
+                             .from = from,
+                             .channel = {true, cs_str(RAW_ID), attempt, number}};
+    struct raw_call *c = raw_post_with(&post, 0);
+
+    cs_loop_settle(raw.loop);
+    return c;
+}
+
+struct raw_call *raw_open_as(uint32_t attempt, uint32_t number, const struct raw_call *post,
+                             uint64_t from)
+{
+    struct wire_open open = {.ticket = cs_bytes_of(post->tickets[0], 32),
+                             .from = from,
+                             .channel = {true, cs_str(RAW_ID), attempt, number}};
+    struct raw_call *c = raw_open_with(&open, 0);
+
+    cs_loop_settle(raw.loop);
+    return c;
+}
+
 void raw_pause(struct raw_call *call)
 {
     call->paused = true;

@@ -19,6 +19,8 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
+#define RAW_ID "0123456789abcdef"
+
 enum raw_kind { RAW_ANNOUNCEMENTS, RAW_FRAMES, RAW_SERVICES, RAW_SESSION };
 
 struct raw_call {
@@ -57,6 +59,14 @@ struct raw_call *raw_post(const char *service, const char *body);      /* settle
 struct raw_call *raw_post_inline(const char *service, uint32_t bytes); /* settled */
 struct raw_call *raw_open_with(const struct wire_open *open, int timeout_ms);
 struct raw_call *raw_open(const struct raw_call *post, size_t i, uint64_t from); /* settled */
+/* In the session RAW_ID: what names one of its channels, and its own call.  Settled. */
+struct raw_call *raw_session(const char *id, uint32_t attempt);
+void raw_ack(struct raw_call *session, uint32_t number, uint64_t next, bool done,
+             const char *reason);
+struct raw_call *raw_post_as(uint32_t attempt, uint32_t number, const char *service,
+                             const char *body, uint64_t from);
+struct raw_call *raw_open_as(uint32_t attempt, uint32_t number, const struct raw_call *post,
+                             uint64_t from);
 void raw_pause(struct raw_call *call);
 void raw_resume(struct raw_call *call);
 void raw_leave(struct raw_call *call); /* RST; settled */

@@ -2,7 +2,6 @@
  * unpacked on its way, or goes as it is (docs/CONFORMANCE, 17). */
 #include "raw.h"
 
-static const char ID[] = "0123456789abcdef";
 static const struct mux_options READS = {.gzip = true};
 enum { FRAMES = 12, WIDE = 60, MASTER = 1, SOURCE = 2, HEADER = 400 };
 
@@ -62,37 +61,20 @@ TestSuite(session_gzip, .init = up, .fini = raw_down);
 
 static void join(const struct mux_options *options, uint32_t attempt)
 {
-    struct raw_call *c;
-    uint8_t msg[WIRE_SESSION_MAX];
-
     mux_conn_free(raw.conn);
     cs_loop_settle(raw.loop);
     raw_join_with(options);
-    c = raw_begin("/chanserv.v1.Chanserv/Session", RAW_SESSION, 0);
-    raw_send(c, msg, wire_session_up_put(msg, cs_str(ID), attempt), false);
-    cs_loop_settle(raw.loop);
-    raw_runs(c);
+    raw_runs(raw_session(RAW_ID, attempt));
 }
 
 static struct raw_call *post_as(uint32_t attempt, uint64_t from)
 {
-    struct wire_post post = {
-        .service = cs_str("text"), .from = from, .channel = {true, cs_str(ID), attempt, MASTER}};
-    struct raw_call *c = raw_post_with(&post, 0);
-
-    cs_loop_settle(raw.loop);
-    return c;
+    return raw_post_as(attempt, MASTER, "text", "", from);
 }
 
 static struct raw_call *open_as(uint32_t attempt, const struct raw_call *post, uint64_t from)
 {
-    struct wire_open open = {.ticket = cs_bytes_of(post->tickets[0], 32),
-                             .from = from,
-                             .channel = {true, cs_str(ID), attempt, SOURCE}};
-    struct raw_call *c = raw_open_with(&open, 0);
-
-    cs_loop_settle(raw.loop);
-    return c;
+    return raw_open_as(attempt, SOURCE, post, from);
 }
 
 /* ---- Heard ---------------------------------------------------------------------------------------- */

@@ -4,7 +4,7 @@
 #include "chanserv/server__in.h"
 #include "mux/lasting.h"
 
-static const char ID[] = "0123456789abcdef", OTHER[] = "0123456789ABCDEF";
+static const char OTHER[] = "0123456789ABCDEF";
 enum { MASTER = 1, SOURCE = 2 };
 
 /* ---- A service: "N LEN" announces one source of N frames, the numbers; 0: without end -------------- */
@@ -103,51 +103,14 @@ static void up(void)
 
 /* ---- What a client says ----------------------------------------------------------------------- */
 
-static struct raw_call *session_with(const char *id, uint32_t attempt)
-{
-    struct raw_call *c = raw_begin("/chanserv.v1.Chanserv/Session", RAW_SESSION, 0);
-    uint8_t msg[WIRE_SESSION_MAX];
-
-    raw_send(c, msg, wire_session_up_put(msg, cs_str(id), attempt), false);
-    cs_loop_settle(raw.loop);
-    return c;
-}
-
 static struct raw_call *session(uint32_t attempt)
 {
-    return session_with(ID, attempt);
-}
-
-static void ack(struct raw_call *c, uint32_t number, uint64_t next, bool done, const char *reason)
-{
-    uint8_t msg[WIRE_ACK_MAX];
-
-    raw_send(c, msg, wire_ack_put(msg, number, next, done, cs_str(reason)), false);
-    cs_loop_settle(raw.loop);
+    return raw_session(RAW_ID, attempt);
 }
 
 static struct raw_call *post_as(uint32_t attempt, uint32_t number, uint64_t from, const char *body)
 {
-    struct wire_post post = {.service = cs_str("count"),
-                             .body = cs_str(body),
-                             .from = from,
-                             .channel = {true, cs_str(ID), attempt, number}};
-    struct raw_call *c = raw_post_with(&post, 0);
-
-    cs_loop_settle(raw.loop);
-    return c;
-}
-
-static struct raw_call *open_as(uint32_t attempt, uint32_t number, const struct raw_call *post,
-                                uint64_t from)
-{
-    struct wire_open open = {.ticket = cs_bytes_of(post->tickets[0], 32),
-                             .from = from,
-                             .channel = {true, cs_str(ID), attempt, number}};
-    struct raw_call *c = raw_open_with(&open, 0);
-
-    cs_loop_settle(raw.loop);
-    return c;
+    return raw_post_as(attempt, number, "count", body, from);
 }
 
 static void lose_connection(void)
@@ -226,8 +189,8 @@ Test(session, of_another_principal_is_unknown)
 Test(session, with_a_wrong_secret_is_unknown)
 {
     session(1);
-    raw_ended(session_with("01234567wrongone", 2), CS_ELOST, "lost", "");
-    raw_ended(session_with("short", 1), CS_EINVAL, "bad-request", "");
+    raw_ended(raw_session("01234567wrongone", 2), CS_ELOST, "lost", "");
+    raw_ended(raw_session("short", 1), CS_EINVAL, "bad-request", "");
 }
 
 /* ---- Rule 2 ----------------------------------------------------------------------------------- */
@@ -251,12 +214,12 @@ Test(session, must_be_there_before_a_post_runs)
 Test(session, a_post_and_its_source_go_on_after_the_connection)
 {
     session(1);
-    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = open_as(1, SOURCE, p, 0);
+    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = raw_open_as(1, SOURCE, p, 0);
     raw_heard(o, "0|1|2|");
     lose_connection();
     raw_said("detached; ");
     struct raw_call *s = session(2);
-    struct raw_call *p2 = post_as(2, MASTER, 1, ""), *o2 = open_as(2, SOURCE, p, 2);
+    struct raw_call *p2 = post_as(2, MASTER, 1, ""), *o2 = raw_open_as(2, SOURCE, p, 2);
     raw_said("attached; ");
     raw_heard(p2, "");
     raw_runs(p2);
@@ -270,20 +233,20 @@ Test(session, a_post_and_its_source_go_on_after_the_connection)
 Test(session, a_stream_that_broke_alone_goes_on_in_the_same_attempt)
 {
     session(1);
-    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = open_as(1, SOURCE, p, 0);
+    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = raw_open_as(1, SOURCE, p, 0);
     raw_leave(o);
     raw_leave(p);
     raw_said("detached; ");
     raw_heard(post_as(1, MASTER, 0, ""), "#0 numbers;");
-    raw_heard(open_as(1, SOURCE, p, 0), "0|1|2|");
+    raw_heard(raw_open_as(1, SOURCE, p, 0), "0|1|2|");
     raw_said("attached; ");
 }
 
 Test(session, a_newer_stream_takes_over_from_an_older)
 {
     session(1);
-    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = open_as(1, SOURCE, p, 0);
-    raw_heard(open_as(1, SOURCE, p, 1), "1|2|");
+    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = raw_open_as(1, SOURCE, p, 0);
+    raw_heard(raw_open_as(1, SOURCE, p, 1), "1|2|");
     raw_ended(o, CS_EABORTED, "superseded", "");
     raw_heard(o, "0|1|2|");
 }
@@ -292,16 +255,16 @@ Test(session, a_newer_stream_takes_over_from_an_older)
 Test(session, what_comes_late_on_the_old_connection_takes_nothing)
 {
     session(1);
-    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = open_as(1, SOURCE, p, 0);
+    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = raw_open_as(1, SOURCE, p, 0);
     mux_conn *old = raw.conn, *live;
     raw_heard(o, "0|1|2|");
     raw_join();
     live = raw.conn;
     session(2);
-    struct raw_call *o2 = open_as(2, SOURCE, p, 2);
+    struct raw_call *o2 = raw_open_as(2, SOURCE, p, 2);
     raw_heard(o2, "2|");
     raw.conn = old;
-    raw_ended(open_as(1, SOURCE, p, 0), CS_EABORTED, "superseded", "");
+    raw_ended(raw_open_as(1, SOURCE, p, 0), CS_EABORTED, "superseded", "");
     raw_ended(post_as(1, MASTER, 0, ""), CS_EABORTED, "superseded", "");
     raw_ended(post_as(1, 7, 0, ""), CS_EABORTED, "superseded", "");
     raw_heard(o2, "2|");
@@ -314,32 +277,32 @@ Test(session, what_comes_late_on_the_old_connection_takes_nothing)
 Test(session, what_was_not_received_goes_out_again_with_its_status)
 {
     struct raw_call *s = session(1);
-    struct raw_call *p = post_as(1, MASTER, 0, "4"), *o = open_as(1, SOURCE, p, 0);
+    struct raw_call *p = post_as(1, MASTER, 0, "4"), *o = raw_open_as(1, SOURCE, p, 0);
     raw_heard(o, "0|1|2|3|");
     raw_ended(o, CS_DONE, "", "");
     raw_said("closed ended in good order; end ended in good order done ; ");
-    raw_heard(open_as(1, SOURCE, p, 2), "2|3|");
-    struct raw_call *again = open_as(1, SOURCE, p, 4);
+    raw_heard(raw_open_as(1, SOURCE, p, 2), "2|3|");
+    struct raw_call *again = raw_open_as(1, SOURCE, p, 4);
     raw_heard(again, "");
     raw_ended(again, CS_DONE, "", "");
     cr_assert_not(again->headers, "nothing is left but the status");
-    ack(s, SOURCE, 3, false, "");
-    struct raw_call *old = open_as(1, SOURCE, p, 2);
+    raw_ack(s, SOURCE, 3, false, "");
+    struct raw_call *old = raw_open_as(1, SOURCE, p, 2);
     raw_ended(old, CS_ERANGE, "not-kept", "");
     cr_assert_str_eq(old->oldest, "3");
-    raw_ended(open_as(1, SOURCE, p, 5), CS_EINVAL, "bad-request", "");
-    raw_heard(open_as(1, SOURCE, p, 3), "3|");
+    raw_ended(raw_open_as(1, SOURCE, p, 5), CS_EINVAL, "bad-request", "");
+    raw_heard(raw_open_as(1, SOURCE, p, 3), "3|");
 }
 
 Test(session, gaps_take_their_numbers)
 {
     it.gaps = true;
     session(1);
-    struct raw_call *p = post_as(1, MASTER, 0, "7"), *o = open_as(1, SOURCE, p, 0);
+    struct raw_call *p = post_as(1, MASTER, 0, "7"), *o = raw_open_as(1, SOURCE, p, 0);
     raw_heard(o, "0|<1:1>2|3|<1:1>5|6|");
-    raw_heard(open_as(1, SOURCE, p, 1), "<1:1>2|3|<1:1>5|6|");
-    raw_heard(open_as(1, SOURCE, p, 3), "3|<1:1>5|6|");
-    raw_heard(open_as(1, SOURCE, p, 6), "6|");
+    raw_heard(raw_open_as(1, SOURCE, p, 1), "<1:1>2|3|<1:1>5|6|");
+    raw_heard(raw_open_as(1, SOURCE, p, 3), "3|<1:1>5|6|");
+    raw_heard(raw_open_as(1, SOURCE, p, 6), "6|");
 }
 
 Test(session, a_number_that_cannot_be_new_is_lost)
@@ -354,13 +317,14 @@ Test(session, a_source_is_no_post)
     session(1);
     struct raw_call *p = post_as(1, MASTER, 0, "3");
     raw_ended(post_as(1, SOURCE, 0, "3"), CS_DONE, "", "");
-    raw_ended(open_as(1, MASTER, p, 0), CS_EINVAL, "bad-request", "");
+    raw_ended(raw_open_as(1, MASTER, p, 0), CS_EINVAL, "bad-request", "");
 }
 
 Test(session, a_deadline_that_was_cut_off_is_said_again)
 {
     session(1);
-    struct wire_post post = {.service = cs_str("count"), .channel = {true, cs_str(ID), 1, MASTER}};
+    struct wire_post post = {.service = cs_str("count"),
+                             .channel = {true, cs_str(RAW_ID), 1, MASTER}};
     struct raw_call *p = raw_post_with(&post, 1000);
     cs_loop_settle(raw.loop);
     lose_connection();
@@ -378,10 +342,10 @@ Test(session, a_deadline_that_was_cut_off_is_said_again)
 Test(session, an_ack_of_what_was_not_sent_ends_it)
 {
     struct raw_call *s = session(1);
-    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = open_as(1, SOURCE, p, 0);
-    ack(s, SOURCE, 3, false, "");
+    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = raw_open_as(1, SOURCE, p, 0);
+    raw_ack(s, SOURCE, 3, false, "");
     raw_runs(s);
-    ack(s, SOURCE, 4, false, "");
+    raw_ack(s, SOURCE, 4, false, "");
     raw_ended(s, CS_EINVAL, "bad-request", "");
     cr_assert_neq(o->why, CS_AGAIN);
     cr_assert_eq(raw_counters().sessions, 0);
@@ -391,10 +355,10 @@ Test(session, producers_wait_for_acks_at_the_bound)
 {
     again_with(&(struct chanserv_server_options){.keep_bytes = 1000});
     struct raw_call *s = session(1);
-    struct raw_call *p = post_as(1, MASTER, 0, "100000"), *o = open_as(1, SOURCE, p, 0);
+    struct raw_call *p = post_as(1, MASTER, 0, "100000"), *o = raw_open_as(1, SOURCE, p, 0);
     size_t before = strlen(o->heard);
     cr_assert_lt(before, 1000);
-    ack(s, SOURCE, 50, false, "");
+    raw_ack(s, SOURCE, 50, false, "");
     cr_assert_gt(strlen(o->heard), before);
     raw_runs(o);
 }
@@ -404,10 +368,10 @@ Test(session, producers_wait_for_acks_at_the_bound)
 Test(session, done_cancels_what_lives_with_its_reason)
 {
     struct raw_call *s = session(1);
-    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = open_as(1, SOURCE, p, 0);
-    ack(s, SOURCE, 3, true, "seen enough");
+    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = raw_open_as(1, SOURCE, p, 0);
+    raw_ack(s, SOURCE, 3, true, "seen enough");
     raw_said("end canceled cancelled seen enough; ");
-    ack(s, MASTER, 1, true, "");
+    raw_ack(s, MASTER, 1, true, "");
     raw_said("closed canceled; ");
     cr_assert_neq(o->why, CS_AGAIN);
     cr_assert_eq(raw_counters().posts, 0);
@@ -417,10 +381,10 @@ Test(session, done_cancels_what_lives_with_its_reason)
 Test(session, done_forgets_what_is_over)
 {
     struct raw_call *s = session(1);
-    struct raw_call *p = post_as(1, MASTER, 0, "2"), *o = open_as(1, SOURCE, p, 0);
+    struct raw_call *p = post_as(1, MASTER, 0, "2"), *o = raw_open_as(1, SOURCE, p, 0);
     raw_heard(o, "0|1|");
-    ack(s, SOURCE, 2, true, "");
-    raw_ended(open_as(1, SOURCE, p, 2), CS_ECLAIMED, "claimed", "");
+    raw_ack(s, SOURCE, 2, true, "");
+    raw_ended(raw_open_as(1, SOURCE, p, 2), CS_ECLAIMED, "claimed", "");
     cr_assert_eq(raw_counters().streams, 2, "its own and the master's");
 }
 
@@ -429,7 +393,7 @@ Test(session, done_with_a_master_ends_what_nobody_opened)
     struct raw_call *s = session(1);
     post_as(1, MASTER, 0, "2");
     raw_said("closed ended in good order; ");
-    ack(s, MASTER, 1, true, "");
+    raw_ack(s, MASTER, 1, true, "");
     raw_said("end canceled post-cancelled ; ");
 }
 
@@ -447,7 +411,8 @@ Test(session, a_source_can_be_skipped)
 
 Test(session, a_source_that_was_opened_is_not_skipped)
 {
-    struct raw_call *s = session(1), *p = post_as(1, MASTER, 0, ""), *o = open_as(1, SOURCE, p, 0);
+    struct raw_call *s = session(1), *p = post_as(1, MASTER, 0, ""),
+                    *o = raw_open_as(1, SOURCE, p, 0);
     uint8_t msg[WIRE_SKIP_MAX];
 
     raw_send(s, msg, wire_skip_put(msg, MASTER, 0), false);
@@ -461,7 +426,7 @@ Test(session, an_unopened_source_does_not_expire)
     session(1);
     struct raw_call *p = post_as(1, MASTER, 0, "2");
     cs_loop_advance(raw.loop, 3600 * 1000);
-    raw_heard(open_as(1, SOURCE, p, 0), "0|1|");
+    raw_heard(raw_open_as(1, SOURCE, p, 0), "0|1|");
 }
 
 /* ---- Rule 6 ----------------------------------------------------------------------------------- */
@@ -469,7 +434,7 @@ Test(session, an_unopened_source_does_not_expire)
 Test(session, a_good_bye_ends_everything)
 {
     struct raw_call *s = session(1);
-    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = open_as(1, SOURCE, p, 0);
+    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = raw_open_as(1, SOURCE, p, 0);
     mux_stream_finish(s->stream, CS_OK, NULL);
     cs_loop_settle(raw.loop);
     raw_ended(s, CS_DONE, "", "");
@@ -482,7 +447,7 @@ Test(session, a_good_bye_ends_everything)
 Test(session, is_lost_after_its_linger)
 {
     session(1);
-    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = open_as(1, SOURCE, p, 0);
+    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = raw_open_as(1, SOURCE, p, 0);
     (void)o;
     lose_connection();
     cs_loop_advance(raw.loop, 29999);
@@ -500,7 +465,7 @@ Test(session, producers_hear_that_it_is_lost)
 {
     session(1);
     struct raw_call *p = post_as(1, MASTER, 0, "");
-    open_as(1, SOURCE, p, 0);
+    raw_open_as(1, SOURCE, p, 0);
     lose_connection();
     raw_said("detached; ");
     cs_loop_advance(raw.loop, 30000);
@@ -512,7 +477,7 @@ Test(session, producers_hear_that_it_is_lost)
 Test(session, attached_channels_go_on_without_it)
 {
     struct raw_call *s = session(1);
-    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = open_as(1, SOURCE, p, 0);
+    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = raw_open_as(1, SOURCE, p, 0);
     raw_leave(s);
     raw_runs(o);
     raw_said("");
@@ -525,10 +490,10 @@ Test(session, a_service_may_not_linger)
 {
     it.linger_ms = CS_OFF;
     struct raw_call *s = session(1);
-    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = open_as(1, SOURCE, p, 0);
+    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = raw_open_as(1, SOURCE, p, 0);
     raw_leave(o);
     raw_said("detached; ");
-    o = open_as(1, SOURCE, p, 0);
+    o = raw_open_as(1, SOURCE, p, 0);
     raw_said("attached; ");
     raw_leave(s);
     raw_said("");
@@ -577,12 +542,12 @@ Test(session, its_channels_are_counted_until_they_are_forgotten)
     again_with(&(struct chanserv_server_options){.channels_max = 3});
     struct raw_call *s = session(1), *p = post_as(1, 1, 0, "2");
     raw_ended(post_as(1, 2, 0, "2"), CS_DONE, "", "");
-    raw_ended(open_as(1, 3, p, 0), CS_DONE, "", "");
+    raw_ended(raw_open_as(1, 3, p, 0), CS_DONE, "", "");
     raw_ended(post_as(1, 4, 0, "2"), CS_ELIMIT, "limit", "");
     cr_assert_eq(it.runs, 2);
     cr_assert_eq(raw_counters().channels, 3);
     cr_assert_eq(raw_counters().channels_refused, 1);
-    ack(s, 3, 2, true, "");
+    raw_ack(s, 3, 2, true, "");
     raw_ended(post_as(1, 4, 0, "2"), CS_DONE, "", "");
     mux_stream_finish(s->stream, CS_OK, NULL);
     cs_loop_settle(raw.loop);
@@ -607,8 +572,8 @@ Test(session, too_many_are_refused)
 {
     again_with(&(struct chanserv_server_options){.sessions_max = 1});
     session(1);
-    raw_ended(session_with(OTHER, 1), CS_EEXIST, "session-exists", "");
-    raw_ended(session_with("another session!", 1), CS_ELIMIT, "limit", "");
+    raw_ended(raw_session(OTHER, 1), CS_EEXIST, "session-exists", "");
+    raw_ended(raw_session("another session!", 1), CS_ELIMIT, "limit", "");
     cr_assert_eq(raw_counters().sessions_refused, 2);
 }
 
@@ -660,7 +625,7 @@ static cs_err hear(chanserv_post *post, cs_bytes body, void *user)
 static struct raw_call *talk_as(uint32_t attempt, const struct raw_call *post)
 {
     struct wire_open open = {.ticket = cs_bytes_of(post->tickets[0], 32),
-                             .channel = {true, cs_str(ID), attempt, SOURCE}};
+                             .channel = {true, cs_str(RAW_ID), attempt, SOURCE}};
     struct raw_call *c = raw_begin("/chanserv.v1.Chanserv/Talk", RAW_FRAMES, 0);
     uint8_t *msg;
     size_t len;
@@ -686,7 +651,8 @@ Test(session, an_uplink_goes_on_where_the_producer_is)
 {
     cr_assert_eq(chanserv_serve(raw.server, "hear", hear, NULL), CS_OK);
     struct raw_call *s = session(1);
-    struct wire_post post = {.service = cs_str("hear"), .channel = {true, cs_str(ID), 1, MASTER}};
+    struct wire_post post = {.service = cs_str("hear"),
+                             .channel = {true, cs_str(RAW_ID), 1, MASTER}};
     struct raw_call *p = raw_post_with(&post, 0);
     cs_loop_settle(raw.loop);
     struct raw_call *t = talk_as(1, p);
@@ -724,7 +690,8 @@ Test(session, an_uplink_says_what_it_wants_as_long_as_it_listens)
 {
     cr_assert_eq(chanserv_serve(raw.server, "bye", bye, NULL), CS_OK);
     session(1);
-    struct wire_post post = {.service = cs_str("bye"), .channel = {true, cs_str(ID), 1, MASTER}};
+    struct wire_post post = {.service = cs_str("bye"),
+                             .channel = {true, cs_str(RAW_ID), 1, MASTER}};
     struct raw_call *p = raw_post_with(&post, 0);
     cs_loop_settle(raw.loop);
     struct raw_call *t = talk_as(1, p);
@@ -751,7 +718,7 @@ Test(session, an_uplink_says_what_it_wants_as_long_as_it_listens)
 Test(session, a_server_that_goes_takes_its_sessions_along)
 {
     struct raw_call *s = session(1);
-    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = open_as(1, SOURCE, p, 0);
+    struct raw_call *p = post_as(1, MASTER, 0, ""), *o = raw_open_as(1, SOURCE, p, 0);
     post_as(1, 3, 0, "2");
     (void)s, (void)o;
     lose_connection();
