@@ -19,7 +19,7 @@ enum {
     LONG = 2 * 1024, /* a shorter message can just wait: less than a quarter of a window */
     FIRST_GRANT = 1024 * 1024, /* what a prefix alone may make us allocate */
     SMALL_SHARE = 4,           /* a message of a quarter of its block or less is kept by copying */
-    SETTLED_MIN = 512,         /* into blocks of this size, doubling to */
+    SETTLED_MIN = 512,         /* into blocks of this size, doubling; from the first again beyond */
     SETTLED_MAX = 16 * 1024
 };
 
@@ -411,8 +411,8 @@ static size_t spare(const struct mux_segment *s)
 static bool settle_one(struct mux_rx *rx, struct mux_segment *s, const struct mux_segment *before)
 {
     size_t cap = before && before->own ? 2 * before->block->size : SETTLED_MIN;
-    if (cap > SETTLED_MAX)
-        cap = SETTLED_MAX;
+    if (cap > SETTLED_MAX) /* what a long piece left over is short: not a block like its own */
+        cap = SETTLED_MIN;
     if (cap < share(s))
         cap = share(s);
     cs_block *block = cs_block_new(cap);

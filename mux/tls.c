@@ -99,12 +99,14 @@ static int look_for_alpn(SSL *ssl, int *alert, void *user)
 
 /* ---- Files ---------------------------------------------------------------------------------- */
 
-/* Of OpenSSL's queue the first entry is the cause. */
+/* Of OpenSSL's queue the first entry is the cause, but for a want of memory, which may come to light late. */
 static cs_err file_failed(const struct teller *to, const char *file, const char *wanted)
 {
     unsigned long e = ERR_peek_error();
     char words[MUX__WORDS];
 
+    if (mux__tls_was_memory())
+        return tell(to, CS_ENOMEM, "%s: no memory", file);
     if (ERR_SYSTEM_ERROR(e)) {
         mux__sock_words(ERR_GET_REASON(e), words, sizeof words);
         return tell(to, CS_ESYS, "%s: %s", file, words);

@@ -66,6 +66,8 @@ void mux__tls_handshake(struct mux__tls_link *link);
 void mux__tls_say(struct mux__tls_link *link, const char *format, ...) CS_PRINTF(2, 3);
 /* What stopped OpenSSL, from its queue of errors; `error` is what SSL_get_error() said. */
 void mux__tls_explain(struct mux__tls_link *link, int error);
+/* Was there no memory?  Of the same queue, which is empty then. */
+bool mux__tls_was_memory(void);
 /* Did the other side end it by an alert?  Of the same queue. */
 bool mux__tls_was_alert(void);
 int mux__tls_on_verify(int ok, X509_STORE_CTX *ctx); /* for SSL_CTX_set_verify() */

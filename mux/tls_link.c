@@ -37,6 +37,8 @@ static int bio_read(BIO *bio, char *to, int room)
             link->first = (uint8_t)to[0];
         return (int)n;
     }
+    if (err == CS_AGAIN && link->mute)
+        err = CS_EPEER; /* all was heard; what it waits for cannot be asked any more */
     if (err == CS_AGAIN) {
         BIO_set_retry_read(bio);
         return -1;
@@ -97,7 +99,8 @@ bool mux__tls_flush(struct mux__tls_link *link)
         if (err == CS_AGAIN)
             return false;
         if (err != CS_OK) {
-            link->mute = true;
+            link->mute = link->more = true;
+            cs_task_post(link->link.loop, CS_IO, &link->again); /* its last words, if any */
             break;
         }
         link->at += n;

@@ -91,14 +91,17 @@ static cs_err add_names(struct mux_peer *peer, const GENERAL_NAMES *names)
 
 cs_err mux__tls_peer(struct mux_peer *peer, X509 *cert)
 {
-    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    int has = -1; /* none */
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, &has, NULL);
     char subject[SUBJECT_MAX];
     cs_err err;
 
     mux__tls_subject(X509_get_subject_name(cert), subject, sizeof subject);
     peer->tls_subject.base = cs_strdup(subject);
     peer->tls_subject.len = peer->tls_subject.base ? strlen(subject) : 0;
-    err = !peer->tls_subject.base ? CS_ENOMEM : names ? add_names(peer, names) : CS_OK;
+    err = !peer->tls_subject.base || (!names && has >= 0) ? CS_ENOMEM
+          : names                                         ? add_names(peer, names)
+                                                          : CS_OK;
     GENERAL_NAMES_free(names);
     if (err != CS_OK)
         mux__tls_peer_fini(peer);

@@ -85,7 +85,8 @@ static bool connect_ssl(struct mux__tls_link *link)
         return false;
     BIO_set_data(bio, link);
     SSL_set_bio(link->ssl, bio, bio);
-    SSL_set_app_data(link->ssl, link);
+    if (SSL_set_app_data(link->ssl, link) != 1)
+        return false;
     if (tls->is_server) {
         SSL_set_accept_state(link->ssl);
         return true;

@@ -96,6 +96,15 @@ static int alert_of(unsigned long e)
     return ERR_GET_REASON(e) - SSL_AD_REASON_OFFSET;
 }
 
+bool mux__tls_was_memory(void)
+{
+    bool was = false;
+
+    for (unsigned long e; (e = ERR_get_error()) != 0;)
+        was = was || ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE;
+    return was;
+}
+
 bool mux__tls_was_alert(void)
 {
     return alert_of(ERR_peek_error()) >= 0;
@@ -163,7 +172,7 @@ void mux__tls_explain(struct mux__tls_link *link, int error)
     const char *who = link->tls->is_server ? "the client" : "the server";
     unsigned long e = ERR_peek_error();
 
-    if (link->starved)
+    if (link->starved || (e != 0 && alert_of(e) < 0 && mux__tls_was_memory()))
         mux__tls_say(link, "no memory");
     else if (is_foreign(link))
         mux__tls_say(link, "%s does not speak TLS", who);

@@ -372,7 +372,7 @@ test_torture_torture_SOURCES = \
 	test/torture/calls.c \
 	test/torture/calls.h \
 	test/torture/torture.c
-test_torture_torture_LDADD = $(CHANSERV_LIBS) $(EVENT_LIBS)
+test_torture_torture_LDADD = $(CHANSERV_LIBS) $(EVENT_LIBS) $(OPENSSL_LIBS)
 
 # Servers and clients that the interop stage starts; built by plain make.
 # programs: test/interop/*.c
@@ -392,12 +392,15 @@ long_programs = \
 	test/long/cuts \
 	test/long/keepalive \
 	test/long/proxy \
-	test/long/soak
+	test/long/soak \
+	test/long/stalled
 noinst_PROGRAMS += $(long_programs)
 test_long_crowd_SOURCES = test/long/crowd.c test/attack/peer.c test/attack/victim.c
 test_long_crowd_LDADD = $(LDADD) $(NGHTTP2_LIBS)
 test_long_soak_SOURCES = test/long/soak.c test/attack/peer.c test/attack/victim.c
 test_long_soak_LDADD = $(NGHTTP2_LIBS) -lm
+test_long_stalled_SOURCES = test/long/stalled.c test/attack/peer.c test/attack/victim.c
+test_long_stalled_LDADD = $(LDADD) $(NGHTTP2_LIBS)
 test_long_cuts_LDADD = libproxy.a $(LDADD) $(NGHTTP2_LIBS)
 test_long_keepalive_LDADD = libproxy.a $(LDADD) $(NGHTTP2_LIBS)
 test_long_proxy_LDADD = libproxy.a $(NGHTTP2_LIBS)

@@ -234,6 +234,23 @@ Test(rx, one_short_message_a_turn_does_not_cost_a_block_a_message)
     mux_rx_fini(&rx);
 }
 
+Test(rx, behind_a_long_piece_a_short_one_costs_what_it_is)
+{
+    static uint8_t bytes[20000];
+    size_t len = put(bytes, 15500, 7);
+    cs_bytes m;
+    failing_count();
+    mux_rx_init(&rx, sizeof bytes);
+    for (size_t i = 0; i < len; i += 15000) {
+        arrive_in(bytes + i, len - i < 15000 ? len - i : 15000, 65536);
+        mux_rx_settle(&rx);
+    }
+    cr_assert_lt(failing_live_bytes(), len + 1024, "%zu bytes", failing_live_bytes());
+    cr_assert_eq(mux_rx_next(&rx, &m), CS_OK);
+    cr_assert(is(m, 15500, 7));
+    mux_rx_fini(&rx);
+}
+
 Test(rx, what_one_has_not_taken_is_appended_to_another)
 {
     struct mux_rx other;

@@ -488,6 +488,8 @@ struct drip {
     mux__link *inner;
 };
 
+static bool takes_nothing; /* any of them, any more */
+
 static cs_err drip_read(mux__link *link, void *to, size_t room, size_t *ret)
 {
     return mux__link_read(CS_CONTAINER(link, struct drip, link)->inner, to, room > 0, ret);
@@ -498,6 +500,8 @@ static cs_err drip_write(mux__link *link, const struct iovec *iov, int iov_len, 
     struct iovec one = {iov[0].iov_base, 1};
 
     (void)iov_len;
+    if (takes_nothing)
+        return CS_ESYS;
     return mux__link_write(CS_CONTAINER(link, struct drip, link)->inner, &one, 1, ret);
 }
 
@@ -533,7 +537,7 @@ static mux__link *drip_over(mux__link *inner)
     return &drip->link;
 }
 
-Test(tls_link, a_byte_at_a_time_is_enough)
+static void over_drips(void)
 {
     struct mux_tls client = secure_client(), server = secure_server("server");
     mux__link *ends[2];
@@ -541,8 +545,34 @@ Test(tls_link, a_byte_at_a_time_is_enough)
     cr_assert_eq(mux__link_pair(secure.loop, ends), CS_OK);
     secure_dial(drip_over(ends[0]), &client, "localhost");
     secure_accept(drip_over(ends[1]), &server);
+}
+
+Test(tls_link, a_byte_at_a_time_is_enough)
+{
+    over_drips();
     secure_answers();
     secure_answers();
+}
+
+/* Nobody says so on the way back, as a socket would: there is nothing to wait for all the same. */
+Test(tls_link, where_nothing_can_be_written_a_handshake_is_over)
+{
+    takes_nothing = true;
+    over_drips();
+    secure_refused("dial localhost: tls: the server closed the connection during the handshake");
+}
+
+Test(tls_link, where_nothing_can_be_written_a_call_is_over)
+{
+    struct side *c;
+
+    over_drips();
+    secure_answers();
+    takes_nothing = true;
+    c = talk_open(&secure, 1);
+    talk_settle(&secure);
+    cr_assert_eq(c->ends, 1);
+    cr_assert_eq(c->why, CS_EPEER);
 }
 
 /* ---- Without memory ------------------------------------------------------------------------- */

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <nghttp2/nghttp2.h>
+#include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -33,7 +34,8 @@ static struct {
     const char *_Atomic what; /* that failed */
     int error;
     atomic_bool last_way;
-    atomic_size_t alive;
+    atomic_size_t made; /* of the kind */
+    atomic_size_t alive, tls_alive;
 } it;
 
 static bool fails(enum calls_kind kind, const char *what, const int *errors, int len)
@@ -42,6 +44,7 @@ static bool fails(enum calls_kind kind, const char *what, const int *errors, int
 
     if (kind != it.kind)
         return false;
+    atomic_fetch_add(&it.made, 1);
     do
         if (left == 0)
             return false;
@@ -60,6 +63,7 @@ void calls_arm(enum calls_kind kind, size_t nth, int way)
     atomic_store(&it.left, 0);
     atomic_store(&it.what, NULL);
     atomic_store(&it.last_way, true);
+    atomic_store(&it.made, 0);
     it.kind = kind;
     it.way = way;
     atomic_store(&it.left, nth);
@@ -75,6 +79,11 @@ const char *calls_failed(bool *ret_last_way)
         return NULL;
     snprintf(text, sizeof text, "%s: %s", what, strerrorname_np(it.error));
     return text;
+}
+
+size_t calls_made(void)
+{
+    return atomic_load(&it.made);
 }
 
 /* ---- The system's ----------------------------------------------------------------------------- */
@@ -202,6 +211,32 @@ static void give_back(void *p)
     free(p);
 }
 
+/* OpenSSL says where in its source it is. */
+static void *tls_take(size_t size, const char *file, int line)
+{
+    void *p = fails(CALLS_TLS, "OpenSSL's malloc", no_memory, 1) ? NULL : malloc(size);
+
+    (void)file, (void)line;
+    atomic_fetch_add(&it.tls_alive, p != NULL);
+    return p;
+}
+
+static void *tls_retake(void *old, size_t size, const char *file, int line)
+{
+    void *p = fails(CALLS_TLS, "OpenSSL's realloc", no_memory, 1) ? NULL : realloc(old, size);
+
+    (void)file, (void)line;
+    atomic_fetch_add(&it.tls_alive, p && !old);
+    return p;
+}
+
+static void tls_give_back(void *p, const char *file, int line)
+{
+    (void)file, (void)line;
+    atomic_fetch_sub(&it.tls_alive, p != NULL);
+    free(p);
+}
+
 static void *event_take(size_t size)
 {
     return take(CALLS_EVENT, "libevent's malloc", size);
@@ -270,6 +305,8 @@ void calls_begin(void)
     event_set_log_callback(silence);
     event_set_mem_functions(event_take, event_retake, give_back);
     cs_set_allocator(&ours);
+    if (CRYPTO_set_mem_functions(tls_take, tls_retake, tls_give_back) != 1)
+        abort();
     threads = entries("/proc/self/task");
 }
 
@@ -284,6 +321,11 @@ void calls_rest(void)
 size_t calls_allocations(void)
 {
     return atomic_load(&it.alive);
+}
+
+size_t calls_tls_allocations(void)
+{
+    return atomic_load(&it.tls_alive);
 }
 
 size_t calls_descriptors(void)

@@ -1,6 +1,9 @@
 /* Stories on real loops and sockets, told again and again, each time with another call failing.
  *
- *   torture [STEP]     every STEPth call (1)
+ *   torture [CERTS [STEP]]
+ *
+ * With CERTS, what test/support/certs.sh made, over TLS as well, where each takes long: there every STEPth call
+ * fails (1), and of OpenSSL's allocations, of which there are thousands, every 71st of these.
  *
  * Whatever fails, and by whichever of its ways: nobody crashes or waits, what was taken ends once and
  * with a status that fits, what was read is right, and no memory and no descriptor stays. */
@@ -13,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FRAMES = 5, BYTES = 30000, PATIENCE_MS = 20000, ALARM_S = 60 };
+enum { FRAMES = 5, BYTES = 30000, PATIENCE_MS = 20000, ALARM_S = 60, TLS_STEP = 71 };
 
 static struct {
     cs_loop *loop;
@@ -175,19 +178,33 @@ static void feed_end(chanserv_feed *feed, cs_err why, void *state)
 struct story {
     const char *name, *listen, *join; /* join: what stands before the port; NULL: as it listens */
     int resume_ms;
+    bool tls;
 };
 static const struct story stories[] = {
-    {"tcp", "127.0.0.1:0", NULL, CS_OFF},
-    {"a name, and a session", "127.0.0.1:0", "torture.test", 4000},
-    {"unix, and a session", "unix:@torture", NULL, 4000},
+    {"tcp", "127.0.0.1:0", NULL, CS_OFF, false},
+    {"a name, and a session", "127.0.0.1:0", "torture.test", 4000, false},
+    {"unix, and a session", "unix:@torture", NULL, 4000, false},
+    {"TLS on both sides", "127.0.0.1:0", NULL, CS_OFF, true},
+    {"TLS, and a session", "127.0.0.1:0", NULL, 4000, true},
 };
+
+static struct { /* files */
+    char ca[300], server[300], server_key[300], client[300], client_key[300];
+    bool there;
+} certs;
 
 static cs_err begin(const struct story *s)
 {
-    const struct chanserv_client_options client = {.resume_ms = s->resume_ms};
+    const struct mux_tls server_tls = {
+        .cert_file = certs.server, .key_file = certs.server_key, .ca_file = certs.ca};
+    const struct mux_tls client_tls = {
+        .cert_file = certs.client, .key_file = certs.client_key, .ca_file = certs.ca};
+    const struct chanserv_server_options server = {.net.tls = s->tls ? &server_tls : NULL};
+    const struct chanserv_client_options client = {.resume_ms = s->resume_ms,
+                                                   .net.tls = s->tls ? &client_tls : NULL};
     cs_err err = cs_loop_new(NULL, &t.loop);
 
-    if (err == CS_OK && (err = chanserv_server_new(t.loop, NULL, &t.server)) == CS_OK &&
+    if (err == CS_OK && (err = chanserv_server_new(t.loop, &server, &t.server)) == CS_OK &&
         (err = chanserv_serve(t.server, "work", serve, NULL)) == CS_OK)
         err = chanserv_client_new(t.loop, &client, &t.client);
     return err;
@@ -254,6 +271,8 @@ static bool fits(cs_err why, enum calls_kind kind)
     case CS_EUNAVAIL:
     case CS_EEXPIRED:
         return kind == CALLS_OURS;
+    case CS_EINVAL: /* OpenSSL may only say that there is no key in the file */
+        return kind == CALLS_TLS;
     default:
         return false;
     }
@@ -284,9 +303,13 @@ static void tell(const struct story *s, enum calls_kind kind)
 
 /* ---- All of them ------------------------------------------------------------------------------ */
 
+static const char *const kinds[CALLS_KINDS] = {"the system", "libevent's memory",
+                                               "the library's memory", "OpenSSL's memory"};
+
 static size_t torture(const struct story *s, enum calls_kind kind, size_t step)
 {
-    const size_t allocations = calls_allocations(), descriptors = calls_descriptors();
+    const size_t allocations = calls_allocations(), descriptors = calls_descriptors(),
+                 tls_allocations = calls_tls_allocations();
     const char *failed = "";
     size_t told = 0, ended_well = 0;
     bool last_way;
@@ -307,10 +330,8 @@ static size_t torture(const struct story *s, enum calls_kind kind, size_t step)
             ended_well += failed && t.why == CS_DONE;
         }
     }
-    printf("%s: %zu failures of %s, %zu of them not to be noticed\n", s->name, told,
-           kind == CALLS_SYSTEM  ? "the system"
-           : kind == CALLS_EVENT ? "libevent's memory"
-                                 : "the library's memory",
+    MUST(calls_tls_allocations() <= tls_allocations + told);
+    printf("%s: %zu failures of %s, %zu of them not to be noticed\n", s->name, told, kinds[kind],
            ended_well);
     return told;
 }
@@ -325,18 +346,37 @@ static void on_signal(int number)
     raise(number == SIGALRM ? SIGABRT : number);
 }
 
+static void find(const char *dir)
+{
+    certs.there = true;
+    snprintf(certs.ca, sizeof certs.ca, "%s/ca.pem", dir);
+    snprintf(certs.server, sizeof certs.server, "%s/server.pem", dir);
+    snprintf(certs.server_key, sizeof certs.server_key, "%s/server.key", dir);
+    snprintf(certs.client, sizeof certs.client, "%s/client.pem", dir);
+    snprintf(certs.client_key, sizeof certs.client_key, "%s/client.key", dir);
+}
+
 int main(int argc, char **argv)
 {
-    const size_t step = argc > 1 ? (size_t)atoi(argv[1]) : 1;
+    const size_t step = argc > 2 ? (size_t)atoi(argv[2]) : 1;
     size_t told = 0;
 
+    if (argc > 1)
+        find(argv[1]);
     calls_begin();
     signal(SIGALRM, on_signal);
     signal(SIGSEGV, on_signal);
-    tell(&stories[1], CALLS_SYSTEM); /* what is made once in a process is made */
-    for (size_t i = 0; i < sizeof stories / sizeof *stories; i++)
+    for (size_t i = 0; i < sizeof stories / sizeof *stories; i++) {
+        const bool tls = stories[i].tls;
+
+        if (tls && !certs.there)
+            continue;
+        tell(&stories[i], CALLS_SYSTEM); /* what is made once in a process is made */
         for (int kind = CALLS_SYSTEM; kind <= CALLS_OURS; kind++)
-            told += torture(&stories[i], (enum calls_kind)kind, step);
+            told += torture(&stories[i], (enum calls_kind)kind, tls ? step : 1);
+        if (tls)
+            told += torture(&stories[i], CALLS_TLS, step * TLS_STEP);
+    }
     printf("%zu failures\n", told);
     return told < 100;
 }
