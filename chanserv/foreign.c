@@ -73,3 +73,15 @@ cs_err chanserv_server_service(const chanserv_server *server, size_t *at, cs_byt
     *ret = chanserv__short_name(server, cs_bytes_of(service->name, service->name_len));
     return CS_OK;
 }
+
+void chanserv_server_skip(chanserv_server *server, cs_bytes ticket)
+{
+    enum wire_reason reason;
+    cs_err told;
+    chanserv_outlet *outlet = ticket.len == CHANSERV__TICKET
+                                  ? chanserv__ticket_find(server, ticket, &reason, &told)
+                                  : NULL;
+
+    if (outlet && outlet->life == CHANSERV__WAITING)
+        chanserv__outlet_over(outlet, CS_ECANCELED, CHANSERV__SKIPPED);
+}

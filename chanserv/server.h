@@ -336,6 +336,9 @@ CS_API cs_err chanserv_server_authorise(chanserv_server *server,
 /* The names that it serves, without the name space: CS_OK, one a call, from *at = 0 on; CS_DONE.  Valid
  * until it serves another or one less. */
 CS_API cs_err chanserv_server_service(const chanserv_server *server, size_t *at, cs_bytes *ret);
+/* Nobody will open what this ticket is of: its source ends CS_ECANCELED, "skipped", and does not wait for
+ * accept_timeout_ms.  Nothing is done about what is opened already, or is no source of this loop. */
+CS_API void chanserv_server_skip(chanserv_server *server, cs_bytes ticket);
 
 /* "host:port", "[v6]:port", ":port", "unix:/path"; port 0 picks one.  "fd:3": a socket that listens
  * already, see mux_listen().  With options.net.tls.  CS_EINVAL, CS_ESYS, CS_EPERM: see `insecure`;

@@ -118,6 +118,7 @@ static cs_err from_feed(struct live *l)
     while ((err = chanserv_feed_recv(l->feed, &source)) == CS_OK) {
         if (!l->open.base || cs_glob(l->open, chanserv_source_header(source)))
             return announce(l, source);
+        chanserv_server_skip(gateway_of(l->request)->server, chanserv_source_ticket(source));
         chanserv_source_close(source);
     }
     return err == CS_AGAIN ? CS_AGAIN : CS_DONE;

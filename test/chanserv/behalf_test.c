@@ -215,6 +215,40 @@ Test(behalf, the_hook_is_asked_as_of_a_call)
     down();
 }
 
+Test(behalf, what_nobody_will_open_is_over_and_what_is_open_stays)
+{
+    chanserv_source *opened, *source;
+    chanserv_feed *feed, *other;
+    char guess[32];
+    cs_bytes ticket, frame;
+    struct chanserv_counters c;
+
+    cr_assert_eq(up(CS_OFF), CS_OK);
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "one", cs_str(""), NULL, &feed), CS_OK);
+    cr_assert(chanserv_range_source(feed, &opened));
+    cr_assert(chanserv_range_frame(opened, &frame));
+    chanserv_server_skip(w.server, chanserv_source_ticket(opened));
+    cr_expect(chanserv_range_frame(opened, &frame));
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "one", cs_str(""), NULL, &other), CS_OK);
+    cr_assert(chanserv_range_source(other, &source));
+    ticket = chanserv_source_ticket(source);
+    cr_assert_eq(ticket.len, sizeof guess);
+    memcpy(guess, ticket.base, sizeof guess);
+    guess[31] ^= 1;
+    chanserv_server_skip(w.server, cs_bytes_of(guess, sizeof guess));
+    chanserv_server_skip(w.server, cs_bytes_of(guess, 31));
+    chanserv_server_counters(w.server, &c);
+    cr_expect_eq(c.sources_waiting, 1);
+    chanserv_server_skip(w.server, ticket);
+    chanserv_server_counters(w.server, &c);
+    cr_expect_eq(c.sources_waiting, 0);
+    cr_expect_not(chanserv_range_frame(source, &frame));
+    cr_expect_eq(chanserv_source_status(source), CS_EEXPIRED);
+    chanserv_feed_close(feed);
+    chanserv_feed_close(other);
+    down();
+}
+
 Test(behalf, the_names_that_it_serves)
 {
     size_t at = 0;

@@ -125,6 +125,7 @@ Test(post, those_that_are_wanted)
     cr_expect_eq(count(b.body, "\"header\":\"s1\""), 1);
     cr_expect_eq(count(b.body, "\"header\":\"s3\""), 1);
     cr_expect_eq(count(b.body, "\"frame\""), 2);
+    cr_expect_eq(count(world.said, "source skipped; "), 3, "%s", world.said);
     down();
 }
 
