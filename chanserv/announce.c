@@ -44,7 +44,7 @@ cs_err chanserv__announce_check(chanserv_post *post, cs_bytes header)
         post->full = post->refused = true;
         return CS_AGAIN;
     }
-    if (server->outlets >= (uint64_t)options->sources_max) {
+    if (chanserv__total_is(&server->totals->outlets, options->sources_max)) {
         server->counters.announce_refused_limit++;
         return chanserv__announce_lost(post, CS_ELIMIT);
     }

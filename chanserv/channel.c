@@ -16,7 +16,7 @@ cs_err chanserv__channel_new(struct chanserv__session *session, uint32_t number,
     struct chanserv__channel *channel;
     cs_err err;
 
-    if (server->counters.channels >= (uint64_t)server->options.channels_max) {
+    if (chanserv__total_is(&server->totals->channels, server->options.channels_max)) {
         server->counters.channels_refused++;
         return CS_ELIMIT;
     }
@@ -39,6 +39,7 @@ cs_err chanserv__channel_new(struct chanserv__session *session, uint32_t number,
     }
     if (err == CS_OK) {
         server->counters.channels++;
+        chanserv__total_add(&server->totals->channels, 1);
         *ret = channel;
     } else {
         cs_free(channel);
@@ -244,5 +245,6 @@ void chanserv__channel_end(struct chanserv__channel *channel, cs_err why,
     }
     cs_row_remove(&channel->session->channels, channel->number);
     channel->session->server->counters.channels--;
+    chanserv__total_add(&channel->session->server->totals->channels, -1);
     cs_free(channel);
 }

@@ -81,6 +81,7 @@ static cs_err add(struct chanserv__loops *loops, chanserv_server *server)
 
     loops->all[n] = server;
     server->loops = loops;
+    server->totals = loops->all[0]->totals;
     at->number = n;
     cs_knock_init(&at->knock, on_errand);
     at->ways = cs_zalloc(loops->cap * sizeof *at->ways);
@@ -98,6 +99,7 @@ static cs_err add_another(struct chanserv__loops *loops, cs_loop *loop,
         return err;
     memcpy(server->instance, first->instance, sizeof server->instance);
     memcpy(server->instance_hex, first->instance_hex, sizeof server->instance_hex);
+    mux_handlers_count_with(server->handlers, first->handlers);
     return add(loops, server);
 }
 
@@ -170,6 +172,15 @@ static void *run(void *user)
     return NULL;
 }
 
+/* Of what sessions keep.  Who waits for room waits on his own loop, so each has a part. */
+static void share_out(struct chanserv__loops *loops)
+{
+    for (size_t i = 0; i < loops->len; i++) {
+        loops->all[i]->kept_attached.bytes_max /= loops->len;
+        loops->all[i]->kept_lingering.bytes_max /= loops->len;
+    }
+}
+
 static void decide(struct chanserv__loops *loops)
 {
     const struct cs_names *services = &loops->all[0]->services;
@@ -182,6 +193,8 @@ static void decide(struct chanserv__loops *loops)
     loops->parallel = services->len > 0;
     while (cs_names_each(services, &at, &service))
         loops->parallel = loops->parallel && ((struct chanserv__service *)service)->parallel;
+    if (loops->parallel)
+        share_out(loops);
 }
 
 cs_err chanserv__loops_begin(chanserv_server *server)

@@ -194,7 +194,7 @@ static enum wire_reason check(chanserv_server *server, mux_stream *stream,
         server->counters.posts_refused_denied++;
         return err == CS_EAUTH ? WIRE_R_NO_IDENTITY : WIRE_R_DENIED;
     }
-    if (server->counters.posts >= (uint64_t)server->options.posts_max) {
+    if (chanserv__total_is(&server->totals->posts, server->options.posts_max)) {
         server->counters.posts_refused_limit++;
         return WIRE_R_LIMIT;
     }
@@ -287,8 +287,7 @@ static chanserv_post *post_new(chanserv_server *server, mux_stream *stream,
                                     &post->channel);
     if (err == CS_OK)
         return post;
-    server->counters.posts--;
-    owner->posts--;
+    chanserv__post_count(post, -1);
     chanserv__post_free(post);
     return NULL;
 }

@@ -48,6 +48,13 @@ static void copy_asked(chanserv_post *post, mux_stream *stream, const struct wir
     post->bucket = cs_bytes_put(&at, asked->bucket);
 }
 
+void chanserv__post_count(chanserv_post *post, int by)
+{
+    post->server->counters.posts += (uint64_t)by;
+    post->owner->posts += by;
+    chanserv__total_add(&post->server->totals->posts, by);
+}
+
 chanserv_post *chanserv__post_new(chanserv_server *server, mux_stream *stream,
                                   const struct wire_post *asked, struct chanserv__owner *owner)
 {
@@ -76,8 +83,7 @@ chanserv_post *chanserv__post_new(chanserv_server *server, mux_stream *stream,
     cs_list_init(&post->waiting);
     cs_list_init(&post->open);
     cs_list_push(&server->posts, &post->link);
-    server->counters.posts++;
-    owner->posts++;
+    chanserv__post_count(post, 1);
     return post;
 }
 
@@ -198,8 +204,7 @@ void chanserv__post_stream_end(mux_stream *stream, cs_err why, void *state)
     post->closing = true;
     cs_task_drop(&post->task);
     timers_free(post);
-    post->server->counters.posts--;
-    post->owner->posts--;
+    chanserv__post_count(post, -1);
     cs_histogram_add(&post->server->histograms.post,
                      cs_loop_now_us(post->server->loop) - post->since_us);
     post->server->counters.deadlines += reason == CHANSERV__DEADLINE;

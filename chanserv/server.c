@@ -155,7 +155,7 @@ cs_err chanserv_server_new(cs_loop *loop, const struct chanserv_server_options *
     server->options.loops = server->options.loops ? server->options.loops : 1;
     server->loop = loop;
     cs_task_init(&server->reap, reap_task);
-    atomic_init(&server->assembling, 0);
+    server->totals = &server->own_totals;
     server->memory.used = cs_mem_resident;
     cs_list_init(&server->posts);
     cs_list_init(&server->accept);

@@ -226,6 +226,7 @@ void chanserv__post_accept(mux_stream *stream, void *user);
 chanserv_post *chanserv__post_new(chanserv_server *server, mux_stream *stream,
                                   const struct wire_post *asked,
                                   struct chanserv__owner *owner); /* NULL: no memory */
+void chanserv__post_count(chanserv_post *post, int by);           /* 1: it runs; -1: no more */
 void chanserv__post_free(chanserv_post *post);
 void chanserv__post_run(cs_task *task); /* asks next() */
 void chanserv__post_body_free(chanserv_post *post);
@@ -365,6 +366,22 @@ struct chanserv__at {   /* one loop of several */
     uint64_t stat_left;
 };
 
+/* What runs, on all loops together.  Each looks before it takes, so together they may pass a limit by as many as
+ * there are loops. */
+struct chanserv__totals {
+    atomic_llong posts, sessions, lingering, channels;
+    atomic_llong outlets;    /* announced or open */
+    atomic_llong assembling; /* bytes of readers' frames being put together */
+};
+static inline bool chanserv__total_is(const atomic_llong *total, int64_t limit)
+{
+    return atomic_load_explicit(total, memory_order_relaxed) >= limit;
+}
+static inline void chanserv__total_add(atomic_llong *total, int by)
+{
+    atomic_fetch_add_explicit(total, by, memory_order_relaxed);
+}
+
 struct chanserv_server {
     cs_loop *loop;
     struct chanserv__loops *loops; /* NULL: it has one */
@@ -390,10 +407,9 @@ struct chanserv_server {
     struct chanserv__raw *raws;
     cs_timer *accept_timer;
     struct chanserv__tickets tickets;
-    size_t outlets; /* announced or open, for sources_max */
-    size_t calls;   /* streams of ours that have not ended */
+    size_t calls; /* streams of ours that have not ended */
     uint64_t posts_made;
-    atomic_llong assembling; /* bytes of readers' frames being put together */
+    struct chanserv__totals *totals, own_totals; /* those of loop 0 are everybody's */
     struct chanserv_counters counters;
     struct chanserv_histograms histograms;
     struct chanserv_foreign_counters foreign;

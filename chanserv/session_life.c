@@ -60,6 +60,7 @@ static void lingers_no_more(struct chanserv__session *session)
     if (session->stream || !cs_linked(&session->link))
         return; /* or it has just been made */
     session->server->counters.sessions_lingering--;
+    chanserv__total_add(&session->server->totals->lingering, -1);
     session->owner->lingering_len--;
     cs_unlink(&session->of_owner);
     cs_timer_set(session->timer, CS_OFF);
@@ -90,6 +91,7 @@ void chanserv__session_end(struct chanserv__session *session, cs_err why,
     cs_unlink(&session->link);
     cs_task_drop(&session->judge);
     server->counters.sessions--;
+    chanserv__total_add(&server->totals->sessions, -1);
     session_free(session);
 }
 
@@ -175,9 +177,10 @@ void chanserv__session_judge(struct chanserv__session *session)
 /* What counts that there are too many of them; NULL: there are not. */
 static uint64_t *crowd(chanserv_server *server)
 {
-    if (server->counters.sessions_lingering > (uint64_t)server->options.lingering_max)
+    if (server->options.lingering_max < INT64_MAX &&
+        chanserv__total_is(&server->totals->lingering, server->options.lingering_max + 1))
         return &server->counters.lingering_lost;
-    return server->kept_lingering.bytes > (uint64_t)server->options.lingering_bytes
+    return server->kept_lingering.bytes > server->kept_lingering.bytes_max
                ? &server->counters.lingering_bytes_lost
                : NULL;
 }
@@ -216,6 +219,7 @@ void chanserv__session_linger(struct chanserv__session *session)
     session->since_ms = cs_loop_now_ms(server->loop);
     mux_keep_sum_move(&session->kept, &server->kept_lingering);
     server->counters.sessions_lingering++;
+    chanserv__total_add(&server->totals->lingering, 1);
     session->owner->lingering_len++;
     cs_list_push(&session->owner->lingering, &session->of_owner);
     cs_unlink(&session->link);
@@ -253,6 +257,7 @@ static struct chanserv__session *session_new(chanserv_server *server, mux_stream
         return NULL;
     }
     server->counters.sessions++;
+    chanserv__total_add(&server->totals->sessions, 1);
     server->counters.sessions_total++;
     return session;
 }
@@ -311,7 +316,7 @@ enum wire_reason chanserv__session_take_up(struct chanserv__call *call, mux_stre
         return WIRE_R_SESSION_LOST;
     if (session && up->attempt <= session->attempt)
         return WIRE_R_SUPERSEDED;
-    if (!session && server->counters.sessions >= (uint64_t)server->options.sessions_max) {
+    if (!session && chanserv__total_is(&server->totals->sessions, server->options.sessions_max)) {
         server->counters.sessions_refused_limit++;
         return WIRE_R_LIMIT;
     }

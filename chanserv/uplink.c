@@ -16,7 +16,7 @@ static struct chanserv__assembly assembly_of(const chanserv_outlet *o)
 {
     chanserv_server *server = o->post->server;
 
-    return (struct chanserv__assembly){.used = &server->assembling,
+    return (struct chanserv__assembly){.used = &server->totals->assembling,
                                        .bytes_max = server->options.assembly_bytes,
                                        .frame_max = server->options.frame_max_bytes};
 }

@@ -8,6 +8,7 @@
  *   mux_stream_pass()   a call that came here is made there, and each tells the other all that is said
  *   mux_handlers_send_wires()  connections that do not speak HTTP/2 live at one of them
  *   mux_port_beside()   connections that one port accepts, on several loops
+ *   mux_handlers_count_with()  and all are counted together
  *
  * Who answers there sees the peer and the metadata of the call as they came here.
  */
@@ -51,6 +52,10 @@ cs_err mux_port_beside(cs_loop *loop, const mux_port *port, const struct mux_opt
 /* Whose is the connection that comes next?  A port beside it, or NULL: its own. */
 typedef mux_port *mux_share_fn(const mux_port *port, void *user);
 void mux_port_share(mux_port *port, mux_share_fn *whose, void *user);
+
+/* Connections are counted against the limits of both together.  Made before `handlers` have any, while nobody
+ * runs the two loops. */
+void mux_handlers_count_with(mux_handlers *handlers, mux_handlers *with);
 
 /* Connections that turn out to be wires (mux/foreign.h) become another loop's: they are offered to the
  * function that `to` has then, and end as connections of mux_dial_local() to it do.  They count against

@@ -1,4 +1,5 @@
 /* handlers -- the table of methods that a server answers. */
+#include "mux/across.h"
 #include "mux/local.h"
 #include "mux/mux__in.h"
 
@@ -7,6 +8,10 @@ cs_err mux_handlers_new(mux_handlers **ret)
     mux_handlers *handlers = cs_zalloc(sizeof *handlers);
     if (!handlers)
         return CS_ENOMEM;
+    if (mux__peers_new(&handlers->peers) != CS_OK) {
+        cs_free(handlers);
+        return CS_ENOMEM;
+    }
     handlers->refs = 1;
     cs_list_init(&handlers->local_conns);
     cs_list_init(&handlers->across_conns);
@@ -46,7 +51,7 @@ void mux__handlers_drop(mux_handlers *handlers)
         cs_free(handler);
     cs_names_fini(&handlers->methods);
     cs_timer_free(handlers->trim);
-    cs_names_fini(&handlers->peers);
+    mux__peers_drop(handlers->peers);
     mux__gzip_free(handlers->gzip);
     cs_free(handlers);
 }
@@ -103,11 +108,16 @@ void mux_handlers_set_peer_max(mux_handlers *handlers, int64_t connections)
     handlers->peer_max = connections;
 }
 
+void mux_handlers_count_with(mux_handlers *handlers, mux_handlers *with)
+{
+    mux__peers_drop(handlers->peers);
+    handlers->peers = mux__peers_hold(with->peers);
+}
+
 bool mux__handlers_are_full(mux_handlers *handlers)
 {
-    const struct mux_stats *stats = &handlers->stats;
     if (handlers->connections_max <= 0 ||
-        stats->connections + stats->tls_handshakes < (uint64_t)handlers->connections_max) {
+        mux__peers_all(handlers->peers) < handlers->connections_max) {
         handlers->has_complained = false;
         return false;
     }

@@ -297,7 +297,8 @@ CS_API mux_stream *mux_request_stream(const mux_request *request);
 typedef struct mux_handlers mux_handlers;
 CS_API cs_err mux_handlers_new(mux_handlers **ret);
 CS_API void mux_handlers_free(mux_handlers *handlers); /* after its ports and connections */
-/* At once; one more is closed as soon as it comes.  At first, and with CS_OFF: any number. */
+/* That ports have accepted, at once; one more is closed as soon as it comes.  At first, and with CS_OFF: any
+ * number. */
 CS_API void mux_handlers_set_max(mux_handlers *handlers, int64_t connections);
 /* The same, of one peer: an address whatever its port, or a user at unix sockets. */
 CS_API void mux_handlers_set_peer_max(mux_handlers *handlers, int64_t connections);

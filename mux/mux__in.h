@@ -102,7 +102,7 @@ struct mux_handlers { /* counted: a connection may outlive its server by a turn 
     int64_t connections_max; /* 0, CS_OFF: any number */
     int64_t peer_max;        /* the same, of one peer */
     bool has_complained;     /* of too many, since there were fewer */
-    struct cs_names peers;   /* peers.c */
+    struct mux__peers *peers;
     struct cs_names methods;
     struct cs_list local_conns;     /* servers' ends of mux_dial_local(), */
     struct cs_list across_conns;    /* and of mux_dial_across() */

@@ -102,17 +102,19 @@ struct moved {
     mux_handlers *handlers;
     struct mux_options options;
     struct cs_buf early;
+    struct mux__peer_count *of_peer; /* it is counted there as here; or NULL */
 };
 
 static void moved_free(struct moved *m)
 {
+    mux__peer_leave(m->handlers, m->of_peer);
     mux__link_free(m->link);
     cs_buf_fini(&m->early);
     cs_free(m);
 }
 
 /* What accepting one is, but that it was one already: counted as having come once. */
-static cs_err settle_in(struct moved *m, struct mux__peer_count *of_peer)
+static cs_err settle_in(struct moved *m)
 {
     mux_handlers *handlers = m->handlers;
     mux_conn *conn;
@@ -134,7 +136,8 @@ static cs_err settle_in(struct moved *m, struct mux__peer_count *of_peer)
     mux__conn_up(conn, m->link);
     conn->stats->connections_total--;
     m->link = NULL;
-    mux__peer_give(conn, of_peer);
+    mux__peer_give(conn, m->of_peer);
+    m->of_peer = NULL;
     begin(wire);
     return CS_OK;
 }
@@ -142,12 +145,11 @@ static cs_err settle_in(struct moved *m, struct mux__peer_count *of_peer)
 static void arrive(void *user)
 {
     struct moved *m = user;
-    struct mux__peer_count *of_peer = NULL;
 
-    if (!m->handlers->local_ended && !mux__handlers_are_full(m->handlers) &&
+    if (!m->handlers->local_ended && (m->of_peer || !mux__handlers_are_full(m->handlers)) &&
         m->link->ops->join(m->link, m->loop) == CS_OK &&
-        mux__peer_enter(m->handlers, m->link, &of_peer) == CS_OK && settle_in(m, of_peer) != CS_OK)
-        mux__peer_leave(m->handlers, of_peer);
+        (m->of_peer || mux__peer_enter(m->handlers, m->link, &m->of_peer) == CS_OK))
+        (void)settle_in(m); /* or it is gone */
     moved_free(m);
 }
 
@@ -160,10 +162,14 @@ void mux__wire_move(mux_wire *wire)
 
     if (m) {
         conn->link->ops->leave(conn->link);
-        *m = (struct moved){conn->link, handlers->wires_loop, handlers->wires_to, conn->opt,
-                            wire->early};
+        *m = (struct moved){conn->link, handlers->wires_loop, handlers->wires_to,
+                            conn->opt,  wire->early,          NULL};
         wire->early = (struct cs_buf){0};
         conn->link = NULL;
+        if (m->handlers->peers == handlers->peers) {
+            m->of_peer = conn->of_peer;
+            conn->of_peer = NULL;
+        }
         if (cs_loop_call(m->loop, arrive, m) != CS_OK)
             moved_free(m);
     }

@@ -150,6 +150,7 @@ test_chanserv_SOURCES = \
 	test/chanserv/limits_test.c \
 	test/chanserv/looped.c \
 	test/chanserv/looped.h \
+	test/chanserv/loops_limits_test.c \
 	test/chanserv/loops_memory_test.c \
 	test/chanserv/loops_session_test.c \
 	test/chanserv/loops_test.c \

@@ -127,7 +127,26 @@ void looped_roll(int loop)
     mux_handlers_each_local(looped_loops()->all[loop]->handlers, roll, NULL);
 }
 
-static bool serial_too = true;
+static bool serial_too = true, stays_too;
+
+/* A post that stays, and a source that says nothing. */
+static cs_err nothing_yet(chanserv_outlet *o, cs_bytes *frame, void *state)
+{
+    (void)o, (void)frame, (void)state;
+    return CS_AGAIN;
+}
+
+static cs_err stay(chanserv_post *post, cs_bytes body, void *user)
+{
+    static const struct chanserv_outlet_ops quiet = {.next = nothing_yet};
+    static const struct chanserv_post_ops ops = {.state_bytes = 0};
+    cs_err err = chanserv_post_keep(post, &ops, NULL);
+
+    (void)body, (void)user;
+    if (err == CS_OK)
+        err = chanserv_announce(post, cs_str("h"), &quiet, NULL, NULL);
+    return err == CS_OK ? CS_AGAIN : err;
+}
 
 void looped_up_with(const struct chanserv_server_options *options)
 {
@@ -137,6 +156,8 @@ void looped_up_with(const struct chanserv_server_options *options)
     cr_assert_eq(chanserv__loops_new(raw.server, options, raw.loop, LOOPED), CS_OK);
     cr_assert_eq(chanserv_serve_parallel(raw.server, "p", looped_count, NULL), CS_OK);
     cr_assert_eq(chanserv_serve_parallel(raw.server, "p.ear", ear, NULL), CS_OK);
+    if (stays_too)
+        cr_assert_eq(chanserv_serve_parallel(raw.server, "p.stay", stay, NULL), CS_OK);
     if (serial_too) {
         cr_assert_eq(chanserv_serve(raw.server, "s", looped_count, NULL), CS_OK);
         cr_assert_eq(chanserv_serve(raw.server, "s.ear", ear, NULL), CS_OK);
@@ -156,6 +177,13 @@ void looped_up_parallel(void)
 {
     serial_too = false;
     looped_up();
+}
+
+void looped_up_stay(const struct chanserv_server_options *options)
+{
+    serial_too = false;
+    stays_too = true;
+    looped_up_with(options);
 }
 
 void looped_down(void)

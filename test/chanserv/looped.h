@@ -22,7 +22,8 @@ extern struct looped {
  * ones), and what says what it hears; so does how each of them ends. */
 void looped_up_with(const struct chanserv_server_options *options);
 void looped_up(void);
-void looped_up_parallel(void); /* without "s" and "s.ear" */
+void looped_up_parallel(void);                                      /* without "s" and "s.ear" */
+void looped_up_stay(const struct chanserv_server_options *options); /* so, with "p.stay" */
 void looped_down(void);
 
 struct chanserv__loops *looped_loops(void);

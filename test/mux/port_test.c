@@ -1,3 +1,4 @@
+#include "mux/across.h"
 #include "mux/link__in.h"
 #include "mux/stats.h"
 
@@ -329,6 +330,45 @@ static void turn(void)
     cs_timer_set(timer, 1);
     cr_assert_eq(cs_loop_run(t.loop), CS_OK);
     cs_timer_free(timer);
+}
+
+/* What ports of two loops accept, which here are one. */
+Test(port, two_tables_of_methods_may_count_together)
+{
+    mux_handlers *others;
+    mux_port *other;
+    int fds[3], late;
+
+    open_port("127.0.0.1:0");
+    cr_assert_eq(mux_handlers_new(&others), CS_OK);
+    mux_handlers_count_with(others, t.handlers);
+    mux_handlers_set_max(t.handlers, 3);
+    mux_handlers_set_peer_max(others, 2);
+    cr_assert_eq(mux_listen(t.loop, "127.0.0.1:0", NULL, others, &other, NULL, 0), CS_OK);
+    cr_assert_geq(fds[0] = client_of(mux_port_addr(t.port)), 0);
+    cr_assert_geq(fds[1] = client_of(mux_port_addr(other)), 0);
+    cr_assert(is_served(fds[0]) && is_served(fds[1]));
+    cr_assert_geq(late = client_of(mux_port_addr(other)), 0);
+    while (mux_handlers_stats(others)->connections_peer_refused == 0)
+        turn();
+    close(late);
+    cr_assert_geq(fds[2] = client_of(mux_port_addr(t.port)), 0);
+    cr_assert(is_served(fds[2]));
+    cr_assert_geq(late = client_of(mux_port_addr(t.port)), 0);
+    while (mux_handlers_stats(t.handlers)->connections_refused == 0)
+        turn();
+    close(late);
+    close(fds[1]); /* the other's */
+    while (mux_handlers_stats(others)->connections > 0)
+        turn();
+    cr_assert_geq(late = client_of(mux_port_addr(t.port)), 0);
+    cr_assert(is_served(late));
+    close(late);
+    close(fds[0]);
+    close(fds[2]);
+    mux_port_free(other);
+    cs_loop_last_turn(t.loop);
+    mux_handlers_free(others);
 }
 
 static void two_and_no_more(const char *addr)
