@@ -1,6 +1,9 @@
 /* conform -- see conform.h. */
 #include "test/mux/conform.h"
 
+#include "mux/tls.h"
+#include "test/support/certs.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -200,19 +203,42 @@ const char *conform_say(const char *lines, bool bytewise)
     return reaction();
 }
 
-void conform_rows(void (*begin)(void), const struct conform_row *rows, size_t n)
+static void try(void (*begin)(void), const struct conform_row *rows, size_t n, bool bytewise,
+                const char *how)
 {
-    for (size_t i = 0; i < 2 * n; i++) {
-        const struct conform_row *row = &rows[i / 2];
+    for (const struct conform_row *row = rows; row < rows + n; row++) {
         const char *gets;
 
         begin();
         put_lines(row->before ? row->before : "");
         say(false);
-        gets = conform_say(row->wrong, i % 2);
-        cr_expect_str_eq(gets, row->gets, "%s, %s: %s instead of %s: %s", row->what,
-                         i % 2 ? "byte by byte" : "whole", gets, row->gets,
-                         fake_said(conform_peer));
+        gets = conform_say(row->wrong, bytewise);
+        cr_expect_str_eq(gets, row->gets, "%s, %s: %s instead of %s: %s", row->what, how, gets,
+                         row->gets, fake_said(conform_peer));
         conform_end();
     }
+}
+
+/* Certificates are this process's own. */
+static void speak_tls(void)
+{
+    static bool made;
+
+    if (!made) {
+        certs_begin();
+        atexit(certs_end);
+    }
+    made = true;
+    fake_tls(&(struct mux_tls){.cert_file = certs_path("server.pem"),
+                               .key_file = certs_path("server.key")},
+             &(struct mux_tls){.ca_file = certs_path("ca.pem")});
+}
+
+void conform_rows(void (*begin)(void), const struct conform_row *rows, size_t n)
+{
+    try(begin, rows, n, false, "whole");
+    try(begin, rows, n, true, "byte by byte");
+    speak_tls();
+    try(begin, rows, n, false, "over TLS");
+    fake_tls(NULL, NULL);
 }

@@ -40,7 +40,7 @@ const char *conform_say(const char *lines, bool bytewise);
 /* What they are on the wire, until the next lines. */
 cs_bytes conform_bytes(const char *lines);
 
-/* Both ways, each on a connection of `begin`, behind `before`. */
+/* At once, byte by byte, and over TLS: each on a connection of `begin`, behind `before`. */
 struct conform_row {
     const char *what, *before, *wrong, *gets;
 };

@@ -1,5 +1,5 @@
 /* A server that says one thing wrong, and what our client does about it: see docs/CONFORMANCE.  Each at
- * once and byte by byte. */
+ * once, byte by byte and over TLS. */
 #include "test/mux/conform.h"
 #include "test/mux/conform_states.h"
 

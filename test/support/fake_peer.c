@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "mux/link__in.h"
 #include "mux/mux__in.h"
+#include "mux/tls__in.h"
 
 #include <criterion/criterion.h>
 #include <nghttp2/nghttp2.h>
@@ -19,7 +20,7 @@ struct fake_peer {
     nghttp2_hd_inflater *inflater;
     uint8_t *in, *out;
     size_t in_len, out_len, data;
-    bool mute, hung_up, expects_preface, silent, deaf;
+    bool mute, hung_up, expects_preface, silent, deaf, shakes;
     char said[SAID], text[256];
     size_t said_len, text_len;
 };
@@ -29,6 +30,8 @@ struct fake_peer {
 static void write_out(fake_peer *peer)
 {
     size_t n;
+    if (peer->shakes)
+        return;
     while (peer->out_len > 0) {
         struct iovec v = {peer->out, peer->out_len};
         cs_err err = mux__link_write(peer->link, &v, 1, &n);
@@ -280,13 +283,45 @@ static void on_ready(int can, void *user)
 
 /* ---- Life --------------------------------------------------------------------------------- */
 
-static fake_peer *fake_new(mux__link *link)
+static mux__tls *server_tls, *client_tls; /* NULL: plain text */
+
+static void tls_be(mux__tls **tls, const struct mux_tls *options, bool is_server)
 {
+    char words[MUX__TLS_WORDS];
+    mux__tls_drop(*tls);
+    *tls = NULL;
+    if (options)
+        cr_assert_eq(mux__tls_new(options, is_server, "localhost", tls, words, sizeof words), CS_OK,
+                     "%s", words);
+}
+
+void fake_tls(const struct mux_tls *server, const struct mux_tls *client)
+{
+    tls_be(&server_tls, server, true);
+    tls_be(&client_tls, client, false);
+}
+
+static void on_shaken(const char *why, void *user)
+{
+    fake_peer *peer = user;
+    cr_assert_not(why, "%s", why);
+    peer->shakes = false;
+    mux__link_listen(peer->link, on_ready, peer);
+    write_out(peer);
+}
+
+static fake_peer *fake_new(mux__link *link, bool is_server)
+{
+    mux__tls *tls = is_server ? server_tls : client_tls;
     fake_peer *peer = calloc(1, sizeof *peer);
     cr_assert(peer);
     peer->link = link;
     cr_assert_eq(nghttp2_hd_inflate_new(&peer->inflater), 0);
-    mux__link_listen(link, on_ready, peer);
+    peer->shakes = tls != NULL;
+    if (tls)
+        cr_assert_eq(mux__tls_link(tls, link, CS_OFF, on_shaken, peer, &peer->link), CS_OK);
+    else
+        mux__link_listen(link, on_ready, peer);
     return peer;
 }
 
@@ -297,8 +332,10 @@ fake_peer *fake_server(cs_loop *loop, const struct mux_options *options, mux_con
     cr_assert_eq(mux__conn_new(loop, options, false, ret), CS_OK);
     (*ret)->authority = cs_strdup("fake");
     cr_assert_eq(mux__h2_new(*ret), CS_OK);
-    mux__conn_up(*ret, ends[0]);
-    fake_peer *peer = fake_new(ends[1]);
+    (*ret)->front->tls = client_tls ? mux__tls_hold(client_tls) : NULL;
+    (*ret)->dialed_ms = cs_loop_now_ms(loop);
+    cr_assert_eq(mux__conn_begin(*ret, ends[0], client_tls), CS_OK);
+    fake_peer *peer = fake_new(ends[1], true);
     peer->expects_preface = true;
     fake_frame(peer, FAKE_SETTINGS, 0, 0, cs_bytes_of(NULL, 0));
     return peer;
@@ -323,7 +360,7 @@ static void net_answer(struct fake_net *net, mux_conn *conn)
     cr_assert_lt(net->peers_len, 16);
     cr_assert_eq(mux__link_pair(conn->loop, ends), CS_OK);
     mux__conn_dialed(conn, ends[0], NULL);
-    fake_peer *peer = fake_new(ends[1]);
+    fake_peer *peer = fake_new(ends[1], true);
     peer->expects_preface = true;
     net->peers[net->peers_len++] = peer;
     peer->silent = net->silent;
@@ -349,6 +386,7 @@ void fake_net_dial(struct fake_net *net, cs_loop *loop, const struct mux_options
 {
     cr_assert_eq(mux__conn_new(loop, options, false, ret), CS_OK);
     (*ret)->authority = cs_strdup("fake");
+    (*ret)->front->tls = client_tls ? mux__tls_hold(client_tls) : NULL;
     (*ret)->front->dial = net_dial;
     (*ret)->front->dial_user = net;
     cr_assert_eq(mux__conn_dial(*ret), CS_OK);
@@ -378,9 +416,10 @@ fake_peer *fake_client_mute(cs_loop *loop, const struct mux_options *options,
 {
     mux__link *ends[2];
     cr_assert_eq(mux__link_pair(loop, ends), CS_OK);
-    cr_assert_eq(mux__conn_accept(loop, ends[1], options, handlers, &handlers->local_conns, NULL),
+    cr_assert_eq(mux__conn_accept_tls(loop, ends[1], server_tls, options, handlers,
+                                      &handlers->local_conns, NULL),
                  CS_OK);
-    fake_peer *peer = fake_new(ends[0]);
+    fake_peer *peer = fake_new(ends[0], false);
     peer->silent = true;
     return peer;
 }

@@ -27,6 +27,9 @@ typedef struct fake_peer fake_peer;
 /* A client of ours whose server is the fake; or a server with `handlers` whose client it is. */
 fake_peer *fake_server(cs_loop *loop, const struct mux_options *options, mux_conn **ret);
 fake_peer *fake_client(cs_loop *loop, const struct mux_options *options, mux_handlers *handlers);
+/* From now on new ones speak TLS with ours, until both are NULL.  They are made with these, of a server and of a
+ * client that dials localhost. */
+void fake_tls(const struct mux_tls *server, const struct mux_tls *client);
 /* One that has said nothing at all. */
 fake_peer *fake_client_mute(cs_loop *loop, const struct mux_options *options,
                             mux_handlers *handlers);
