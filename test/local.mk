@@ -415,7 +415,8 @@ test_attack_trap_SOURCES = \
 	test/attack/peer.h \
 	test/attack/trap.c \
 	test/attack/trap.h \
-	test/attack/traps.c
+	test/attack/traps.c \
+	test/attack/traps_slow.c
 test_attack_attack_LDADD = $(NGHTTP2_LIBS) $(OPENSSL_LIBS) $(ZLIB_LIBS)
 # files: test/attack/*.c test/attack/*.h !test/attack/trap*
 test_attack_attack_SOURCES = \
@@ -474,6 +475,7 @@ EXTRA_DIST += \
 EXTRA_DIST += test/fuzz/corpus test/fuzz/run test/mutants
 # files: test/interop/**/* !test/interop/*.c test/attack/**/* !test/attack/*.c !test/attack/*.h test/conform/**/*
 EXTRA_DIST += \
+	test/attack/classes \
 	test/attack/run \
 	test/attack/scenarios \
 	test/interop/cells.sh \

@@ -374,14 +374,16 @@ int main(int argc, char **argv)
         }
     signal(SIGPIPE, SIG_IGN);
     (void)setpriority(PRIO_PROCESS, 0, NICE); /* who may: other work is not what is measured */
-    for (const struct trap *trap = traps; trap->name; trap++) {
-        bool wanted = optind == argc;
-        for (int i = optind; i < argc; i++)
-            wanted = wanted || strncmp(trap->name, argv[i], strlen(argv[i])) == 0;
-        if (wanted && try(trap))
-            good++;
-        else
-            bad += wanted;
-    }
+    const struct trap *const all[] = {traps, traps_slow};
+    for (size_t a = 0; a < sizeof all / sizeof *all; a++)
+        for (const struct trap *trap = all[a]; trap->name; trap++) {
+            bool wanted = optind == argc;
+            for (int i = optind; i < argc; i++)
+                wanted = wanted || strncmp(trap->name, argv[i], strlen(argv[i])) == 0;
+            if (wanted && try(trap))
+                good++;
+            else
+                bad += wanted;
+        }
     return bad ? 3 : good ? 0 : 64;
 }

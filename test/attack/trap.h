@@ -53,6 +53,6 @@ bool trap_asks(const struct peer *peer, const char *method); /* was it this one 
 void trap_wrong(struct trapped *t, const char *format, ...) CS_PRINTF(2, 3);
 uint64_t trap_random(struct trapped *t);
 
-extern const struct trap traps[]; /* the last has no name */
+extern const struct trap traps[], traps_slow[]; /* the last has no name */
 
 #endif

@@ -42,22 +42,56 @@ Test(limits, each_has_a_counter_of_its_own)
                               rows[j].option);
 }
 
-/* One of main.c's. */
-static bool is_scenario(const char *name)
+static bool is_in_one_of(const char *const *files, size_t n, const char *scenario)
 {
-    static const char *const files[] = {"resets", "floods",   "fields", "windows", "links",
-                                        "bodies", "sessions", "limits", "secure",  "harmless"};
     char path[64], wanted[80];
     bool found = false;
 
-    snprintf(wanted, sizeof wanted, ".name = \"%s\"", name);
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    snprintf(wanted, sizeof wanted, ".name = \"%s\"", scenario);
+    for (size_t i = 0; i < n; i++) {
         snprintf(path, sizeof path, "test/attack/%s.c", files[i]);
         char *page = doc_read(path);
         found = found || strstr(page, wanted);
         free(page);
     }
     return found;
+}
+
+/* One of main.c's. */
+static bool is_scenario(const char *name)
+{
+    static const char *const files[] = {"resets", "floods",   "fields", "windows", "links",
+                                        "bodies", "sessions", "limits", "secure",  "harmless"};
+    return is_in_one_of(files, sizeof files / sizeof *files, name);
+}
+
+/* One of trap.c's. */
+static bool is_trap(const char *name)
+{
+    static const char *const files[] = {"traps", "traps_slow"};
+    return is_in_one_of(files, sizeof files / sizeof *files, name);
+}
+
+/* "CLASS SCENARIO SCENARIO", a line each. */
+Test(limits, each_kind_of_attack_is_there_both_ways)
+{
+    char *page = doc_read("test/attack/classes"), class[64], client[64], server[64];
+    cs_bytes text = cs_str(page), line;
+    size_t n = 0;
+
+    while (doc_line(&text, &line)) {
+        char words[256];
+
+        snprintf(words, sizeof words, "%.*s", CS_FMT(line));
+        if (words[0] == '#' || words[0] == 0)
+            continue;
+        cr_assert_eq(sscanf(words, "%63s %63s %63s", class, client, server), 3, "%s", words);
+        cr_expect(is_scenario(client), "%s: no client does %s", class, client);
+        cr_expect(is_trap(server), "%s: no server does %s", class, server);
+        n++;
+    }
+    cr_expect_gt(n, 25, "%zu", n);
+    free(page);
 }
 
 /* "OPTION SCENARIO", a line each in the order of the tables. */
