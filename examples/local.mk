@@ -5,6 +5,7 @@ noinst_PROGRAMS += \
 	examples/exec \
 	examples/fan_out \
 	examples/quick_check \
+	examples/rendezvous \
 	examples/step1_serve \
 	examples/step2_range \
 	examples/step3_choose \
@@ -28,3 +29,5 @@ EXTRA_DIST += examples/.clang-format
 examples_step5_callbacks_LDADD = libchanserv.la $(EVENT_LIBS)
 examples_exec_LDADD = libchanserv.la $(EVENT_LIBS)
 examples_tail_LDADD = libchanserv.la $(EVENT_LIBS)
+
+examples_rendezvous_LDADD = libchanserv-rendezvous.la libchanserv-gateway.la libchanserv.la

@@ -15,6 +15,11 @@ librendezvous_la_SOURCES = \
 	services/rendezvous/labels.c \
 	services/rendezvous/labels.h \
 	services/rendezvous/line.c \
+	services/rendezvous/match.c \
+	services/rendezvous/meet.c \
+	services/rendezvous/meet.h \
+	services/rendezvous/read.c \
+	services/rendezvous/read.h \
 	services/rendezvous/rendezvous.h \
 	services/rendezvous/search.c \
 	services/rendezvous/selector.c \

@@ -36,6 +36,7 @@ says step7_goroutines
 says watch
 says work_queue
 says fan_out
+says rendezvous
 
 kill -TERM "$server_pid"
 wait "$server_pid"

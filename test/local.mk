@@ -214,6 +214,7 @@ test_services_SOURCES = \
 	test/services/desk_test.c \
 	test/services/event_test.c \
 	test/services/hall_test.c \
+	test/services/meet_test.c \
 	test/services/selector_test.c
 
 test_story_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
@@ -521,6 +522,7 @@ EXTRA_DIST += \
 	test/docs/page.sh \
 	test/docs/readme.sh \
 	test/examples/fan_out.expected \
+	test/examples/rendezvous.expected \
 	test/examples/step2_range.expected \
 	test/examples/step3_choose.expected \
 	test/examples/step4_slow.expected \

@@ -4,21 +4,17 @@
  * is quick does not meet in the next round who is slow in this one. */
 #include "tools/connect.h"
 #include "tools/interrupt.h"
-#include "tools/json.h"
+
+#include "gateway/json.h"
+#include "services/rendezvous/rendezvous.h"
 
 #include <stdlib.h>
 
-enum { WORDS_MAX = 8 };
-
 struct meet {
     struct connect connect;
-    const char *event, *service;
-    struct {
-        const char *name, *value;
-    } words[WORDS_MAX];
-    size_t words_len;
+    struct rendezvous_ask ask;
+    const char *mates, *form;
     uint64_t count;
-    bool watch;
 
     chanserv_client *client;
     struct interrupt interrupt;
@@ -59,34 +55,78 @@ static const struct option options[] = {{"actor", required_argument, NULL, ACTOR
                                         {"service", required_argument, NULL, SERVICE},
                                         {NULL, 0, NULL, 0}};
 
-/* The last one counts. */
-static void set_word(struct meet *m, const char *name, const char *value)
+/* An option that is a text of what we ask; NULL: it is another. */
+static cs_bytes *text_of(struct meet *m, int option)
 {
-    size_t i = 0;
+    switch (option) {
+    case ACTOR:
+        return &m->ask.actor;
+    case PAYLOAD:
+        return &m->ask.payload;
+    case LABELS:
+        return &m->ask.labels;
+    case SELECTOR:
+        return &m->ask.selector;
+    case KEY:
+        return &m->ask.key;
+    default:
+        return NULL;
+    }
+}
 
-    while (i < m->words_len && strcmp(m->words[i].name, name) != 0)
-        i++;
-    if (i == m->words_len)
-        m->words_len++;
-    m->words[i].name = name;
-    m->words[i].value = value;
+static int set_text(cs_bytes *to, const char *name)
+{
+    *to = cs_str(optarg);
+    return gateway_is_utf8(*to) ? 0 : tool_usage("meet", "%s: it is not UTF-8", name);
+}
+
+static int set_number(uint64_t *to, const char *name, uint64_t least)
+{
+    if (tool_number(cs_str(optarg), UINT32_MAX, to) && *to >= least)
+        return 0;
+    return tool_usage("meet", "--%s wants a number, %u or more, not '%s'", name, (unsigned)least,
+                      optarg);
+}
+
+static int set_mates(struct meet *m)
+{
+    uint64_t mates;
+    int code = set_number(&mates, "mates", 0);
+
+    if (code == 0)
+        m->ask.mates = mates == 0 ? CS_OFF : (int64_t)mates;
+    return code;
+}
+
+static int set_form(struct meet *m)
+{
+    m->ask.list = strcmp(optarg, "list") == 0;
+    return m->ask.list || strcmp(optarg, "map") == 0
+               ? 0
+               : tool_usage("meet", "--form is map or list, not '%s'", optarg);
 }
 
 static int set_option(void *command, int option)
 {
     struct meet *m = command;
+    cs_bytes *text = text_of(m, option);
 
-    if (option == COUNT) {
-        if (!tool_number(cs_str(optarg), UINT32_MAX, &m->count) || m->count == 0)
-            return tool_usage("meet", "--count wants a number, 1 or more, not '%s'", optarg);
-    } else if (option == WATCH) {
-        m->watch = true;
-    } else if (option == SERVICE) {
-        m->service = optarg;
-    } else {
-        set_word(m, options[option - ACTOR].name, optarg);
+    if (text)
+        return set_text(text, options[option - ACTOR].name);
+    switch (option) {
+    case MATES:
+        return set_mates(m);
+    case FORM:
+        return set_form(m);
+    case COUNT:
+        return set_number(&m->count, "count", 1);
+    case WATCH:
+        m->ask.roster = true;
+        return 0;
+    default:
+        m->ask.service = optarg;
+        return 0;
     }
-    return 0;
 }
 
 static int parse(struct meet *m, int argc, char **argv)
@@ -97,93 +137,57 @@ static int parse(struct meet *m, int argc, char **argv)
         return code;
     if (argc - first != 1)
         return tool_usage("meet", argc == first ? "at which EVENT?" : "one EVENT, not several");
-    m->event = argv[first];
-    set_word(m, "event", m->event);
-    for (size_t i = 0; i < m->words_len; i++)
-        if (!gateway_is_utf8(cs_str(m->words[i].value)))
-            return tool_usage("meet", "%s: it is not UTF-8", m->words[i].name);
-        else if (strcmp(m->words[i].name, "actor") == 0)
-            return CONNECT_GO;
-    return tool_usage("meet", "--actor is wanted");
+    m->ask.event = cs_str(argv[first]);
+    if (m->ask.event.len == 0 || !gateway_is_utf8(m->ask.event))
+        return tool_usage("meet", "EVENT is a text of UTF-8, and not empty");
+    return m->ask.actor.len > 0 ? code : tool_usage("meet", "--actor is wanted");
 }
 
 /* ---- A round -------------------------------------------------------------------------------- */
 
-/* What is asked, for the caller to free; NULL: no memory. */
-static char *body_of(const struct meet *m, uint64_t round)
+static void put_line(FILE *to, cs_bytes line)
 {
-    char *text = NULL;
-    size_t len;
-    FILE *to = open_memstream(&text, &len);
-
-    if (!to)
-        return NULL;
-    fprintf(to, "{\"roster\":%s", m->watch ? "true" : "false");
-    if (m->connect.timeout_ms > 0)
-        fprintf(to, ",\"timeout\":%d", m->connect.timeout_ms);
-    if (m->count > 1)
-        fprintf(to, ",\"generation\":\"%llu\"", (unsigned long long)round);
-    for (size_t i = 0; i < m->words_len; i++) {
-        fprintf(to, ",\"%s\":", m->words[i].name);
-        gateway_json_string(json_put, to, cs_str(m->words[i].value));
-    }
-    fputc('}', to);
-    if (fclose(to) == 0)
-        return text;
-    free(text);
-    return NULL;
-}
-
-static bool is_roster(cs_bytes frame)
-{
-    return frame.len > 10 && memcmp(frame.base, "{\"waiting\"", 10) == 0;
-}
-
-static void put_frame(cs_bytes frame)
-{
-    FILE *to = is_roster(frame) ? stderr : stdout;
-
-    fwrite(frame.base, 1, frame.len, to);
+    fwrite(line.base, 1, line.len, to);
     fputc('\n', to);
     fflush(to);
 }
 
 /* Answers an exit code. */
-static int wait_for(struct meet *m, chanserv_feed *feed)
+static int wait_for(struct meet *m, rendezvous_meeting *meeting)
 {
-    chanserv_source *meeting;
-    cs_bytes frame;
+    cs_bytes roster;
     cs_err err;
 
-    if (chanserv_range_source(feed, &meeting))
-        while (chanserv_range_frame(meeting, &frame))
-            put_frame(frame);
-    while (chanserv_range_source(feed, &meeting))
-        chanserv_source_close(meeting);
-    err = chanserv_feed_status(feed);
+    while (rendezvous_range_roster(meeting, &roster))
+        put_line(stderr, roster);
+    err = rendezvous_meet(meeting);
+    if (err == CS_OK)
+        put_line(stdout, rendezvous_match(meeting));
     if (interrupt_which(&m->interrupt))
         return TOOL_SIGNAL + interrupt_which(&m->interrupt);
-    if (cs_failed(err))
-        tool_complain(NULL, "%s", chanserv_feed_errmsg(feed));
+    if (err != CS_OK)
+        tool_complain(NULL, "%s", rendezvous_errmsg(meeting));
     return tool_exit_of(err);
 }
 
 static int meet(struct meet *m, uint64_t round)
 {
-    char *body = body_of(m, round);
-    struct connect asked = m->connect;
-    chanserv_feed *feed;
+    struct chanserv_post_options post = connect_asked(&m->connect);
+    rendezvous_meeting *meeting;
+    char generation[24];
+    cs_err err;
     int code;
 
-    if (!body)
-        return tool_failed("meet", CS_ENOMEM);
-    asked.timeout_ms = 0; /* the service keeps it, and says who was there */
-    code = connect_post(&asked, m->client, m->service, cs_str(body), &feed);
-    free(body);
-    if (code != 0)
-        return code;
-    code = wait_for(m, feed);
-    chanserv_feed_close(feed);
+    snprintf(generation, sizeof generation, "%llu", (unsigned long long)round);
+    if (m->count > 1)
+        m->ask.generation = cs_str(generation);
+    m->ask.timeout_ms = m->connect.timeout_ms;
+    post.timeout_ms = 0; /* the service keeps it, and says who was there */
+    m->ask.post = &post;
+    if ((err = rendezvous_come(m->client, &m->ask, NULL, NULL, &meeting)) != CS_OK)
+        return connect_post_failed(&m->connect, m->ask.service, err);
+    code = wait_for(m, meeting);
+    rendezvous_close(meeting);
     return code;
 }
 
@@ -210,8 +214,9 @@ static int start(struct meet *m)
 
 static int run(int argc, char **argv)
 {
-    struct meet m = {
-        .connect = {.command = &tool_meet, .own = options}, .service = "rendezvous", .count = 1};
+    struct meet m = {.connect = {.command = &tool_meet, .own = options},
+                     .ask = {.service = "rendezvous"},
+                     .count = 1};
     int code = parse(&m, argc, argv);
     bool go = code == CONNECT_GO;
 

@@ -3,18 +3,12 @@
  * A request becomes a post of the gateway's client on behalf of its caller, so who may ask, limits and
  * counters are those of the service; and a client that hangs up takes its post along. */
 #include "services/rendezvous/desk.h"
+#include "services/rendezvous/meet.h"
 
 #include "gateway/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-struct caller { /* of a request that waits */
-    gateway_request *request;
-    chanserv_feed *feed;
-    chanserv_set *set;
-    bool has_meeting, is_answered;
-};
 
 static void put(void *to, const void *bytes, size_t len)
 {
@@ -76,9 +70,9 @@ static cs_err body_of(gateway_request *request, char **body, size_t *len)
 /* ---- What is answered ----------------------------------------------------------------------- */
 
 /* "post rendezvous: INVALID_ARGUMENT: mates: ...": what is behind the code. */
-static const char *words_of(const chanserv_feed *feed)
+static const char *words_of(const rendezvous_meeting *meeting)
 {
-    const char *words = chanserv_feed_errmsg(feed), *rest = words;
+    const char *words = rendezvous_errmsg(meeting), *rest = words;
 
     for (int i = 0; i < 2 && rest; i++)
         if ((rest = strstr(rest, ": ")))
@@ -107,93 +101,55 @@ static void answer_late(gateway_request *request, const char *words)
     free(text);
 }
 
-static void answer_match(struct caller *caller, cs_bytes match)
+static void answer_match(gateway_request *request, cs_bytes match)
 {
     char *line = rendezvous__alloc(match.len + 1);
 
-    caller->is_answered = true;
     if (!line) {
-        gateway_fail(caller->request, CS_ENOMEM, "no memory");
+        gateway_fail(request, CS_ENOMEM, "no memory");
         return;
     }
     memcpy(line, match.base, match.len);
     line[match.len] = '\n';
-    gateway_reply(caller->request, 200, "application/json", cs_bytes_of(line, match.len + 1));
+    gateway_reply(request, 200, "application/json", cs_bytes_of(line, match.len + 1));
     free(line);
 }
 
-static bool is_roster(cs_bytes frame)
+static void met(rendezvous_meeting *meeting, cs_err why, void *user)
 {
-    static const char start[] = "{\"waiting\"";
+    gateway_request *request = user;
 
-    return frame.len >= sizeof start - 1 && memcmp(frame.base, start, sizeof start - 1) == 0;
-}
-
-static void on_source(struct caller *caller, chanserv_source *source)
-{
-    if (caller->has_meeting || chanserv_set_add_source(caller->set, source) != CS_OK)
-        chanserv_source_close(source); /* a channel: of no use to him */
+    if (why == CS_OK)
+        answer_match(request, rendezvous_match(meeting));
+    else if (why == CS_ETIMEOUT)
+        answer_late(request, words_of(meeting));
     else
-        caller->has_meeting = true;
-}
-
-static void on_failure(struct caller *caller, cs_err why)
-{
-    caller->is_answered = true;
-    if (why == CS_ETIMEOUT)
-        answer_late(caller->request, words_of(caller->feed));
-    else
-        gateway_fail(caller->request, why, "%s", words_of(caller->feed));
-}
-
-static void on_news(void *user)
-{
-    struct caller *caller = user;
-    struct chanserv_event news;
-
-    while (!caller->is_answered && chanserv_select(caller->set, CS_NOW, &news) == CS_OK)
-        if (news.kind == CHANSERV_SOURCE)
-            on_source(caller, news.source);
-        else if (news.kind == CHANSERV_FRAME && !is_roster(news.frame))
-            answer_match(caller, news.frame);
-        else if (news.kind == CHANSERV_FEED_END && cs_failed(news.why))
-            on_failure(caller, news.why);
+        gateway_fail(request, why, "%s", words_of(meeting));
 }
 
 /* ---- The routes ----------------------------------------------------------------------------- */
 
 static void request_end(gateway_request *request, cs_err why, void *state)
 {
-    struct caller *caller = state;
-
     (void)request, (void)why;
-    if (caller->set)
-        chanserv_set_free(caller->set);
-    if (caller->feed)
-        chanserv_feed_close(caller->feed);
+    rendezvous_close(*(rendezvous_meeting **)state);
 }
 
 static cs_err post(gateway_request *request, const char *service, cs_bytes body)
 {
-    static const struct gateway_reply_ops reply = {.state_bytes = sizeof(struct caller),
+    static const struct gateway_reply_ops reply = {.state_bytes = sizeof(rendezvous_meeting *),
                                                    .end = request_end};
-    chanserv_client *client = gateway_client(gateway_of(request));
+    static const struct rendezvous_meeting_ops ops = {.end = met};
     struct chanserv_post_options options = {.timeout_ms = 0};
-    struct caller *caller;
+    const struct rendezvous_ask ask = {.service = service, .post = &options};
     cs_err err = gateway_keep(request, &reply, NULL);
 
     if (err != CS_OK)
         return err;
-    caller = gateway_state(request); /* request_end() cleans up from here on */
-    caller->request = request;
     gateway_on_behalf(request, &options);
-    if ((err = chanserv_set_new(client, &caller->set)) != CS_OK ||
-        (err = chanserv_lookup_and_post(client, service, body, &options, &caller->feed)) != CS_OK ||
-        (err = chanserv_set_add_feed(caller->set, caller->feed)) != CS_OK ||
-        (err = chanserv_set_watch(caller->set, on_news, caller)) != CS_OK)
-        return err;
-    on_news(caller); /* nothing yet: so it is told of the first */
-    return CS_AGAIN;
+    err = rendezvous__come(gateway_client(gateway_of(request)), &ask, body, &ops, request,
+                           gateway_state(request)); /* request_end() closes it */
+    return err == CS_OK ? CS_AGAIN : err;
 }
 
 static cs_err on_event(gateway_request *request, void *user)

@@ -80,6 +80,79 @@ CS_API cs_err rendezvous_mount(rendezvous *desk, gateway *gw);
 CS_API void rendezvous_free(rendezvous *desk);
 CS_API void rendezvous_count(const rendezvous *desk, struct rendezvous_counters *ret);
 
+/* ---- To meet: a client's end ---------------------------------------------------------------- */
+
+/* What is asked, as above; what is zero is as if it was left out. */
+struct rendezvous_ask {
+    const char *service;                                               /* NULL: "rendezvous" */
+    cs_bytes event, actor, payload, labels, selector, key, generation; /* UTF-8 */
+    int64_t mates;  /* 0: 1; CS_OFF: nobody, and you have met at once */
+    int timeout_ms; /* 0: none */
+    bool list;      /* form "list" */
+    bool channels;
+    bool roster;
+    /* Of the post: metadata, bucket ...; its timeout would end it without saying who was there.  NULL: none. */
+    const struct chanserv_post_options *post;
+    int64_t reserved[4];
+};
+
+/* Who waits, or has met.  It belongs to its client, as a feed does; so do its THREADS. */
+typedef struct rendezvous_meeting rendezvous_meeting;
+
+struct rendezvous_meeting_ops {
+    /* Who is there, as above, valid until this returns; of who asked for it.  NULL: of no interest. */
+    void (*roster)(rendezvous_meeting *meeting, cs_bytes roster, void *user);
+    /* Exactly once, and last: CS_OK they have met, or how it failed.  Not after a close. */
+    void (*end)(rendezvous_meeting *meeting, cs_err why, void *user);
+    void (*reserved[4])(void);
+};
+
+/* Comes, and never waits.  All of `ask` is copied.
+ *
+ * `ops` NULL: you wait yourself, by the two calls below.  With ops, of which end() is required, all is told on
+ * the client's loop, never inside a call of yours; from there you may call anything, the close included.
+ *
+ * Fails only for what is wrong with the call: CS_EINVAL: no event, no actor, a text that is not UTF-8;
+ * CS_EMISUSE: reserved, no end(), ops and a client with a thread of its own, or as chanserv_lookup_and_post();
+ * CS_ENOMEM.  What the service has to say, the meeting does: CS_EINVAL what makes no sense to it, CS_ETIMEOUT,
+ * CS_ELIMIT, CS_EPRECOND the key was used for something else, CS_EABORTED a retry with the key goes on,
+ * CS_EUNAVAIL it ends, CS_ECANCELED, and how a post can end. */
+CS_API cs_err rendezvous_come(chanserv_client *client, const struct rendezvous_ask *ask,
+                              const struct rendezvous_meeting_ops *ops, void *user,
+                              rendezvous_meeting **ret);
+
+/* Waits until they have met: CS_OK, or how it failed.  CS_EMISUSE: with ops, in a callback, or for ever on a
+ * virtual loop; it waits on then. */
+CS_API cs_err rendezvous_meet(rendezvous_meeting *meeting);
+/* The same with the rosters on the way: the next one, valid until the next call on this meeting; false when it
+ * is over, and rendezvous_meet() says how without waiting. */
+CS_API bool rendezvous_range_roster(rendezvous_meeting *meeting, cs_bytes *ret);
+
+/* From any thread: it ends CS_ECANCELED, if it had not ended, and the place is free. */
+CS_API void rendezvous_cancel(rendezvous_meeting *meeting);
+/* Frees it, and all below.  Who still waits leaves; with a key his place is kept.  NULL is fine.  Before its
+ * client; not while another thread waits in it. */
+CS_API void rendezvous_close(rendezvous_meeting *meeting);
+
+/* What went wrong, "post rendezvous: INVALID_ARGUMENT: mates: ..."; "" when nothing did.  Lives with it. */
+CS_API const char *rendezvous_errmsg(const rendezvous_meeting *meeting);
+
+/* Who has met, you among them, sorted or by age as above. */
+struct rendezvous_party {
+    cs_bytes actor, payload;
+    const cs_pair *labels; /* of form "list", by name */
+    size_t labels_len;
+};
+/* All of this lives with the meeting.  CS_EMISUSE: they have not met; CS_EPROTO: not a match as we know it;
+ * CS_ENOMEM. */
+CS_API cs_err rendezvous_parties(rendezvous_meeting *meeting, const struct rendezvous_party **ret,
+                                 size_t *ret_len);
+/* The same as it came: JSON; empty: they have not met. */
+CS_API cs_bytes rendezvous_match(const rendezvous_meeting *meeting);
+/* Of who asked for channels: a source to each mate who did, by age, both ways (chanserv_source_send()); its
+ * header is the actor.  NULL: there is none of this number.  chanserv_source_keep() takes it along. */
+CS_API chanserv_source *rendezvous_channel(const rendezvous_meeting *meeting, size_t i);
+
 #ifdef __cplusplus
 }
 #endif
