@@ -3,12 +3,14 @@
 noinst_PROGRAMS += \
 	bench/block \
 	bench/grows \
-	bench/peer
+	bench/peer \
+	bench/rendezvous
 bench_block_LDFLAGS = -pthread $(SANITIZERS) $(LTO) $(PIE) $(RELRO)
 bench_block_LDADD = libbench.a $(LDADD)
 bench_grows_LDADD = libbench.a $(LDADD)
 bench_peer_LDFLAGS = -pthread $(SANITIZERS) $(LTO) $(PIE) $(RELRO)
 bench_peer_LDADD = libbench.a $(LDADD)
+bench_rendezvous_LDADD = libbench.a libchanserv-rendezvous.la libchanserv-gateway.la $(LDADD)
 
 # What the programs share, and the parts of bench/peer.
 noinst_LIBRARIES += libbench.a
@@ -49,6 +51,7 @@ EXTRA_DIST += \
 	bench/plan.py \
 	bench/plots.py \
 	bench/processes.py \
+	bench/rendezvous.sh \
 	bench/rounds.py \
 	bench/run \
 	bench/soak \

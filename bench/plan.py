@@ -49,6 +49,7 @@ def ours(build, tls):
         "heavy": {**rate, "chanserv-block": block},
         "flood": {**rate, "chanserv-block": block},
         "beside": {"chanserv": all_defaults},
+        "meet": {"chanserv": variant("rendezvous")},
         "loops": {"chanserv": all_defaults, "chanserv-2-loops": variant(env={"BENCH_LOOPS": "2"})},
     }
 
@@ -111,6 +112,7 @@ WORKLOADS = ([("w1", a, "apart") for a in ("64", "16", "1024")]
              + [("w5", "", p) for p in ("apart", "same")] + [("w6", a, "apart") for a in ("10000", "100000")]
              + [("w7", "", p) for p in ("apart", "same")]
              + [(w, "", "apart") for w in ("connect", "heavy", "flood", "beside")]
+             + [("meet", a, "apart") for a in ("1", "1000")]
              + [("loops", "", "all")])  # its server has both processors
 
 

@@ -10,6 +10,7 @@ WHAT = {
     "w5": "posts of 100 sources x 10 messages", "w6": "open idle streams, bytes of RSS for each",
     "w7": "ping-pong of 64 B, p50", "connect": "posts of one source with one empty frame, one after the other",
     "heavy": "10 sources x 500 frames x 1 MiB", "flood": "1,000 sources x 5,000 frames x 64 B",
+    "meet": "pairs that meet at a rendezvous, over so many connections",
     "loops": "two sources that work 2 us for a frame, on two connections",
     "beside": "a frame each millisecond beside a source that saturates the connection, p99",
 }

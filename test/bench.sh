@@ -24,7 +24,7 @@ while IFS= read -r line; do
     'ok '*) ok "${line#ok * - }" ;;
     'not ok '*) sed -n "/^${line%% - *} - /q; /^#/p" "$scratch/check" | tail -n 20 | not_ok "${line#not ok * - }" ;;
     esac
-done < <(bench --check -w w1-64,w2-1048576,w3,w4,w5,w6,w7,connect,heavy,flood,beside,loops 2>&1 | tee "$scratch/check")
+done < <(bench --check -w w1-64,w2-1048576,w3,w4,w5,w6,w7,connect,heavy,flood,beside,loops,meet 2>&1 | tee "$scratch/check")
 grep -q '^1\.\.[1-9]' "$scratch/check"
 verdict $? "$scratch/check" "all of them were asked"
 
@@ -35,6 +35,13 @@ for corrupt in '' 1; do
     [ $? -eq "${corrupt:-0}" ]
     verdict $? "$scratch/said" "grows ${corrupt:+notices a wrong byte}${corrupt:-is right}"
 done
+for shape in barrier pairs refusals; do
+    "$build/bench/rendezvous" crowd $shape 100 10 > "$scratch/said" 2>&1
+    verdict $? "$scratch/said" "a crowd of $shape is right"
+done
+BENCH_CORRUPT=1 "$build/bench/rendezvous" crowd pairs 100 10 > "$scratch/said" 2>&1
+[ $? -eq 1 ]
+verdict $? "$scratch/said" "a crowd notices a wrong byte"
 unset BENCH_CORRUPT
 
 bench -w w7 -r 2 -s 0.05 --free -o "$scratch/lines" --plots "$scratch/plots" > "$scratch/tables" 2> "$scratch/said"
