@@ -215,6 +215,16 @@ static cs_err refer(const char *text, cs_ref *ret)
     return text ? cs_ref_copy(cs_str(text), ret) : CS_ENOMEM;
 }
 
+static void count_wait(rendezvous *desk, int64_t ms)
+{
+    size_t i = 0;
+
+    for (int64_t bound = RENDEZVOUS__WAIT_MS; i + 1 < RENDEZVOUS__WAITS && ms > bound; bound *= 10)
+        i++;
+    desk->waits[i]++;
+    desk->waited_ms += (uint64_t)ms;
+}
+
 static void meet(rendezvous *desk, struct rendezvous__group *group)
 {
     cs_ref map = {.block = NULL}, list = {.block = NULL};
@@ -235,6 +245,7 @@ static void meet(rendezvous *desk, struct rendezvous__group *group)
     while ((link = cs_list_pop(&group->members))) {
         struct rendezvous__place *place =
             rendezvous__place_of(CS_CONTAINER(link, struct rendezvous__party, link_group));
+        count_wait(desk, now_of(desk) - place->since_ms);
         if (err == CS_OK)
             place->match = cs_ref_dup(place->ask.takes_twins ? list : map);
         end_place(place, err == CS_OK ? CS_DONE : err);
@@ -587,4 +598,5 @@ void rendezvous_count(const rendezvous *desk, struct rendezvous_counters *ret)
     *ret = desk->counters;
     ret->waiting = desk->hall.len;
     ret->greedy = desk->hall.greedy;
+    ret->dissolved = desk->hall.dissolved;
 }

@@ -6,6 +6,9 @@
 #include "services/rendezvous/hall.h"
 #include "services/rendezvous/rendezvous.h"
 
+/* How long who met had waited: up to 10 ms, 100 ms ... 100 s; and longer. */
+enum { RENDEZVOUS__WAIT_MS = 10, RENDEZVOUS__WAITS = 6 };
+
 /* Who sits on a place: the state of a post, which its outlets share. */
 struct rendezvous__sitter {
     struct rendezvous__place *place; /* NULL: he had to go, */
@@ -40,6 +43,8 @@ struct rendezvous {
     struct rendezvous_options options;
     struct rendezvous__hall hall;
     struct rendezvous_counters counters;
+    uint64_t waits[RENDEZVOUS__WAITS]; /* who met, by how long they waited, */
+    uint64_t waited_ms;                /* and all of it */
     struct cs_list places;
     struct cs_list forming; /* groups that meet at the end of this turn */
     void *keyed;            /* a tree of places */
@@ -56,7 +61,8 @@ char *rendezvous__tell_roster(rendezvous *desk, struct rendezvous__place *place)
 /* For who was too late: who is here, who is missing. */
 char *rendezvous__tell_late(const rendezvous *desk, struct rendezvous__place *place);
 char *rendezvous__tell_match(const struct rendezvous__group *group, bool is_list);
-char *rendezvous__tell_stats(const rendezvous *desk);
+/* Of `most` who wait, the oldest. */
+char *rendezvous__tell_stats(const rendezvous *desk, size_t most);
 
 /* ---- line.c ---------------------------------------------------------------------------------- */
 

@@ -174,6 +174,7 @@ static void dissolve(struct rendezvous__hall *hall, struct rendezvous__group *gr
     struct cs_list again;
     struct cs_link *link;
 
+    hall->dissolved++;
     cs_unlink(&group->link);
     cs_list_init(&again);
     cs_list_move(&again, &group->members);

@@ -59,8 +59,9 @@ struct rendezvous__hall {
     void *events; /* a tree */
     struct rendezvous__party **found;
     size_t found_cap;
-    uint64_t epoch;  /* of the sums of tags */
-    uint64_t greedy; /* searches that were not exact */
+    uint64_t epoch;     /* of the sums of tags */
+    uint64_t greedy;    /* searches that were not exact */
+    uint64_t dissolved; /* groups of which one left */
     void (*formed)(struct rendezvous__group *group, void *user);
     void *user;
 };

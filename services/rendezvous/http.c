@@ -168,17 +168,51 @@ static cs_err on_event(gateway_request *request, void *user)
 static cs_err on_stats(gateway_request *request, void *user)
 {
     const rendezvous *desk = user;
+    const cs_bytes limit = gateway_param(request, "limit");
     cs_err err = gateway_authorise(request, CHANSERV_POST, cs_str(desk->service));
+    int64_t most = INT64_MAX;
     char *text;
 
     if (err != CS_OK)
         return err;
-    if (!(text = rendezvous__tell_stats(desk)))
+    if (limit.len > 0 && (!rendezvous__integer(limit, &most) || most < 0))
+        return gateway_fail(request, CS_EINVAL, "limit: a number is wanted");
+    if (!(text = rendezvous__tell_stats(desk, (size_t)most)))
         return CS_ENOMEM;
     (void)gateway_set_header(request, "cache-control", cs_str("no-store"));
     gateway_reply(request, 200, "application/json", cs_str(text));
     free(text);
     return CS_DONE;
+}
+
+/* ---- Metrics -------------------------------------------------------------------------------- */
+
+static void on_report(gateway_report *report, void *user)
+{
+    static const char *const bounds[RENDEZVOUS__WAITS] = {"10ms", "100ms", "1s",
+                                                          "10s",  "100s",  "more"};
+    const rendezvous *desk = user;
+    struct rendezvous_counters counters;
+
+    rendezvous_count(desk, &counters);
+#define X(name_, help_)                                                                            \
+    (void)gateway_report_put(report, &(struct gateway_metric){.name = #name_,                      \
+                                                              .help = help_,                       \
+                                                              .gauge = !strcmp(#name_, "waiting"), \
+                                                              .value = counters.name_});
+    RENDEZVOUS_COUNTERS(X)
+#undef X
+    for (size_t i = 0; i < RENDEZVOUS__WAITS; i++)
+        (void)gateway_report_put(
+            report, &(struct gateway_metric){.name = "waited",
+                                             .help = "parties that met, by how long they waited",
+                                             .label = "upto",
+                                             .of = cs_str(bounds[i]),
+                                             .value = desk->waits[i]});
+    (void)gateway_report_put(
+        report, &(struct gateway_metric){.name = "waited_seconds",
+                                         .help = "what all parties that met waited, together",
+                                         .value = desk->waited_ms / 1000});
 }
 
 cs_err rendezvous_mount(rendezvous *desk, gateway *gw)
@@ -187,5 +221,7 @@ cs_err rendezvous_mount(rendezvous *desk, gateway *gw)
 
     if (err == CS_OK)
         err = gateway_route(gw, "POST", "/event", on_event, desk);
-    return err == CS_OK ? gateway_route(gw, "GET", "/stats", on_stats, desk) : err;
+    if (err == CS_OK)
+        err = gateway_route(gw, "GET", "/stats", on_stats, desk);
+    return err == CS_OK ? gateway_add_report(gw, "rendezvous", on_report, desk) : err;
 }

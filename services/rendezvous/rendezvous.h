@@ -30,7 +30,7 @@
  * source to each mate follows, whose header is his actor: what goes up comes down on his side.
  *
  * HTTP, with a gateway: GET /event?event=&actor=&..., or POST with a form or the object above, blocks until
- * the match and answers it.  GET /stats: who waits.
+ * the match and answers it.  GET /stats: who waits, all or the oldest `limit`.
  */
 #ifndef SERVICES_RENDEZVOUS_H
 #define SERVICES_RENDEZVOUS_H
@@ -74,7 +74,8 @@ struct rendezvous_counters {
 /* Serves it, on the server's first loop.  Errors of chanserv_serve(); CS_EMISUSE: reserved. */
 CS_API cs_err rendezvous_new(chanserv_server *server, const struct rendezvous_options *options,
                              rendezvous **ret);
-/* GET and POST /event, GET /stats.  Errors of gateway_route(). */
+/* GET and POST /event, GET /stats, and the counters in GET /metrics and /v1/stat as "rendezvous".  Errors of
+ * gateway_route() and gateway_add_report(). */
 CS_API cs_err rendezvous_mount(rendezvous *desk, gateway *gw);
 /* Before its server.  Who waits ends CS_EUNAVAIL; routes stay, so after the gateway if it is mounted. */
 CS_API void rendezvous_free(rendezvous *desk);

@@ -197,6 +197,10 @@ static void put_waiter(FILE *to, struct rendezvous__place *place, int64_t now)
     put_string(to, place->ask.event);
     fputs(",\"actor\":", to);
     put_string(to, place->ask.actor);
+    if (place->ask.generation.len > 0) {
+        fputs(",\"generation\":", to);
+        put_string(to, place->ask.generation);
+    }
     fputs(",\"labels\":", to);
     put_labels(to, &place->party.labels);
     fputs(",\"selector\":", to);
@@ -221,7 +225,7 @@ static void put_waiter(FILE *to, struct rendezvous__place *place, int64_t now)
             (long long)rendezvous__missing(&place->desk->hall, &place->party));
 }
 
-char *rendezvous__tell_stats(const rendezvous *desk)
+char *rendezvous__tell_stats(const rendezvous *desk, size_t most)
 {
     const int64_t now = cs_loop_now_ms(chanserv_server_loop(desk->server));
     struct rendezvous_counters counters;
@@ -234,8 +238,8 @@ char *rendezvous__tell_stats(const rendezvous *desk)
         return NULL;
     rendezvous_count(desk, &counters);
     fputs("{\"waiting\":[", to);
-    for (struct cs_link *link = cs_list_first(&desk->hall.all); link;
-         link = cs_list_next(&desk->hall.all, link)) {
+    for (struct cs_link *link = cs_list_first(&desk->hall.all); link && most > 0;
+         link = cs_list_next(&desk->hall.all, link), most--) {
         fputs(between, to);
         put_waiter(to, rendezvous__place_of(CS_CONTAINER(link, struct rendezvous__party, link_all)),
                    now);

@@ -206,6 +206,7 @@ Test(rendezvous, who_vanished_before_release_was_not_there)
     cr_assert_not(has_met(1));
     come(2, "{\"event\":\"e\",\"actor\":\"c\"}");
     cr_assert(has_met(1) && has_met(2));
+    cr_assert_eq(counters().groups, 1);
     end();
 }
 

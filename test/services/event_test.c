@@ -125,6 +125,66 @@ Test(event, stats_say_who_waits_for_whom)
     down();
 }
 
+static bool metrics_have(const char *line)
+{
+    browser_fini(&b[2]);
+    browser_init(&b[2]);
+    browser_ask(&b[2], "GET /metrics", NULL, NULL);
+    return strstr(b[2].body, line);
+}
+
+/* Waits of 0 ms, 1,234 ms and 0 ms; one too late, one who left a group, one refused. */
+Test(event, all_is_counted_and_told_to_metrics)
+{
+    struct browser more[3];
+
+    up();
+    for (int i = 0; i < 3; i++)
+        browser_init(&more[i]);
+    browser_ask(&b[0], "GET /event?event=e&actor=a", NULL, NULL);
+    cs_loop_advance(world.loop, 1234);
+    cr_expect(metrics_have("\nrendezvous_waiting 1\n"), "%s", b[2].body);
+    browser_ask(&b[1], "GET /event?event=e&actor=b", NULL, NULL);
+    browser_ask(&more[0], "GET /event?event=e&actor=alone&mates=0", NULL, NULL);
+    browser_ask(&more[1], "GET /event?event=e&actor=late&timeout=50", NULL, NULL);
+    cs_loop_advance(world.loop, 50);
+    browser_ask(&more[2], "GET /event?event=e&actor=bad&mates=x", NULL, NULL);
+    cr_expect(metrics_have("\nrendezvous_waiting 0\n"));
+    cr_expect(metrics_have("# TYPE rendezvous_arrived_total counter\nrendezvous_arrived_total 4\n"),
+              "%s", b[2].body);
+    cr_expect(metrics_have("\nrendezvous_matched_total 3\n"));
+    cr_expect(metrics_have("\nrendezvous_groups_total 2\n"));
+    cr_expect(metrics_have("\nrendezvous_timeouts_total 1\n"));
+    cr_expect(metrics_have("\nrendezvous_refused_bad_total 1\n"));
+    cr_expect(metrics_have("\nrendezvous_refused_limit_total 0\n"));
+    cr_expect(metrics_have("\nrendezvous_greedy_total 0\n"));
+    cr_expect(metrics_have("\nrendezvous_waited_total{upto=\"10ms\"} 2\n"), "%s", b[2].body);
+    cr_expect(metrics_have("\nrendezvous_waited_total{upto=\"10s\"} 1\n"));
+    cr_expect(metrics_have("\nrendezvous_waited_total{upto=\"more\"} 0\n"));
+    cr_expect(metrics_have("\nrendezvous_waited_seconds_total 1\n"));
+    for (int i = 0; i < 3; i++)
+        browser_fini(&more[i]);
+    down();
+}
+
+Test(event, stats_have_a_limit)
+{
+    up();
+    browser_ask(&b[0], "GET /event?event=e&actor=a&mates=3", NULL, NULL);
+    browser_ask(&b[1], "GET /event?event=e&actor=b&mates=3&generation=7", NULL, NULL);
+    browser_ask(&b[2], "GET /stats?limit=1", NULL, NULL);
+    cr_expect(strstr(b[2].body, "\"actor\":\"a\"") && !strstr(b[2].body, "\"actor\":\"b\""));
+    browser_fini(&b[2]);
+    browser_init(&b[2]);
+    browser_ask(&b[2], "GET /stats", NULL, NULL);
+    cr_expect(strstr(b[2].body, "\"actor\":\"b\",\"generation\":\"7\""), "%s", b[2].body);
+    browser_fini(&b[2]);
+    browser_init(&b[2]);
+    browser_ask(&b[2], "GET /stats?limit=-1", NULL, NULL);
+    cr_expect_eq(b[2].status, 400);
+    down();
+}
+
 /* He who may not post may not look either. */
 Test(event, is_refused_to_who_may_not)
 {

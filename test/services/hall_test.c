@@ -200,6 +200,7 @@ Test(hall, who_vanished_before_release_dissolves_the_group_and_others_may_meet)
     cr_assert_eq(stage.formed_len, 1);
     unmake(&a);
     cr_assert_eq(stage.formed_len, 2);
+    cr_assert_eq(stage.hall.dissolved, 1);
     cr_assert(is_with(&b, &c));
     unmake(&b);
     unmake(&c);

@@ -96,6 +96,32 @@ test('browser: the tree on the page opens and closes by keys', async () => {
     await page.close();
 });
 
+test('browser: the page shows who waits for whom, and that they have met', async () => {
+    const { page, said } = await visited();
+    await shows(page, '#meet-sum', '0 wait');
+    assert.deepStrictEqual(await text(page, '#events'), ['Nobody waits.']);
+    await page.evaluate(() => {
+        const come = (query) => fetch(`/event?${new URLSearchParams(query)}`);
+        window.met = come({ event: 'VM-is-up', actor: 'VM', payload: '192.168.1.1' }).then((answer) => answer.text());
+        come({ event: 'step', actor: '<b>one', mates: 2, labels: 'zone=a', selector: 'zone in (a,b)', generation: '7', timeout: 20000 });
+    });
+    await shows(page, '#meet-sum', '2 wait');
+    assert.deepStrictEqual(await text(page, '#events h3'), ['VM-is-up', 'step · 7']);
+    assert.deepStrictEqual(await text(page, '#events .name'), ['VM', '<b>one']);
+    assert.deepStrictEqual(await text(page, '#events .chip'), ['1 missing', '2 missing']);
+    const facts = await text(page, '#events .facts');
+    assert.match(facts[0], /^waits for 1: actor!=VM · brings 11 B · \d/);
+    assert.match(facts[1], /^waits for 2: zone in \(a,b\) · is zone=a · \d/);
+    assert.strictEqual(await page.evaluate(async () => {
+        await fetch('/event?event=VM-is-up&actor=CUST&payload=hello');
+        return window.met;
+    }), '{"payloads":{"CUST":"hello","VM":"192.168.1.1"}}\n');
+    await shows(page, '#meet-sum', '1 waits');
+    assert.deepStrictEqual(await text(page, '#events .name'), ['<b>one']);
+    assert.deepStrictEqual(said, []);
+    await page.close();
+});
+
 // In a page: the text that stands out least from what is behind it (WCAG 2, 1.4.3), and how much.
 function faintest() {
     const parse = (css) => { const n = css.match(/[\d.]+/g).map(Number); return [n[0], n[1], n[2], n[3] ?? 1]; };
@@ -138,6 +164,8 @@ for (const width of [375, 1440]) {
             await shows(page, '.source .chip', 'dropped');
             await page.click('#more summary');
             await shows(page, '#counters', 'frames out');
+            await page.evaluate(() => { fetch(`/event?event=${'event'.repeat(9)}&actor=${'actor'.repeat(20)}&mates=40&timeout=60000`); });
+            await shows(page, '#events .chip', '40 missing');
             const { ratio, of, seen } = await page.evaluate(faintest);
             assert.ok(ratio >= 4.5 && seen > 60, `${ratio} of ${of}, ${seen}`);
             assert.strictEqual(await page.evaluate(() => document.documentElement.scrollWidth), width);
@@ -155,7 +183,7 @@ test('browser: the page is one file, and may run nothing but itself', async () =
     assert.ok((await answer.body()).length < 100000);
     await page.reload();
     await page.waitForResponse((each) => each.url().endsWith('/v1/stat'));
-    assert.deepStrictEqual([...new Set(asked)].filter((path) => !['/', '/v1/stat', '/v1/services', '/metrics'].includes(path)), []);
+    assert.deepStrictEqual([...new Set(asked)].filter((path) => !['/', '/v1/stat', '/v1/services', '/stats', '/metrics'].includes(path)), []);
     assert.strictEqual(await page.evaluate(() => {
         const script = document.createElement('script');
         script.textContent = 'window.ran = true';
