@@ -87,8 +87,8 @@ static void begin_round(struct slot *slot)
     slot->came_ns = now_ns();
     for (size_t i = 0; i < 2; i++) {
         struct party *party = &slot->parties[i];
-        snprintf(party->payload, sizeof party->payload, "what %s brings in round %llu", party->actor,
-                 (unsigned long long)slot->round);
+        snprintf(party->payload, sizeof party->payload, "what %s brings in round %llu",
+                 party->actor, (unsigned long long)slot->round);
         struct rendezvous_ask ask = {.event = cs_str(slot->event),
                                      .actor = cs_str(party->actor),
                                      .payload = cs_str(kit_corrupts() ? "x" : party->payload)};
@@ -228,7 +228,8 @@ static void crowd_up(void)
         snprintf(parties[0].actor, TEXT / 2, "l%zu", i);
         snprintf(parties[1].actor, TEXT / 2, "r%zu", i);
         for (int p = 0; p < 2; p++) {
-            snprintf(parties[p].payload, sizeof parties[p].payload, "what %s brings", parties[p].actor);
+            snprintf(parties[p].payload, sizeof parties[p].payload, "what %s brings",
+                     parties[p].actor);
             snprintf(parties[p].selector, TEXT, "actor=%s", parties[!p].actor);
         }
         come(&c.all[i], 0);

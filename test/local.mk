@@ -215,6 +215,9 @@ test_services_SOURCES = \
 	test/services/event_test.c \
 	test/services/hall_test.c \
 	test/services/meet_test.c \
+	test/services/naive.c \
+	test/services/naive.h \
+	test/services/scope_test.c \
 	test/services/selector_test.c
 
 test_story_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
@@ -317,6 +320,7 @@ fuzz_programs = \
 	test/fuzz/http1_fuzz \
 	test/fuzz/options_fuzz \
 	test/fuzz/port_fuzz \
+	test/fuzz/rendezvous_fuzz \
 	test/fuzz/server_fuzz \
 	test/fuzz/session_fuzz \
 	test/fuzz/wire_fuzz
@@ -353,6 +357,8 @@ test_fuzz_options_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 test_fuzz_options_fuzz_LDADD = libtools.a $(FUZZ_LIBS) $(SERVICES_LIBS) $(EVENT_LIBS)
 test_fuzz_port_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 test_fuzz_port_fuzz_LDADD = $(FUZZ_LIBS) $(MUX_LIBS)
+test_fuzz_rendezvous_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+test_fuzz_rendezvous_fuzz_LDADD = $(FUZZ_LIBS) $(SERVICES_LIBS)
 test_fuzz_server_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 test_fuzz_server_fuzz_LDADD = $(FUZZ_LIBS) $(CHANSERV_LIBS)
 test_fuzz_session_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)

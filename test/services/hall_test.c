@@ -1,5 +1,6 @@
 /* Who meets whom, against a specification that tries every subset. */
 #include "services/rendezvous/hall__in.h"
+#include "test/services/naive.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -209,65 +210,14 @@ Test(hall, who_vanished_before_release_dissolves_the_group_and_others_may_meet)
 
 /* ---- Small scope, all of it ----------------------------------------------------------------- */
 
-static unsigned random_seed = 1;
-
-static unsigned random_below(unsigned n)
+/* As naive.h has them. */
+static struct rendezvous__party *const *those(struct one *all)
 {
-    random_seed = random_seed * 1103515245 + 12345;
-    return (random_seed >> 16) % n;
-}
-
-/* Is this set a group? */
-static bool is_group(struct one *all, unsigned set)
-{
-    int64_t most = 0, len = __builtin_popcount(set);
-    bool twins = false, maps = false;
-
-    for (unsigned i = 0; i < PARTIES; i++) {
-        if (!(set >> i & 1))
-            continue;
-        most = all[i].party.mates > most ? all[i].party.mates : most;
-        maps = maps || !all[i].party.takes_twins;
-        for (unsigned j = 0; j < i; j++) {
-            if (!(set >> j & 1))
-                continue;
-            if (!rendezvous__selector_takes(&all[i].party.selector, &all[j].party.labels) ||
-                !rendezvous__selector_takes(&all[j].party.selector, &all[i].party.labels))
-                return false;
-            twins = twins || cs_same(all[i].party.actor, all[j].party.actor);
-        }
-    }
-    return len == most + 1 && !(twins && maps);
-}
-
-/* Is the set `a` to be preferred?  The first, by age, that only one of them has decides: who has it. */
-static bool is_better(struct one *all, unsigned a, unsigned b, unsigned newest)
-{
-    uint64_t oldest = UINT64_MAX;
-    unsigned by = 0, differ = (a ^ b) & ~(1u << newest);
+    static struct rendezvous__party *parties[PARTIES];
 
     for (unsigned i = 0; i < PARTIES; i++)
-        if ((differ >> i & 1) && all[i].party.number < oldest) {
-            oldest = all[i].party.number;
-            by = i;
-        }
-    return a >> by & 1;
-}
-
-/* The group that has to form when `newest` comes to those of `waiting`; 0: none. */
-static unsigned specified(struct one *all, unsigned waiting, unsigned newest)
-{
-    unsigned best = 0;
-
-    if (all[newest].party.mates == 0)
-        return 1u << newest;
-    for (unsigned rest = waiting;; rest = (rest - 1) & waiting) {
-        unsigned set = rest | 1u << newest;
-        if (is_group(all, set) && (!best || is_better(all, set, best, newest)))
-            best = set;
-        if (rest == 0)
-            return best;
-    }
+        parties[i] = &all[i].party;
+    return parties;
 }
 
 static unsigned members(struct one *all, const struct rendezvous__group *group)
@@ -283,18 +233,13 @@ static unsigned members(struct one *all, const struct rendezvous__group *group)
 
 static void make_random(struct one *one)
 {
-    static const char *const selectors[] = {
-        NULL,  "",        "x=1",    "x!=1",        "x in (1,2)",
-        "y",   "!y",      "x>1",    "x<3",         "x notin (2),y",
-        "x=2", "y=1,x=1", "y!=1,x", "x in (1),!y", "x<3,x>0"};
-    static const char *const labels[] = {NULL,      "x=1",     "x=2",     "x=3,y=1", "y=1",
-                                         "x=1,y=2", "x=-,y=1", "x=1,y=1", "z=1"};
     static const char *const actors[] = {"a", "b", "c", "d"};
+    const unsigned selector = naive_below(NAIVE_SELECTORS), labels = naive_below(NAIVE_LABELS);
 
-    make(one, actors[random_below(4)], 1 + (int64_t)random_below(4) * (random_below(3) > 0),
-         labels[random_below(9)], selectors[random_below(15)]);
-    one->party.takes_twins = random_below(2);
-    if (random_below(20) == 0)
+    make(one, actors[naive_below(4)], 1 + (int64_t)naive_below(4) * (naive_below(3) > 0),
+         naive_labels[labels], naive_selectors[selector]);
+    one->party.takes_twins = naive_below(2);
+    if (naive_below(20) == 0)
         one->party.mates = 0;
 }
 
@@ -313,10 +258,10 @@ static void play(unsigned seed, unsigned parties)
     struct one all[PARTIES] = {{.is_in = false}};
     unsigned waiting = 0;
 
-    random_seed = seed;
+    naive_seed = seed;
     begin();
     for (int step = 0; step < 40; step++) {
-        unsigned i = random_below(parties);
+        unsigned i = naive_below(parties);
         stage.formed_len = 0;
         if (all[i].is_in) {
             waiting &= ~(1u << i);
@@ -327,7 +272,7 @@ static void play(unsigned seed, unsigned parties)
         make_random(&all[i]);
         all[i].is_in = true;
         all[i].party.number = UINT64_MAX;
-        unsigned wanted = specified(all, waiting, i);
+        unsigned wanted = naive_group(those(all), waiting, i);
         enter(&all[i]);
         cr_assert_eq(stage.formed_len, wanted != 0, "seed %u, step %d: %x", seed, step, wanted);
         waiting |= 1u << i;
@@ -363,10 +308,10 @@ static void check(struct one *all, unsigned seed)
         if (!all[i].party.group)
             waiting |= 1u << i;
         else
-            cr_assert(is_group(all, members(all, all[i].party.group)), "seed %u", seed);
+            cr_assert(naive_is_group(those(all), members(all, all[i].party.group)), "seed %u",
+                      seed);
     }
-    for (unsigned set = waiting; set; set = (set - 1) & waiting)
-        cr_assert_not(is_group(all, set), "seed %u: %x could meet", seed, set);
+    cr_assert_eq(naive_starving(those(all), waiting), 0, "seed %u", seed);
 }
 
 /* Groups stand for a while, and dissolve when one of them leaves. */
@@ -374,15 +319,15 @@ static void play_slowly(unsigned seed)
 {
     struct one all[PARTIES] = {{.is_in = false}};
 
-    random_seed = seed;
+    naive_seed = seed;
     begin();
     for (int step = 0; step < 60; step++) {
-        unsigned i = random_below(PARTIES);
+        unsigned i = naive_below(PARTIES);
         if (!all[i].is_in) {
             make_random(&all[i]);
             all[i].is_in = true;
             enter(&all[i]);
-        } else if (all[i].party.group && random_below(3) == 0) {
+        } else if (all[i].party.group && naive_below(3) == 0) {
             unsigned set = members(all, all[i].party.group);
             rendezvous__release(&stage.hall, all[i].party.group);
             let_go(all, set);
@@ -403,6 +348,111 @@ Test(hall, nobody_waits_who_could_meet)
         play_slowly(seed);
 }
 
+/* ---- All orders of coming and going, of up to five -------------------------------------------- */
+
+static struct {
+    struct one all[PARTIES];
+    unsigned waiting, groups[PARTIES]; /* by the specification; groups[i]: of i, or 0 */
+    unsigned stories, met, dissolved;
+} scope;
+
+/* `newest` waits: with whom does he have to meet? */
+static void specify(unsigned newest)
+{
+    const unsigned set = naive_group(those(scope.all), scope.waiting & ~(1u << newest), newest);
+
+    for (unsigned i = 0; i < PARTIES; i++)
+        if (set >> i & 1)
+            scope.groups[i] = set;
+    scope.waiting &= ~set;
+}
+
+/* The others of his group keep their places, and the oldest of them looks first. */
+static void specify_leaving(unsigned one)
+{
+    unsigned others = scope.groups[one] & ~(1u << one), oldest;
+
+    scope.waiting &= ~(1u << one);
+    scope.groups[one] = 0;
+    scope.dissolved += others != 0;
+    scope.waiting |= others;
+    for (unsigned i = 0; i < PARTIES; i++)
+        if (others >> i & 1)
+            scope.groups[i] = 0;
+    for (; others; others &= ~(1u << oldest)) {
+        oldest = (unsigned)__builtin_ctz(others);
+        for (unsigned i = 0; i < PARTIES; i++)
+            if ((others >> i & 1) && scope.all[i].party.number < scope.all[oldest].party.number)
+                oldest = i;
+        if (scope.waiting >> oldest & 1)
+            specify(oldest);
+    }
+}
+
+static void compare(unsigned at)
+{
+    for (unsigned i = 0; i < PARTIES; i++) {
+        const struct rendezvous__group *group = scope.all[i].party.group;
+        if (scope.all[i].is_in)
+            cr_assert_eq(group ? members(scope.all, group) : 0, scope.groups[i], "order %u: %u", at,
+                         i);
+    }
+    cr_assert_eq(naive_starving(those(scope.all), scope.waiting), 0, "order %u", at);
+}
+
+/* A turn ends: who is in a group has met. */
+static void release_all(void)
+{
+    for (unsigned i = 0; i < PARTIES; i++) {
+        const unsigned set = scope.all[i].is_in ? scope.groups[i] : 0;
+        if (!set)
+            continue;
+        rendezvous__release(&stage.hall, scope.all[i].party.group);
+        let_go(scope.all, set);
+        scope.met++;
+        for (unsigned j = 0; j < PARTIES; j++)
+            if (set >> j & 1)
+                scope.groups[j] = 0;
+    }
+}
+
+/* Who comes again, goes: by himself, or because his time is up; the hall does not tell them apart. */
+static void play_order(const unsigned *events, unsigned len, unsigned at)
+{
+    bool came[PARTIES] = {false};
+
+    naive_seed = ++scope.stories;
+    begin();
+    for (unsigned e = 0; e < len; e++) {
+        const unsigned i = events[e];
+        if (!came[i]) {
+            make_random(&scope.all[i]);
+            scope.all[i].is_in = came[i] = true;
+            enter(&scope.all[i]);
+            scope.waiting |= 1u << i;
+            specify(i);
+        } else if (scope.all[i].is_in) {
+            specify_leaving(i);
+            let_go(scope.all, 1u << i);
+        }
+        compare(at);
+        if ((e + at) % 3 == 0)
+            release_all();
+    }
+    release_all();
+    end();
+}
+
+Test(hall, all_orders_of_up_to_five_are_as_specified)
+{
+    for (unsigned parties = 1; parties <= 4; parties++)
+        for (int parts = 0; parts < 3; parts++)
+            naive_orders(parties, play_order);
+    naive_orders(5, play_order);
+    cr_assert_eq(scope.stories, 3 * (1 + 6 + 90 + 2520) + 113400);
+    cr_assert(scope.met > 30000 && scope.dissolved > 5000, "%u %u", scope.met, scope.dissolved);
+}
+
 /* ---- Many ----------------------------------------------------------------------------------- */
 
 /* A group is judged as a whole; it has to be as if each were asked. */
@@ -414,7 +464,7 @@ Test(sums, fit_whom_each_would_accept)
         struct one all[PARTIES];
         struct rendezvous__sums sums = {.epoch = 0};
         unsigned set = 0;
-        random_seed = seed;
+        naive_seed = seed;
         begin();
         for (unsigned i = 0; i < PARTIES; i++) {
             make_random(&all[i]);
@@ -428,7 +478,7 @@ Test(sums, fit_whom_each_would_accept)
             for (unsigned j = 0; j < i; j++)
                 if (set >> j & 1)
                     all[j].party.mates = all[i].party.mates;
-            accepted = is_group(all, set | 1u << i);
+            accepted = naive_is_group(those(all), set | 1u << i);
             cr_assert_eq(set == 0 || rendezvous__sums_fit(&sums, &all[i].party), accepted,
                          "seed %u, %u to %x", seed, i, set);
             if (accepted) {
