@@ -34,23 +34,33 @@ same() {
     verdict $? "$1" "$3"
 }
 
-# ---- Two, as the first of these programs had it -------------------------------------------------
+# ---- Two, as the first of these programs had it: the README's own lines ---------------------------
 
+# curl_of N: its Nth curl of who comes or who waits, but for the address, by $version.
+curl_of() {
+    local line
+    line=$(grep -E "^curl 'http://localhost:5555/(event|stats)" "$here/../README.md" | sed -n "$1s/ *#.*//p")
+    eval "curl -sS -m 60 $version ${line#curl }" 2>> curl.said
+}
+[ "$(grep -cE "^curl 'http://localhost:5555/(event|stats)" "$here/../README.md")" -eq 3 ]
+verdict $? /dev/null "the README has three lines of curl"
 for version in --http1.1 --http2-prior-knowledge; do
-    ask vm '/event?event=VM-is-up&actor=VM&payload=192.168.1.1' $version > vm.status &
+    version="$version --connect-to localhost:5555:$addr"
+    curl_of 1 > vm &
     servers=($!)
     waiting '"actor":"VM"'
-    verdict $? stats "curl $version: who came first waits"
-    has stats '"waiting":[{"event":"VM-is-up","actor":"VM","labels":{"actor":"VM"},"selector":"actor!=VM","mates":1,"payload_bytes":11,"age_ms":' \
-        "curl $version: and GET /stats says what he wants"
-    has stats '"missing":1}]' "curl $version: and how many are missing"
-    ask cust '/event?event=VM-is-up&actor=CUST&payload=hello' $version > cust.status
+    curl_of 2 > stats
+    has stats '{"waiting":[{"event":"VM-is-up","actor":"VM","labels":{"actor":"VM"},"selector":"actor!=VM","mates":1,"payload_bytes":11,"age_ms":' \
+        "curl ${version%% *}: who came first waits, and GET /stats says for whom"
+    has stats '"missing":1}]' "curl ${version%% *}: and how many are missing"
+    curl_of 3 > cust
     wait "${servers[@]}"
     servers=()
-    same vm '{"payloads":{"CUST":"hello","VM":"192.168.1.1"}}' "curl $version: VM hears what both brought"
+    same vm '{"payloads":{"CUST":"hello","VM":"192.168.1.1"}}' "curl ${version%% *}: VM hears what both brought"
     cmp vm cust > diff 2>&1
-    verdict $? diff "curl $version: and CUST the same"
-    same <(cat vm.status cust.status) $'200\n200' "curl $version: both with 200"
+    verdict $? diff "curl ${version%% *}: and CUST the same"
+    ask got '/event?event=alone&actor=a&mates=0' $version > got.status
+    same got.status 200 "curl ${version%% *}: with 200"
 done
 
 ask vm /event -d 'event=form&actor=VM&payload=a%20b' > vm.status &
@@ -62,6 +72,23 @@ servers=()
 same out '{"payloads":{"CUST":"say \"c\"","VM":"a b"}}' "meet prints what both brought"
 cmp vm out > diff 2>&1
 verdict $? diff "and curl had the same"
+
+for actor in c a b; do
+    ask "three.$actor" "/event?event=three&actor=$actor&mates=2&payload=p$actor" > three.status &
+    servers+=($!)
+done
+wait "${servers[@]}"
+servers=()
+same three.a '{"payloads":{"a":"pa","b":"pb","c":"pc"}}' "three meet by curl"
+cmp three.a three.b > diff 2>&1 && cmp three.a three.c >> diff 2>&1
+verdict $? diff "and all three hear the same"
+ask twice.1 '/event?event=twice&actor=a&timeout=300' > twice.status &
+servers=($!)
+[ "$(ask twice.2 '/event?event=twice&actor=a&timeout=300')" = 408 ]
+verdict $? twice.2 "the same actor twice does not meet itself by curl"
+wait "${servers[@]}"
+servers=()
+same twice.status 408 "neither time"
 
 # Labels and selectors come as curl makes a query of them.
 curl -sS -m 60 -G -d event=pick -d actor=CUST-1 -d selector=actor=VM \
@@ -158,7 +185,7 @@ for actor in a b c; do
 done
 waiting '"waiting":[]'
 verdict $? stats "and nobody waits"
-has stats '"timeouts":2,' "both timeouts were counted"
+has stats '"timeouts":4,' "all timeouts were counted"
 has stats '"greedy":0,' "and every search was exact"
 stop
 tap_end

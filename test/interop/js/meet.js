@@ -38,6 +38,50 @@ test('rendezvous: grpc-js waits, curl comes, both have what both brought', async
     ends(await party.ended, 'OK');
 });
 
+// ---- The tests and examples of the first implementation, all of them by gRPC ------------------------
+
+// Each waits; answers what each hears, which is all the same.
+async function all(...wishes) {
+    const parties = [];
+    for (const wish of wishes) parties.push(await wait({ roster: false, ...wish }));
+    const heard = await Promise.all(parties.map(async ({ ended, meeting }) => {
+        const [match] = await frames(meeting);
+        ends(await ended, 'OK');
+        return String(match);
+    }));
+    assert.strictEqual(new Set(heard).size, 1, heard.join(' '));
+    return heard[0];
+}
+
+// Nobody of them hears anything within so long; their time is up then.
+async function block(...wishes) {
+    const calls = wishes.map((wish) => ask({ roster: false, timeout: 300, ...wish }));
+    for (const { status } of await Promise.all(calls.map(collect)))
+        assert.strictEqual(status.code, code.DEADLINE_EXCEEDED, status.details);
+}
+
+test('rendezvous: VM and CUST meet by grpc-js', async () => {
+    assert.strictEqual(await all({ event: 'VM-is-up', actor: 'VM', payload: '192.168.1.1' },
+        { event: 'VM-is-up', actor: 'CUST', payload: 'hello' }),
+    '{"payloads":{"CUST":"hello","VM":"192.168.1.1"}}');
+});
+
+test('rendezvous: a triplet meets by grpc-js', async () => {
+    const wishes = ['c', 'a', 'b'].map((actor) => ({ event: 'js-3', actor, mates: 2, payload: actor.repeat(2) }));
+    assert.strictEqual(await all(...wishes), '{"payloads":{"a":"aa","b":"bb","c":"cc"}}');
+});
+
+test('rendezvous: the same actor twice must block, by grpc-js', async () => {
+    await block({ event: 'js-twice', actor: 'a' }, { event: 'js-twice', actor: 'a' });
+});
+
+test('rendezvous: a selector must block, the one of who came first too, by grpc-js', async () => {
+    const first = { event: 'js-select', actor: 'a', selector: 'zone=west' };
+    await block(first, { event: 'js-select', actor: 'b', labels: 'zone=east' });
+    assert.strictEqual(await all(first, { event: 'js-select', actor: 'c', labels: 'zone=west' }),
+        '{"payloads":{"a":"","c":""}}');
+});
+
 test('rendezvous: the roster says who came before the match does', async () => {
     const party = await wait({ event: 'js3', actor: 'a', mates: 2 });
     const first = JSON.parse((await one(party.meeting)).payload);
