@@ -23,6 +23,7 @@ enum { RENDEZVOUS__EXACT = 64, RENDEZVOUS__STEPS = 10000 };
 
 struct rendezvous__tag;
 struct rendezvous__key;
+struct rendezvous__kind;
 struct rendezvous__event;
 
 struct rendezvous__group {
@@ -48,6 +49,7 @@ struct rendezvous__party {
     struct rendezvous__seat *seats; /* in lists of the index */
     struct rendezvous__tag **tags;  /* of its labels, of the values of its demands, of its actor */
     struct rendezvous__key **keys;  /* of its demands */
+    struct rendezvous__kind *kind;  /* NULL: it is a seeker */
     size_t sleeps;                  /* place among the sleepers, from 1; 0: awake, or in a group */
     uint64_t chosen;                /* for the group of this epoch */
 };

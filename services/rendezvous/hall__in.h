@@ -34,6 +34,13 @@ struct rendezvous__seat { /* of a party, in a list of carriers or seekers */
     struct rendezvous__party *party;
 };
 
+struct rendezvous__kind { /* those who seek nobody certain and have the same selector */
+    cs_bytes name;
+    size_t users;
+    struct cs_list members; /* seats of those awake */
+    struct cs_link link;    /* in event->open, if there are any */
+};
+
 struct rendezvous__event {
     cs_bytes name;
     size_t users;                  /* parties, those in groups too */
@@ -41,7 +48,8 @@ struct rendezvous__event {
     uint64_t version;              /* grows when one comes or goes */
     void *keys;                    /* a tree */
     struct rendezvous__key actors; /* not a label: who they are */
-    struct cs_list open;           /* seats of those awake who are in no list of seekers */
+    void *kinds;                   /* a tree */
+    struct cs_list open;           /* kinds of those awake who are in no list of seekers */
     struct rendezvous__party *
         *sleepers; /* want more than there are: a heap, the most modest first */
     size_t sleepers_len, sleepers_cap;

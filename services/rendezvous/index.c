@@ -1,9 +1,9 @@
 /* index -- by label, who has it and who seeks it.
  *
  * A party is a carrier of each of its labels.  It is a seeker of the values of its first demand that names a
- * few (of IN): nobody else will do.  Without such a demand it is open to all.  So whom a party can mean are
- * the carriers of what it seeks; and if it is open, those who seek one of its labels, and those who are open
- * too. */
+ * few (of IN): nobody else will do.  Without such a demand it is open to all, with others of the same
+ * selector, who are asked as one.  So whom a party can mean are the carriers of what it seeks; and if it is
+ * open, those who seek one of its labels, and those who are open too. */
 #include "services/rendezvous/hall__in.h"
 
 #include <search.h>
@@ -103,6 +103,17 @@ static void drop_tag(struct rendezvous__event *event, struct rendezvous__tag *ta
     drop_key(event, key);
 }
 
+static struct rendezvous__kind *kind_of(struct rendezvous__event *event, cs_bytes selector)
+{
+    struct rendezvous__kind *kind = find_or_make(&event->kinds, selector, sizeof *kind);
+
+    if (kind && kind->users++ == 0) {
+        cs_list_init(&kind->members);
+        cs_link_init(&kind->link);
+    }
+    return kind;
+}
+
 /* ---- Those of a party: tags of labels, then of values, then of the actor -------------------- */
 
 static size_t values_of(const struct rendezvous__selector *selector)
@@ -167,6 +178,7 @@ cs_err rendezvous__index_add(struct rendezvous__party *party)
     struct rendezvous__tag **tags;
     bool is_well = room_for(party);
 
+    party->kind = NULL;
     if (!is_well)
         return CS_ENOMEM;
     tags = party->tags;
@@ -177,6 +189,8 @@ cs_err rendezvous__index_add(struct rendezvous__party *party)
     for (size_t i = 0; is_well && i < party->selector.len; i++)
         is_well = add_demand(party, i, &tags);
     is_well = is_well && (*tags = tag_of(event, &event->actors, party->actor)) != NULL;
+    if (is_well && !anchor_of(party, &tags))
+        is_well = (party->kind = kind_of(event, party->selector.text)) != NULL;
     if (is_well)
         return CS_OK;
     rendezvous__index_drop(party);
@@ -191,6 +205,8 @@ void rendezvous__index_drop(struct rendezvous__party *party)
         drop_tag(party->at, party->tags[i]);
     for (size_t i = 0; i < party->selector.len && party->keys[i]; i++)
         drop_key(party->at, party->keys[i]);
+    if (party->kind && --party->kind->users == 0)
+        drop(&party->at->kinds, party->kind);
     free(party->seats);
     party->seats = NULL;
 }
@@ -207,8 +223,11 @@ void rendezvous__index_show(struct rendezvous__party *party)
         cs_list_push(&party->tags[i]->carriers, &seat->link);
         party->tags[i]->carriers_len++;
     }
-    if (!anchor)
-        cs_list_push(&party->at->open, &seat->link);
+    if (!anchor) {
+        if (!cs_linked(&party->kind->link))
+            cs_list_push(&party->at->open, &party->kind->link);
+        cs_list_push(&party->kind->members, &seat->link);
+    }
     for (size_t i = 0; anchor && i < anchor->values_len; i++, seat++)
         cs_list_push(&sought[i]->seekers, &seat->link);
 }
@@ -220,6 +239,8 @@ void rendezvous__index_hide(struct rendezvous__party *party)
             party->tags[i]->carriers_len--;
         cs_unlink(&party->seats[i].link);
     }
+    if (party->kind && !cs_list_first(&party->kind->members))
+        cs_unlink(&party->kind->link);
 }
 
 /* ---- Whom a party can mean ------------------------------------------------------------------ */
@@ -228,6 +249,21 @@ static void gather(struct rendezvous__hall *hall, const struct cs_list *seats, s
 {
     for (struct cs_link *link = cs_list_first(seats); link; link = cs_list_next(seats, link))
         hall->found[(*n)++] = CS_CONTAINER(link, struct rendezvous__seat, link)->party;
+}
+
+/* Of those who are open: whole kinds, if their selector takes it. */
+static void gather_open(struct rendezvous__hall *hall, const struct rendezvous__party *party,
+                        size_t *n)
+{
+    const struct cs_list *open = &party->at->open;
+
+    for (struct cs_link *link = cs_list_first(open); link; link = cs_list_next(open, link)) {
+        const struct cs_list *members = &CS_CONTAINER(link, struct rendezvous__kind, link)->members;
+        const struct rendezvous__party *one =
+            CS_CONTAINER(cs_list_first(members), struct rendezvous__seat, link)->party;
+        if (rendezvous__selector_takes(&one->selector, &party->labels))
+            gather(hall, members, n);
+    }
 }
 
 static int by_age(const void *a, const void *b)
@@ -250,7 +286,7 @@ size_t rendezvous__index_find(struct rendezvous__hall *hall, const struct rendez
     for (size_t i = 0; !anchor && i < party->labels.len; i++)
         gather(hall, &party->tags[i]->seekers, &n);
     if (!anchor)
-        gather(hall, &party->at->open, &n);
+        gather_open(hall, party, &n);
     qsort(hall->found, n, sizeof *hall->found, by_age);
     return n;
 }

@@ -47,6 +47,7 @@ struct rendezvous__demand {
 struct rendezvous__selector {
     const struct rendezvous__demand *all; /* by key, as they came for the same one */
     size_t len;
+    cs_bytes text; /* those of the same text are the same */
     void *block;
 };
 

@@ -282,8 +282,10 @@ static bool begin(struct reader *r, cs_bytes text, struct rendezvous__selector *
     r->demands = (void *)at;
     r->values = (void *)(at + demands);
     at += demands + values;
+    *at++ = '\0';
     if (text.len > 0)
         memcpy(at, text.base, text.len);
+    selector->text = cs_bytes_of(at, text.len);
     r->start = r->at = at;
     r->end = at + text.len;
     return true;
@@ -321,6 +323,7 @@ cs_err rendezvous__selector_of(cs_bytes actor, struct rendezvous__selector *ret)
         .op = RENDEZVOUS__OUT, .key = cs_str("actor"), .values = r.values, .values_len = 1};
     selector.all = r.demands;
     selector.len = 1;
+    selector.text = cs_bytes_of(r.start - 1, actor.len + 1); /* with a NUL, as no other has */
     *ret = selector;
     return CS_OK;
 }
