@@ -18,9 +18,11 @@ librendezvous_la_SOURCES = \
 	services/rendezvous/match.c \
 	services/rendezvous/meet.c \
 	services/rendezvous/meet.h \
+	services/rendezvous/place.c \
 	services/rendezvous/read.c \
 	services/rendezvous/read.h \
 	services/rendezvous/rendezvous.h \
+	services/rendezvous/roster.c \
 	services/rendezvous/search.c \
 	services/rendezvous/selector.c \
 	services/rendezvous/sums.c \

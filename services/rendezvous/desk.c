@@ -9,174 +9,7 @@
  * anybody. */
 #include "services/rendezvous/desk.h"
 
-#include <search.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-
-enum { ROSTERS_MS = 100, WAITERS_A_MS = 10 };
-
-static int64_t now_of(const rendezvous *desk)
-{
-    return cs_loop_now_ms(chanserv_server_loop(desk->server));
-}
-
-/* ---- Places --------------------------------------------------------------------------------- */
-
-static int by_id(const void *a, const void *b)
-{
-    return cs_order(*(const cs_bytes *)a, *(const cs_bytes *)b);
-}
-
-static void free_place(struct rendezvous__place *place)
-{
-    rendezvous *desk = place->desk;
-
-    rendezvous__leave(&desk->hall, &place->party);
-    if (place->is_keyed)
-        tdelete(place, &desk->keyed, by_id);
-    cs_unlink(&place->link);
-    rendezvous__labels_fini(&place->party.labels);
-    rendezvous__selector_fini(&place->party.selector);
-    rendezvous__ask_fini(&place->ask);
-    if (place->timer)
-        cs_timer_free(place->timer);
-    cs_ref_drop(&place->match);
-    free(place->words);
-    free(place->names);
-    free(place);
-}
-
-static void sooner(int64_t *at, int64_t when)
-{
-    if (*at < 0 || when < *at)
-        *at = when;
-}
-
-static void set_timer(struct rendezvous__place *place)
-{
-    const int64_t now = now_of(place->desk), key_ms = place->desk->options.key_ms;
-    int64_t at = -1;
-
-    if (place->why == CS_AGAIN && place->ask.timeout_ms > 0)
-        sooner(&at, place->since_ms + place->ask.timeout_ms);
-    if (place->why == CS_AGAIN && !place->sitter)
-        sooner(&at, place->away_ms + key_ms);
-    if (place->why != CS_AGAIN && !place->sitter)
-        sooner(&at, place->over_ms + key_ms);
-    cs_timer_set(place->timer, at < 0 ? CS_OFF : at > now ? (int)(at - now) : 0);
-}
-
-static void tell_end(struct rendezvous__sitter *sitter, cs_err why, const char *words)
-{
-    if (sitter->meeting)
-        chanserv_outlet_wake(sitter->meeting);
-    if (cs_failed(why))
-        chanserv_post_fail(sitter->post, why, "%s", words ? words : cs_strerror(why));
-    chanserv_post_finish(sitter->post, why);
-}
-
-/* It is over for him: whoever sits there is told. */
-static void end_place(struct rendezvous__place *place, cs_err why)
-{
-    place->why = why;
-    place->over_ms = now_of(place->desk);
-    set_timer(place);
-    if (place->sitter)
-        tell_end(place->sitter, why, place->words);
-}
-
-static void on_timer(void *user)
-{
-    struct rendezvous__place *place = user;
-    rendezvous *desk = place->desk;
-    const int64_t now = now_of(desk);
-
-    if (place->why == CS_AGAIN && place->ask.timeout_ms > 0 &&
-        now >= place->since_ms + place->ask.timeout_ms) {
-        place->words = rendezvous__tell_late(desk, place);
-        rendezvous__leave(&desk->hall, &place->party);
-        desk->counters.timeouts++;
-        end_place(place, CS_ETIMEOUT);
-    } else if (!place->sitter && place->why == CS_AGAIN &&
-               now >= place->away_ms + desk->options.key_ms) {
-        desk->counters.left++;
-        free_place(place);
-    } else if (!place->sitter && place->why != CS_AGAIN &&
-               now >= place->over_ms + desk->options.key_ms) {
-        free_place(place);
-    } else {
-        set_timer(place);
-    }
-}
-
-/* "EVENT\0GENERATION" for the hall, and behind it "\0ACTOR\0KEY" for who comes again. */
-static bool name_place(struct rendezvous__place *place)
-{
-    const struct rendezvous__ask *ask = &place->ask;
-    const cs_bytes parts[] = {ask->event, ask->generation, ask->actor, ask->key};
-    size_t len = 0;
-
-    for (size_t i = 0; i < 4; i++)
-        len += parts[i].len + 1;
-    if (!(place->names = rendezvous__alloc(len)))
-        return false;
-    len = 0;
-    for (size_t i = 0; i < 4; i++) {
-        memcpy(place->names + len, parts[i].len > 0 ? parts[i].base : "", parts[i].len);
-        len += parts[i].len;
-        place->names[len++] = '\0';
-        if (i == 1)
-            place->party.event = cs_bytes_of(place->names, len);
-    }
-    if (ask->key.len > 0)
-        place->id = cs_bytes_of(place->names, len);
-    return true;
-}
-
-/* What it asks moves into the place. */
-static struct rendezvous__place *new_place(rendezvous *desk, struct rendezvous__ask *ask)
-{
-    struct rendezvous__place *place = rendezvous__alloc(sizeof *place);
-
-    if (!place)
-        return NULL;
-    *place = (struct rendezvous__place){
-        .desk = desk, .ask = *ask, .why = CS_AGAIN, .since_ms = now_of(desk)};
-    *ask = (struct rendezvous__ask){.block = NULL};
-    cs_link_init(&place->link);
-    place->party.actor = place->ask.actor;
-    place->party.mates = place->ask.mates;
-    place->party.takes_twins = place->ask.takes_twins;
-    if (name_place(place) &&
-        cs_timer_new(chanserv_server_loop(desk->server), on_timer, place, &place->timer) == CS_OK) {
-        cs_list_push(&desk->places, &place->link);
-        return place;
-    }
-    free_place(place);
-    return NULL;
-}
-
-/* What a party says and accepts.  A failure's words are in `why`. */
-static cs_err describe(struct rendezvous__place *place, char why[RENDEZVOUS__WHY])
-{
-    struct rendezvous__party *party = &place->party;
-    const struct rendezvous__ask *ask = &place->ask;
-    char words[RENDEZVOUS__WHY] = "";
-    cs_err err;
-
-    err = ask->has_labels ? rendezvous__labels_parse(ask->labels, &party->labels, words)
-                          : rendezvous__labels_of(ask->actor, &party->labels);
-    if (err != CS_OK) {
-        snprintf(why, RENDEZVOUS__WHY, "labels: %.140s", words);
-        return err;
-    }
-    err = ask->has_selector ? rendezvous__selector_parse(ask->selector, &party->selector, words)
-                            : rendezvous__selector_of(ask->actor, &party->selector);
-    if (err != CS_OK)
-        snprintf(why, RENDEZVOUS__WHY, "selector: %.140s", words);
-    return err;
-}
 
 /* ---- Meeting -------------------------------------------------------------------------------- */
 
@@ -186,28 +19,6 @@ static void formed(struct rendezvous__group *group, void *user)
 
     cs_list_push(&desk->forming, &group->link);
     cs_timer_set(desk->release, 0);
-}
-
-static void connect_all(struct rendezvous__group *group)
-{
-    struct cs_link *i, *j;
-
-    for (i = cs_list_first(&group->members); i; i = cs_list_next(&group->members, i))
-        for (j = cs_list_next(&group->members, i); j; j = cs_list_next(&group->members, j)) {
-            struct rendezvous__place *a =
-                rendezvous__place_of(CS_CONTAINER(i, struct rendezvous__party, link_group));
-            struct rendezvous__place *b =
-                rendezvous__place_of(CS_CONTAINER(j, struct rendezvous__party, link_group));
-            if (!a->ask.channels || !b->ask.channels || !a->sitter || !b->sitter)
-                continue;
-            /* Who cannot have all of his lines has none that is silent: the post says why. */
-            cs_err err = rendezvous__line(a, b);
-            if (err != CS_OK) {
-                chanserv_post_fail(a->sitter->post, err, "no channel to %.*s",
-                                   CS_FMT(b->ask.actor));
-                chanserv_post_finish(a->sitter->post, err);
-            }
-        }
 }
 
 static cs_err refer(const char *text, cs_ref *ret)
@@ -241,14 +52,14 @@ static void meet(rendezvous *desk, struct rendezvous__group *group)
     desk->counters.groups++;
     desk->counters.matched += group->len;
     if (err == CS_OK)
-        connect_all(group);
+        rendezvous__connect(group);
     while ((link = cs_list_pop(&group->members))) {
         struct rendezvous__place *place =
             rendezvous__place_of(CS_CONTAINER(link, struct rendezvous__party, link_group));
-        count_wait(desk, now_of(desk) - place->since_ms);
+        count_wait(desk, rendezvous__now(desk) - place->since_ms);
         if (err == CS_OK)
             place->match = cs_ref_dup(place->ask.takes_twins ? list : map);
-        end_place(place, err == CS_OK ? CS_DONE : err);
+        rendezvous__place_end(place, err == CS_OK ? CS_DONE : err);
     }
     cs_ref_drop(&map);
     cs_ref_drop(&list);
@@ -261,31 +72,6 @@ static void on_release(void *user)
 
     while ((link = cs_list_pop(&desk->forming)))
         meet(desk, CS_CONTAINER(link, struct rendezvous__group, link));
-}
-
-/* ---- Rosters: some time after one came or went, to all who wait there ----------------------- */
-
-static void rosters_soon(rendezvous *desk)
-{
-    if (!desk->rosters_due)
-        cs_timer_set(desk->rosters, ROSTERS_MS + (int)(desk->hall.len / WAITERS_A_MS));
-    desk->rosters_due = true;
-}
-
-static void on_rosters(void *user)
-{
-    rendezvous *desk = user;
-
-    desk->rosters_due = false;
-    for (struct cs_link *link = cs_list_first(&desk->hall.all); link;
-         link = cs_list_next(&desk->hall.all, link)) {
-        struct rendezvous__place *place =
-            rendezvous__place_of(CS_CONTAINER(link, struct rendezvous__party, link_all));
-        struct rendezvous__sitter *sitter = place->sitter;
-        if (sitter && sitter->meeting && place->ask.roster &&
-            sitter->told != rendezvous__version(&place->party))
-            chanserv_outlet_wake(sitter->meeting);
-    }
 }
 
 /* ---- The source ----------------------------------------------------------------------------- */
@@ -340,16 +126,16 @@ static void stand_up(struct rendezvous__sitter *sitter)
     sitter->place = NULL;
     place->sitter = NULL;
     desk = place->desk;
-    place->away_ms = now_of(desk);
+    place->away_ms = rendezvous__now(desk);
     if (place->id.len > 0) {
-        set_timer(place);
+        rendezvous__place_wait(place);
         return;
     }
     if (place->why == CS_AGAIN) {
         desk->counters.left++;
-        rosters_soon(desk);
+        rendezvous__rosters_soon(desk);
     }
-    free_place(place);
+    rendezvous__place_free(place);
 }
 
 /* Who gives up the source, or never takes it, does not wait for the match. */
@@ -396,7 +182,7 @@ static void send_away(struct rendezvous__sitter *sitter, cs_err why, const char 
     sitter->place = NULL;
     sitter->why = why;
     sitter->words = words;
-    tell_end(sitter, why, words);
+    rendezvous__sitter_end(sitter, why, words);
 }
 
 static void sit(struct rendezvous__sitter *sitter, struct rendezvous__place *place)
@@ -405,7 +191,7 @@ static void sit(struct rendezvous__sitter *sitter, struct rendezvous__place *pla
         send_away(place->sitter, CS_EABORTED, "another request with this key goes on");
     place->sitter = sitter;
     sitter->place = place;
-    set_timer(place);
+    rendezvous__place_wait(place);
 }
 
 /* ---- Coming --------------------------------------------------------------------------------- */
@@ -437,7 +223,7 @@ static cs_err come(rendezvous *desk, struct rendezvous__sitter *sitter,
                    struct rendezvous__place *place)
 {
     char why[RENDEZVOUS__WHY] = "";
-    cs_err err = describe(place, why);
+    cs_err err = rendezvous__place_describe(place, why);
 
     if (err == CS_OK) {
         sit(sitter, place);
@@ -445,19 +231,12 @@ static cs_err come(rendezvous *desk, struct rendezvous__sitter *sitter,
     }
     if (err != CS_OK) {
         sitter->place = NULL;
-        free_place(place);
+        rendezvous__place_free(place);
         return refuse(desk, sitter->post, err, why);
     }
     desk->counters.arrived++;
-    rosters_soon(desk);
+    rendezvous__rosters_soon(desk);
     return CS_AGAIN;
-}
-
-static struct rendezvous__place *place_before(rendezvous *desk, struct rendezvous__place *place)
-{
-    void **at = place->id.len > 0 ? tfind(place, &desk->keyed, by_id) : NULL;
-
-    return at ? *at : NULL;
 }
 
 static cs_err take_place(rendezvous *desk, struct rendezvous__sitter *sitter,
@@ -465,25 +244,24 @@ static cs_err take_place(rendezvous *desk, struct rendezvous__sitter *sitter,
 {
     struct rendezvous__place *place, *before;
 
-    if (!(place = new_place(desk, ask)))
+    if (!(place = rendezvous__place_new(desk, ask)))
         return CS_ENOMEM;
-    if ((before = place_before(desk, place))) {
+    if ((before = rendezvous__place_before(desk, place))) {
         cs_err err = come_again(desk, sitter, before, &place->ask);
-        free_place(place);
+        rendezvous__place_free(place);
         return err;
     }
     if (desk->options.waiters_max != CS_OFF &&
         desk->hall.len >= (size_t)desk->options.waiters_max) {
         desk->counters.refused_limit++;
-        free_place(place);
+        rendezvous__place_free(place);
         return chanserv_post_fail(sitter->post, CS_ELIMIT, "%lld wait already",
                                   (long long)desk->options.waiters_max);
     }
-    if (place->id.len > 0 && !tsearch(place, &desk->keyed, by_id)) {
-        free_place(place);
+    if (!rendezvous__place_keep(place)) {
+        rendezvous__place_free(place);
         return CS_ENOMEM;
     }
-    place->is_keyed = place->id.len > 0;
     return come(desk, sitter, place);
 }
 
@@ -561,7 +339,7 @@ cs_err rendezvous_new(chanserv_server *server, const struct rendezvous_options *
     cs_loop *loop = chanserv_server_loop(server);
     if (set_options(desk, options) &&
         (err = cs_timer_new(loop, on_release, desk, &desk->release)) == CS_OK &&
-        (err = cs_timer_new(loop, on_rosters, desk, &desk->rosters)) == CS_OK &&
+        (err = cs_timer_new(loop, rendezvous__rosters, desk, &desk->rosters)) == CS_OK &&
         (err = chanserv_serve(server, desk->service, attend, desk)) == CS_OK) {
         *ret = desk;
         return CS_OK;
@@ -581,7 +359,7 @@ void rendezvous_free(rendezvous *desk)
         struct rendezvous__place *place = CS_CONTAINER(link, struct rendezvous__place, link);
         if (place->sitter)
             send_away(place->sitter, CS_EUNAVAIL, "the service ends");
-        free_place(place);
+        rendezvous__place_free(place);
     }
     rendezvous__hall_fini(&desk->hall);
     if (desk->release)

@@ -1,4 +1,4 @@
-/* What desk.c, tell.c and line.c share: places and who sits on them.  Private to rendezvous/. */
+/* What serves parties shares: places, and who sits on them.  Private to rendezvous/. */
 #ifndef RENDEZVOUS_DESK_H
 #define RENDEZVOUS_DESK_H
 
@@ -57,17 +57,46 @@ struct rendezvous {
 
 /* ---- tell.c: JSON that the caller frees; NULL: no memory -------------------------------------- */
 
-char *rendezvous__tell_roster(rendezvous *desk, struct rendezvous__place *place);
-/* For who was too late: who is here, who is missing. */
-char *rendezvous__tell_late(const rendezvous *desk, struct rendezvous__place *place);
 char *rendezvous__tell_match(const struct rendezvous__group *group, bool is_list);
 /* Of `most` who wait, the oldest. */
 char *rendezvous__tell_stats(const rendezvous *desk, size_t most);
 
+/* ---- roster.c: the same, of who is there --------------------------------------------------------- */
+
+char *rendezvous__tell_roster(rendezvous *desk, struct rendezvous__place *place);
+/* For who was too late: who is here, who is missing. */
+char *rendezvous__tell_late(const rendezvous *desk, struct rendezvous__place *place);
+/* Somebody came or went: all who wait there are asked for their next roster, before long. */
+void rendezvous__rosters_soon(rendezvous *desk);
+void rendezvous__rosters(void *desk); /* the timer's: now */
+
 /* ---- line.c ---------------------------------------------------------------------------------- */
 
-/* A source both ways between two of a group who have met. */
-cs_err rendezvous__line(struct rendezvous__place *a, struct rendezvous__place *b);
+/* A source both ways between each two of a group who have met and asked for it. */
+void rendezvous__connect(struct rendezvous__group *group);
+
+/* ---- place.c --------------------------------------------------------------------------------- */
+
+/* What `ask` has moves into the place.  NULL: no memory. */
+struct rendezvous__place *rendezvous__place_new(rendezvous *desk, struct rendezvous__ask *ask);
+void rendezvous__place_free(struct rendezvous__place *place);
+/* Of who comes again by his key: the one he had; or NULL. */
+struct rendezvous__place *rendezvous__place_before(rendezvous *desk,
+                                                   struct rendezvous__place *place);
+/* Lets him come again by his key, if he has one; false: no memory. */
+bool rendezvous__place_keep(struct rendezvous__place *place);
+/* What the party says and accepts, as it asks.  CS_EINVAL with words in `why`, CS_ENOMEM. */
+cs_err rendezvous__place_describe(struct rendezvous__place *place, char why[RENDEZVOUS__WHY]);
+/* Until its next time comes: he may have sat down, left, or met. */
+void rendezvous__place_wait(struct rendezvous__place *place);
+/* It is over for him: whoever sits there is told. */
+void rendezvous__place_end(struct rendezvous__place *place, cs_err why);
+void rendezvous__sitter_end(struct rendezvous__sitter *sitter, cs_err why, const char *words);
+
+static inline int64_t rendezvous__now(const rendezvous *desk)
+{
+    return cs_loop_now_ms(chanserv_server_loop(desk->server));
+}
 
 static inline struct rendezvous__place *rendezvous__place_of(struct rendezvous__party *party)
 {

@@ -59,6 +59,7 @@ struct rendezvous__hall {
     size_t len;
     uint64_t clock;
     void *events; /* a tree */
+    uint64_t events_made;
     struct rendezvous__party **found;
     size_t found_cap;
     uint64_t epoch;     /* of the sums of tags */
@@ -81,7 +82,7 @@ void rendezvous__release(struct rendezvous__hall *hall, struct rendezvous__group
 
 /* How many more a waiting party needs, at least, among those that are there now; 0: it has met. */
 int64_t rendezvous__missing(struct rendezvous__hall *hall, struct rendezvous__party *party);
-/* Grows when somebody comes to his event or goes. */
+/* Grows when somebody comes to his event or goes; of no two events the same, also one after the other. */
 uint64_t rendezvous__version(const struct rendezvous__party *party);
 
 #endif

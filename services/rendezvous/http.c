@@ -4,16 +4,11 @@
  * counters are those of the service; and a client that hangs up takes its post along. */
 #include "services/rendezvous/desk.h"
 #include "services/rendezvous/meet.h"
+#include "services/rendezvous/read.h"
 
 #include "gateway/json.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-
-static void put(void *to, const void *bytes, size_t len)
-{
-    fwrite(bytes, 1, len, to);
-}
 
 /* ---- What is asked -------------------------------------------------------------------------- */
 
@@ -41,7 +36,7 @@ static cs_err put_params(FILE *to, gateway_request *request)
         if (!gateway_is_utf8(value))
             return gateway_fail(request, CS_EINVAL, "%s: it is not UTF-8", names[i]);
         fprintf(to, ",\"%s\":", names[i]);
-        gateway_json_string(put, to, value);
+        rendezvous__put_string(to, value);
     }
     fputc('}', to);
     return CS_OK;
@@ -55,16 +50,12 @@ static cs_err body_of(gateway_request *request, char **body, size_t *len)
     if (!to)
         return CS_ENOMEM;
     if (is_object(gateway_body(request))) {
-        put(to, gateway_body(request).base, gateway_body(request).len);
+        fwrite(gateway_body(request).base, 1, gateway_body(request).len, to);
         err = CS_OK;
     } else {
         err = put_params(to, request);
     }
-    if (ferror(to))
-        err = CS_ENOMEM;
-    if (fclose(to) != 0)
-        err = CS_ENOMEM;
-    return err;
+    return rendezvous__put_end(to, body) ? err : CS_ENOMEM;
 }
 
 /* ---- What is answered ----------------------------------------------------------------------- */
@@ -92,9 +83,9 @@ static void answer_late(gateway_request *request, const char *words)
         return;
     }
     fputs("{\"error\":{\"code\":\"DEADLINE_EXCEEDED\",\"message\":", to);
-    gateway_json_string(put, to, cs_str(words));
+    rendezvous__put_string(to, cs_str(words));
     fputs("}}\n", to);
-    if (fclose(to) == 0)
+    if (rendezvous__put_end(to, &text))
         gateway_reply(request, 408, "application/json", cs_bytes_of(text, len));
     else
         gateway_fail(request, CS_ENOMEM, "no memory");

@@ -13,15 +13,10 @@ enum { FEW = 8 };
 
 /* ---- Trees: each object begins with its name ------------------------------------------------ */
 
-static int by_name(const void *a, const void *b)
-{
-    return cs_order(*(const cs_bytes *)a, *(const cs_bytes *)b);
-}
-
 /* The one of this name, or a new one of `size` bytes with the name behind it. */
 static void *find_or_make(void **tree, cs_bytes name, size_t size)
 {
-    void **at = tfind(&name, tree, by_name);
+    void **at = tfind(&name, tree, rendezvous__by_name);
     char *made;
 
     if (at)
@@ -31,7 +26,7 @@ static void *find_or_make(void **tree, cs_bytes name, size_t size)
     memset(made, 0, size);
     memcpy(made + size, name.len > 0 ? name.base : "", name.len);
     *(cs_bytes *)(void *)made = cs_bytes_of(made + size, name.len);
-    if (tsearch(made, tree, by_name))
+    if (tsearch(made, tree, rendezvous__by_name))
         return made;
     free(made);
     return NULL;
@@ -39,7 +34,7 @@ static void *find_or_make(void **tree, cs_bytes name, size_t size)
 
 static void drop(void **tree, void *object)
 {
-    tdelete(object, tree, by_name);
+    tdelete(object, tree, rendezvous__by_name);
     free(object);
 }
 
@@ -47,8 +42,10 @@ struct rendezvous__event *rendezvous__event_of(struct rendezvous__hall *hall, cs
 {
     struct rendezvous__event *event = find_or_make(&hall->events, name, sizeof *event);
 
-    if (event && event->users++ == 0)
+    if (event && event->users++ == 0) {
         cs_list_init(&event->open);
+        event->version = ++hall->events_made << 32; /* no two are ever of the same version */
+    }
     return event;
 }
 

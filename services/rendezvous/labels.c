@@ -9,7 +9,12 @@ void *(*rendezvous__alloc)(size_t size) = malloc;
 
 /* ---- Labels --------------------------------------------------------------------------------- */
 
-static int by_name(const void *a, const void *b)
+int rendezvous__by_name(const void *a, const void *b)
+{
+    return cs_order(*(const cs_bytes *)a, *(const cs_bytes *)b);
+}
+
+static int by_name_and_place(const void *a, const void *b)
 {
     const cs_pair *x = a, *y = b;
     int order = cs_order(x->name, y->name);
@@ -70,7 +75,7 @@ cs_err rendezvous__labels_parse(cs_bytes text, struct rendezvous__labels *ret,
         all[n++] = (cs_pair){{item, (size_t)(sign - item)}, {sign + 1, (size_t)(stop - sign - 1)}};
         item = stop + 1;
     }
-    qsort(all, n, sizeof *all, by_name);
+    qsort(all, n, sizeof *all, by_name_and_place);
     for (size_t i = 0; i < n; i++)
         if (i + 1 == n || !cs_same(all[i].name, all[i + 1].name))
             all[kept++] = all[i];
@@ -101,19 +106,11 @@ void rendezvous__labels_fini(struct rendezvous__labels *labels)
 
 const cs_bytes *rendezvous__label(const struct rendezvous__labels *labels, cs_bytes key)
 {
-    size_t from = 0, to = labels->len;
+    const cs_pair *found = labels->len > 0 ? bsearch(&key, labels->all, labels->len,
+                                                     sizeof *labels->all, rendezvous__by_name)
+                                           : NULL;
 
-    while (from < to) {
-        size_t mid = from + (to - from) / 2;
-        int order = cs_order(labels->all[mid].name, key);
-        if (order == 0)
-            return &labels->all[mid].value;
-        if (order < 0)
-            from = mid + 1;
-        else
-            to = mid;
-    }
-    return NULL;
+    return found ? &found->value : NULL;
 }
 
 /* ---- Does it take them? --------------------------------------------------------------------- */
@@ -139,19 +136,7 @@ bool rendezvous__integer(cs_bytes text, int64_t *ret)
 
 static bool is_among(const struct rendezvous__demand *demand, cs_bytes value)
 {
-    size_t from = 0, to = demand->values_len;
-
-    while (from < to) {
-        size_t mid = from + (to - from) / 2;
-        int order = cs_order(demand->values[mid], value);
-        if (order == 0)
-            return true;
-        if (order < 0)
-            from = mid + 1;
-        else
-            to = mid;
-    }
-    return false;
+    return bsearch(&value, demand->values, demand->values_len, sizeof value, rendezvous__by_name);
 }
 
 static bool is_met(const struct rendezvous__demand *demand, const cs_bytes *value)

@@ -73,6 +73,9 @@ bool rendezvous__selector_takes(const struct rendezvous__selector *selector,
 /* As the grammar has it: optional sign, digits, 64 bits.  Of a label as of a bound. */
 bool rendezvous__integer(cs_bytes text, int64_t *ret);
 
+/* For qsort(), bsearch() and trees: of what begins with a cs_bytes. */
+int rendezvous__by_name(const void *a, const void *b);
+
 /* Every allocation of the room; a test has its own. */
 extern void *(*rendezvous__alloc)(size_t size);
 

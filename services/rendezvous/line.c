@@ -50,7 +50,8 @@ static const struct chanserv_outlet_ops ops = {.state_bytes = sizeof(struct line
                                                .readable = line_readable,
                                                .end = line_end};
 
-cs_err rendezvous__line(struct rendezvous__place *a, struct rendezvous__place *b)
+/* A source both ways between the two. */
+static cs_err join(struct rendezvous__place *a, struct rendezvous__place *b)
 {
     chanserv_outlet *to_a, *to_b;
     struct line line = {.other = NULL};
@@ -64,4 +65,26 @@ cs_err rendezvous__line(struct rendezvous__place *a, struct rendezvous__place *b
     else
         ((struct line *)chanserv_outlet_state(to_a))->other = to_b;
     return err;
+}
+
+void rendezvous__connect(struct rendezvous__group *group)
+{
+    struct cs_link *i, *j;
+
+    for (i = cs_list_first(&group->members); i; i = cs_list_next(&group->members, i))
+        for (j = cs_list_next(&group->members, i); j; j = cs_list_next(&group->members, j)) {
+            struct rendezvous__place *a =
+                rendezvous__place_of(CS_CONTAINER(i, struct rendezvous__party, link_group));
+            struct rendezvous__place *b =
+                rendezvous__place_of(CS_CONTAINER(j, struct rendezvous__party, link_group));
+            if (!a->ask.channels || !b->ask.channels || !a->sitter || !b->sitter)
+                continue;
+            /* Who cannot have all of his lines has none that is silent: the post says why. */
+            cs_err err = join(a, b);
+            if (err != CS_OK) {
+                chanserv_post_fail(a->sitter->post, err, "no channel to %.*s",
+                                   CS_FMT(b->ask.actor));
+                chanserv_post_finish(a->sitter->post, err);
+            }
+        }
 }

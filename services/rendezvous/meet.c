@@ -6,11 +6,10 @@
  * One step serves both who waits and who is called: they differ in how long a select may take. */
 #include "services/rendezvous/meet.h"
 
-#include "services/rendezvous/labels.h"
+#include "services/rendezvous/read.h"
 
 #include "gateway/json.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 struct rendezvous_meeting {
@@ -30,17 +29,12 @@ struct rendezvous_meeting {
 
 /* ---- What is asked -------------------------------------------------------------------------- */
 
-static void put(void *to, const void *bytes, size_t len)
-{
-    fwrite(bytes, 1, len, to);
-}
-
 static bool put_text(FILE *to, const char *name, cs_bytes text)
 {
     if (text.len == 0)
         return true;
     fprintf(to, ",\"%s\":", name);
-    gateway_json_string(put, to, text);
+    rendezvous__put_string(to, text);
     return gateway_is_utf8(text);
 }
 
@@ -222,7 +216,7 @@ cs_err rendezvous_come(chanserv_client *client, const struct rendezvous_ask *ask
     if (!to)
         return err == CS_OK ? CS_ENOMEM : err;
     err = put_ask(to, ask);
-    if (fclose(to) != 0)
+    if (!rendezvous__put_end(to, &body))
         err = CS_ENOMEM;
     if (err == CS_OK)
         err = rendezvous__come(client, ask, cs_bytes_of(body, len), ops, user, ret);

@@ -3,7 +3,6 @@
 
 #include "gateway/json.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 cs_err rendezvous__read_wrong(struct rendezvous__reader *r, const char *what)
@@ -172,4 +171,28 @@ cs_err rendezvous__read_end(struct rendezvous__reader *r)
     skip_blanks(r);
     return r->at == r->end ? CS_OK
                            : rendezvous__read_wrong(r, "something stands behind the object");
+}
+
+/* ---- To say it ------------------------------------------------------------------------------ */
+
+static void put(void *to, const void *bytes, size_t len)
+{
+    fwrite(bytes, 1, len, to);
+}
+
+void rendezvous__put_string(FILE *to, cs_bytes text)
+{
+    gateway_json_string(put, to, text);
+}
+
+char *rendezvous__put_end(FILE *to, char **text)
+{
+    bool is_whole = to && !ferror(to);
+
+    if (to && fclose(to) != 0)
+        is_whole = false;
+    if (is_whole)
+        return *text;
+    free(*text);
+    return *text = NULL;
 }

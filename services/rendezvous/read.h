@@ -8,6 +8,8 @@
 
 #include "services/rendezvous/labels.h"
 
+#include <stdio.h>
+
 struct rendezvous__reader {
     const char *start, *at, *end;
     char *to; /* where unpacked bytes go */
@@ -31,5 +33,10 @@ bool rendezvous__read_sign(struct rendezvous__reader *r, char c);
 cs_err rendezvous__read_string(struct rendezvous__reader *r, cs_bytes *ret);
 cs_err rendezvous__read_value(struct rendezvous__reader *r, struct rendezvous__value *ret);
 cs_err rendezvous__read_wrong(struct rendezvous__reader *r, const char *what);
+
+/* To say it: a string with its quotes; and what was said to an open_memstream(): `*text`, complete, or NULL.
+ * `to` NULL: as if it had failed. */
+void rendezvous__put_string(FILE *to, cs_bytes text);
+char *rendezvous__put_end(FILE *to, char **text);
 
 #endif

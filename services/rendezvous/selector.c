@@ -185,16 +185,11 @@ static cs_err read_bound(struct reader *r, int64_t *bound)
     return CS_OK;
 }
 
-static int by_bytes(const void *a, const void *b)
-{
-    return cs_order(*(const cs_bytes *)a, *(const cs_bytes *)b);
-}
-
 static size_t sort_values(cs_bytes *values, size_t n)
 {
     size_t kept = 0;
 
-    qsort(values, n, sizeof *values, by_bytes);
+    qsort(values, n, sizeof *values, rendezvous__by_name);
     for (size_t i = 0; i < n; i++)
         if (kept == 0 || !cs_same(values[kept - 1], values[i]))
             values[kept++] = values[i];
