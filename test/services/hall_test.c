@@ -210,6 +210,32 @@ Test(hall, who_vanished_before_release_dissolves_the_group_and_others_may_meet)
     end();
 }
 
+/* Those of the same selector are asked as one: "x" of one is not "all but x" of another. */
+Test(hall, who_is_called_as_another_wants_is_not_taken_for_him)
+{
+    struct one a, b, c;
+
+    begin();
+    come(&a, "x", 1, "n=1", NULL);
+    come(&b, "b", 1, "actor=x", "x");
+    come(&c, "c", 1, "n=1", NULL);
+    cr_assert_eq(stage.formed_len, 1);
+    cr_assert(is_with(&a, &c));
+    unmake(&a);
+    unmake(&b);
+    unmake(&c);
+    end();
+    begin();
+    come(&b, "b", 1, "actor=x", "x");
+    come(&a, "x", 1, "n=1", NULL);
+    come(&c, "c", 1, "n=1", NULL);
+    cr_assert(is_with(&a, &c));
+    unmake(&a);
+    unmake(&b);
+    unmake(&c);
+    end();
+}
+
 /* ---- Small scope, all of it ----------------------------------------------------------------- */
 
 /* As naive.h has them. */

@@ -242,6 +242,7 @@ Test(meet, after_a_timeout_all_agree_and_he_is_not_counted)
 
     cr_assert_eq(up(), CS_OK);
     late.timeout_ms = 1000;
+    late.key = cs_str("k"); /* his place is kept, so that he can hear again that he was too late */
     come(0, "a", "", 2);
     come_with(1, &late);
     cs_loop_advance(hall.loop, 1000);
