@@ -309,6 +309,7 @@ thread_programs = \
 	test/tsan/client_tsan \
 	test/tsan/loop_tsan \
 	test/tsan/loops_tsan \
+	test/tsan/meet_tsan \
 	test/tsan/nodes_tsan \
 	test/tsan/resume_tsan \
 	test/tsan/talk_tsan
@@ -347,6 +348,7 @@ libfuzz_a_SOURCES = \
 
 test_tsan_chan_tsan_LDADD = $(BASE_LIBS)
 test_tsan_loop_tsan_LDADD = $(BASE_LIBS)
+test_tsan_meet_tsan_LDADD = $(SERVICES_LIBS)
 test_fuzz_client_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 test_fuzz_client_fuzz_LDADD = $(FUZZ_LIBS) $(CHANSERV_LIBS)
 test_fuzz_gzip_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
