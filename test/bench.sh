@@ -35,6 +35,7 @@ for corrupt in '' 1; do
     [ $? -eq "${corrupt:-0}" ]
     verdict $? "$scratch/said" "grows ${corrupt:+notices a wrong byte}${corrupt:-is right}"
 done
+unset BENCH_CORRUPT
 for shape in barrier pairs refusals; do
     "$build/bench/rendezvous" crowd $shape 100 10 > "$scratch/said" 2>&1
     verdict $? "$scratch/said" "a crowd of $shape is right"
@@ -42,7 +43,6 @@ done
 BENCH_CORRUPT=1 "$build/bench/rendezvous" crowd pairs 100 10 > "$scratch/said" 2>&1
 [ $? -eq 1 ]
 verdict $? "$scratch/said" "a crowd notices a wrong byte"
-unset BENCH_CORRUPT
 
 bench -w w7 -r 2 -s 0.05 --free -o "$scratch/lines" --plots "$scratch/plots" > "$scratch/tables" 2> "$scratch/said"
 verdict $? "$scratch/said" "rounds are run"
