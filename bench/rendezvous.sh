@@ -1,6 +1,6 @@
 #!/bin/bash
 # What does one more who comes cost where many wait at the same event?  Instructions by callgrind, which
-# nothing around can disturb, and how many times those where few wait.
+# nothing around can disturb, and how many times those where few wait: more than 3 times is a failure.
 #
 #     bench/rendezvous.sh [BUILD] [WAITERS...]    BUILD: a build with bench/rendezvous, else .build/bench
 #
@@ -28,11 +28,14 @@ cost() {
 
 echo '| shape | waiters | instructions an arrival | times the first |'
 echo '|---|---|---|---|'
+status=0
 for shape in barrier pairs refusals; do
     first=
     for waiters; do
         now=$(cost $shape "$waiters")
         first=${first:-$now}
         echo "| $shape | $waiters | $now | $(awk "BEGIN { printf \"%.2f\", $now / $first }") |"
+        [ "$now" -le $((3 * first)) ] || status=1
     done
 done
+exit $status
