@@ -41,6 +41,21 @@ static cs_err large(chanserv_outlet *o, cs_bytes *frame, void *state)
     return CS_OK;
 }
 
+static chanserv_outlet *dripping;
+static int drops;
+
+static cs_err drip(chanserv_outlet *o, cs_bytes *frame, void *state)
+{
+    static const char bytes[20000];
+
+    (void)state;
+    dripping = o;
+    if (drops-- == 0)
+        return CS_AGAIN;
+    *frame = cs_bytes_of(bytes, sizeof bytes);
+    return CS_OK;
+}
+
 static void announce(bool eager)
 {
     static const struct chanserv_outlet_ops ops = {.next = one},
@@ -77,11 +92,21 @@ static cs_err flood(chanserv_post *post, cs_bytes body, void *user)
     return CS_DONE;
 }
 
+static cs_err drips(chanserv_post *post, cs_bytes body, void *user)
+{
+    static const struct chanserv_outlet_ops ops = {.next = drip};
+
+    (void)body, (void)user;
+    cr_assert_eq(chanserv_announce(post, cs_str("h"), &ops, NULL, NULL), CS_OK);
+    return CS_DONE;
+}
+
 static void up(void)
 {
     raw_up(NULL);
     cr_assert_eq(chanserv_serve_parallel(raw.server, "keep", keep, NULL), CS_OK);
     cr_assert_eq(chanserv_serve_parallel(raw.server, "flood", flood, NULL), CS_OK);
+    cr_assert_eq(chanserv_serve_parallel(raw.server, "drip", drips, NULL), CS_OK);
 }
 
 TestSuite(histograms, .init = up, .fini = raw_down);
@@ -174,6 +199,21 @@ Test(histograms, a_window_is_shut_until_its_reader_opens_it)
     raw_leave(c); /* he never opened it again */
     measured(window_shut, times + 1, 2000000);
     cr_assert_eq(raw_counters().queued_bytes, 0);
+}
+
+Test(histograms, a_window_that_is_opened_in_time_was_never_shut)
+{
+    struct raw_call *post = raw_post("drip", "");
+
+    raw_open(post, 0, 0);
+    for (int i = 0; i < 20; i++) {
+        cs_loop_advance(raw.loop, 1000);
+        drops = 1;
+        chanserv_outlet_wake(dripping);
+        cs_loop_settle(raw.loop);
+    }
+    measured(window_shut, 0, 0);
+    cr_assert_gt(raw_counters().frame_bytes_out, 399999);
 }
 
 Test(histograms, those_of_several_loops_are_added_up)

@@ -183,6 +183,19 @@ Test(report, a_metric_left_for_another_is_told)
     cr_assert_eq(answers[2], CS_EEXIST);
 }
 
+Test(report, a_counter_is_known_by_either_name)
+{
+    told[0] = (struct gateway_metric){.name = "x_total", .help = "h"};
+    told[1] = (struct gateway_metric){.name = "x", .help = "h"};
+    told[2] = (struct gateway_metric){.name = "y", .help = "h"};
+    told[3] = (struct gateway_metric){.name = "y_total", .help = "h"};
+    told_len = 4;
+    cr_assert_eq(gateway_add_report(world.gw, "desk", tell, NULL), CS_OK);
+    cr_assert_str_eq(members(), "{\"desk\":{\"x_total\":0,\"y\":0}}}\n");
+    cr_assert_eq(answers[1], CS_EEXIST);
+    cr_assert_eq(answers[3], CS_EEXIST);
+}
+
 Test(report, has_so_many_series_a_metric_and_no_more)
 {
     static char names[GATEWAY_SERIES_MAX + 1][4];
