@@ -6,6 +6,7 @@
  * everything has ended once.  Another, on a loop of ours, is freed in a callback while it runs.
  */
 #include "chanserv/chanserv.h"
+#include "chanserv/stat.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -25,7 +26,8 @@ static struct {
     const void *serial_thread;
     atomic_int runs, opened, ended, threads_seen;
     atomic_int next, well, asked;
-    struct chanserv_counters last; /* the server's thread */
+    struct chanserv_counters last;
+    uint64_t took_us; /* all posts */ /* the server's thread */
 } t;
 
 static _Thread_local char here; /* its address names the thread */
@@ -217,10 +219,14 @@ static void *serve(void *server)
 static void ask(void *server)
 {
     struct chanserv_counters now;
+    struct chanserv_histograms times;
 
     chanserv_server_counters(server, &now);
-    if (now.posts_total < t.last.posts_total || now.frames_out < t.last.frames_out)
+    chanserv_server_histograms(server, &times);
+    if (now.posts_total < t.last.posts_total || now.frames_out < t.last.frames_out ||
+        times.post.sum_us < t.took_us)
         abort();
+    t.took_us = times.post.sum_us;
     t.last = now;
     atomic_fetch_add(&t.asked, 1);
 }
