@@ -31,6 +31,8 @@ struct gateway__web gateway__web_of(const gateway_request *request)
 
     web.is = cs_same(request->method, cs_str("POST")) &&
              (web.sends_text || is_type(type, "application/grpc-web"));
+    if (!web.is)
+        return (struct gateway__web){0};
     if (gateway_accepts(request, TEXT) || gateway_accepts(request, "application/grpc-web-text"))
         web.reads_text = true;
     else

@@ -56,6 +56,19 @@ static cs_err fails(gateway_request *request, void *user)
     return gateway_fail(request, CS_EPRECOND, "not on a \"%s\"", "sunday");
 }
 
+static cs_err on_behalf(gateway_request *request, void *user)
+{
+    struct chanserv_post_options options = {0};
+
+    (void)user;
+    gateway_on_behalf(request, &options);
+    hear("%.*s:", CS_FMT(options.peer->addr));
+    for (size_t i = 0; i < options.metadata_len; i++)
+        hear(" %.*s=%.*s", CS_FMT(options.metadata[i].name), CS_FMT(options.metadata[i].value));
+    gateway_reply(request, 204, NULL, cs_str(""));
+    return CS_DONE;
+}
+
 static cs_err says_nothing(gateway_request *request, void *user)
 {
     (void)request, (void)user;
@@ -400,6 +413,25 @@ Test(request, a_header_that_cannot_be_is_refused)
     cr_expect_eq(gateway_set_header(kept, "x", cs_str("late")), CS_EMISUSE);
     cs_loop_settle(world.loop);
     cr_expect_str_eq(browser_header(&b, "x"), "a\tb");
+    down();
+}
+
+/* What is base64 in HTTP is bytes in metadata; what is neither is left alone. */
+Test(request, what_goes_on_as_metadata)
+{
+    static const char *const fields[] = {"authorization: Basic a",
+                                         "x-a: b",
+                                         "x-b-bin: aGk=",
+                                         "x-c-bin: ?",
+                                         "accept: */*",
+                                         "d-bin: aGk=",
+                                         NULL};
+
+    up();
+    cr_assert_eq(gateway_route(world.gw, "GET", "/behalf", on_behalf, NULL), CS_OK);
+    cr_assert_eq(browser_ask(&b, "GET /behalf", fields, NULL), CS_OK);
+    cr_expect_eq(b.status, 204);
+    cr_expect_str_eq(heard, "10.0.0.1:5000: authorization=Basic a x-a=b x-b-bin=hi x-c-bin=?");
     down();
 }
 
