@@ -21,7 +21,7 @@ static const char *const text[] = {TEXT, "x-grpc-web: 1", NULL};
 
 /* ---- A request, and what came ------------------------------------------------------------------------- */
 
-static char asked[4096]; /* the request's messages, as they go out */
+static char asked[512 * 1024]; /* the request's messages, as they go out */
 static size_t asked_len;
 static size_t step;   /* bytes of a piece of its body; 0: all of it */
 static size_t narrow; /* room that the browser has for the answer; 0: any */
@@ -327,6 +327,48 @@ Test(web, any_method_with_metadata_both_ways)
     cr_assert_str_eq(got.trailers, "grpc-status: 9\r\n"
                                    "grpc-message: not \"today\":%0D%0A100 %25 %E2%9C%93\r\n"
                                    "last-bin: /w==\r\nlast: two\r\n");
+}
+
+static size_t heard, heard_bytes;
+
+static void count(mux_stream *stream, void *state)
+{
+    static const cs_bytes nothing;
+    cs_bytes msg;
+    cs_err err;
+
+    (void)state;
+    while ((err = mux_stream_recv(stream, &msg)) == CS_OK) {
+        heard++;
+        heard_bytes += msg.len;
+    }
+    if (err == CS_DONE && mux_stream_send(stream, cs_str("all"), nothing) == CS_OK)
+        mux_stream_finish(stream, CS_OK, NULL);
+}
+
+static void counts(mux_stream *stream, void *user)
+{
+    static const struct mux_stream_ops ops = {.readable = count, .end = raw_end};
+
+    (void)user;
+    cr_assert_eq(mux_stream_accept(stream, &ops, NULL), CS_OK);
+}
+
+/* More than a call takes at once; what it has no room for goes on when it has. */
+Test(web, a_method_that_listens_has_one_turn)
+{
+    static char message[3000];
+
+    cr_assert_eq(chanserv_handle(world.server, "/a.B/Count", counts, NULL), CS_OK);
+    heard = heard_bytes = asked_len = 0;
+    for (int i = 0; i < 100; i++)
+        say(0, cs_bytes_of(message, (size_t)i * 30));
+    ask("POST /a.B/Count", text);
+    hear();
+    cr_assert_eq(heard, 100);
+    cr_assert_eq(heard_bytes, 99 * 50 * 30);
+    cr_assert_eq(got.n, 1);
+    cr_assert_str_eq(got.trailers, "grpc-status: 0\r\n");
 }
 
 /* Inside the process the field says for whom a call is made. */
