@@ -223,12 +223,27 @@ static void assign(cs_loop *loop, enum cs__event which, int fd, short what, even
     event_assign(loop->event[which], loop->base, fd, what, fn, loop);
 }
 
+/* Of epoll, of what libevent has for signals, and the bell: without one of these it would not fail but end
+ * the process, so whether there are as many is asked first. */
+enum { DESCRIPTORS = 6 };
+
+static bool has_descriptors(void)
+{
+    int fds[DESCRIPTORS], n = 0;
+
+    while (n < DESCRIPTORS && (fds[n] = eventfd(0, EFD_CLOEXEC)) >= 0)
+        n++;
+    for (int i = 0; i < n; i++)
+        close(fds[i]);
+    return n == DESCRIPTORS;
+}
+
 /* The clock is armed once, so that libevent has room for it and failing is known here. */
 static cs_err attach(cs_loop *loop, struct event_base *base)
 {
     static const struct timeval some_time = {3600, 0};
 
-    loop->base = base ? base : event_base_new();
+    loop->base = base ? base : has_descriptors() ? event_base_new() : NULL;
     loop->owns_base = !base && loop->base;
     if (!loop->base)
         return CS_ESYS;

@@ -86,13 +86,15 @@ static int on_frame_not_send(nghttp2_session *h2, const nghttp2_frame *frame, in
     mux_conn *conn = user;
     if (conn->is_server && frame->hd.type == NGHTTP2_HEADERS)
         conn->held.said -= weight(frame->headers.nva, frame->headers.nvlen);
-    /* A request that cannot go is closed by nghttp2 itself. */
-    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat == NGHTTP2_HCAT_REQUEST ||
-        error == NGHTTP2_ERR_STREAM_CLOSED || error == NGHTTP2_ERR_STREAM_CLOSING)
+    if (frame->hd.type != NGHTTP2_HEADERS || error == NGHTTP2_ERR_STREAM_CLOSED ||
+        error == NGHTTP2_ERR_STREAM_CLOSING)
         return 0;
+    const bool asks = frame->headers.cat == NGHTTP2_HCAT_REQUEST;
     mux_stream *stream = mux__h2_stream(h2, frame->hd.stream_id);
-    if (stream) /* too long for a frame: without them the client would wait for ever */
+    if (stream && !asks) /* too long for a frame: without them the client would wait for ever */
         mux_stream_cancel(stream, CS_ETOOBIG);
+    else if (stream && error == NGHTTP2_ERR_FRAME_SIZE_ERROR) /* nghttp2 closes it, as if refused */
+        mux__stream_over(stream, CS_ETOOBIG, "the header fields of the call are too long");
     return 0;
 }
 

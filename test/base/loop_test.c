@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -639,4 +640,28 @@ Test(no_memory, a_descriptor_needs_one_allocation, .timeout = 60)
     cr_assert_null(io);
     cs_loop_free(loop);
     cr_assert_eq(living, 0);
+}
+
+/* ---- Without descriptors ------------------------------------------------------------------------ */
+
+Test(loop_made, without_descriptors_fails_and_nothing_else)
+{
+    struct rlimit before, few;
+    cs_err err = CS_ESYS;
+    int free_fd = dup(0);
+
+    cr_assert_geq(free_fd, 0);
+    close(free_fd);
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (rlim_t spare = 0; spare < 64 && err != CS_OK; spare++) {
+        few = before;
+        few.rlim_cur = (rlim_t)free_fd + spare;
+        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+        err = cs_loop_new(NULL, &loop);
+        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+        cr_assert(err == CS_ESYS || (err == CS_OK && spare > 3), "%d spare", (int)spare);
+        if (err == CS_OK)
+            cs_loop_free(loop);
+    }
+    cr_assert_eq(err, CS_OK);
 }

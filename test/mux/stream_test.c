@@ -322,6 +322,27 @@ Test(stream, trailers_that_fit_no_frame_end_the_call_all_the_same)
     talk_end(&t);
 }
 
+/* Nobody else would take it either: there is nothing to try again. */
+Test(stream, a_request_that_fits_no_frame_ends_with_these_words)
+{
+    static char text[100 * 1024];
+    const cs_pair field = {cs_str("long"), cs_bytes_of(text, sizeof text)};
+    const struct mux_call_options options = {.metadata = &field, .metadata_len = 1};
+
+    memset(text, 'x', sizeof text);
+    talk_begin(&t, NULL, NULL);
+    struct side *c = talk_open_with(&t, 0, &options);
+    talk_settle(&t);
+    expect_end(c, CS_ETOOBIG);
+    cr_assert_str_eq(c->errmsg, "the header fields of the call are too long");
+    cr_assert_eq(t.accepted, 0);
+    c = talk_open(&t, 1);
+    talk_settle(&t);
+    cr_assert_eq(t.accepted, 1, "the connection stands");
+    mux_stream_cancel(c->stream, CS_ECANCELED);
+    talk_end(&t);
+}
+
 /* ---- Every way of ending -------------------------------------------------------------------- */
 
 Test(stream, a_cancel_by_the_client_reaches_the_server)
