@@ -24,7 +24,8 @@ extern "C" {
 struct event_base;
 typedef struct cs_loop cs_loop;
 
-/* `base` NULL: the loop makes its own.  Otherwise you run it, in any way you like. */
+/* `base` NULL: the loop makes its own.  Otherwise you run it, in any way you like.  CS_ESYS: no descriptors
+ * for it; CS_ENOMEM. */
 CS_API cs_err cs_loop_new(struct event_base *base, cs_loop **ret);
 CS_API void cs_loop_free(cs_loop *loop); /* after everything that lives on it */
 
