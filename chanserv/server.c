@@ -97,6 +97,8 @@ static cs_err server_init(chanserv_server *server)
         server->instance_hex[2 * i + 1] = digits[server->instance[i] & 15];
     }
     if (err == CS_OK)
+        err = chanserv__tickets_init(&server->tickets);
+    if (err == CS_OK)
         err = cs_timer_new(server->loop, chanserv__accept_due, server, &server->accept_timer);
     if (err == CS_OK)
         err = cs_timer_new(server->loop, chanserv__drain_look, server, &server->drain.timer);

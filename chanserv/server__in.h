@@ -293,7 +293,7 @@ struct chanserv__tickets {
     struct chanserv__place *places; /* of those that live, claimed ones included */
     size_t places_cap, live;
     size_t free;    /* first place that is free, or places_cap */
-    uint64_t *dead; /* by index: index << 8 | what an Open is told, a cs_err; 0: free */
+    uint64_t *dead; /* by index: index << 8 | what an Open is told, a cs_err; 0: free; never NULL */
     size_t dead_cap;
     uint64_t last; /* count given last */
     uint8_t pool[CHANSERV__POOL];
@@ -307,6 +307,7 @@ void chanserv__ticket_put(const chanserv_outlet *outlet, uint8_t *to);
 chanserv_outlet *chanserv__ticket_find(chanserv_server *server, cs_bytes ticket,
                                        enum wire_reason *ret_why, cs_err *ret_err);
 void chanserv__ticket_die(chanserv_server *server, chanserv_outlet *outlet, cs_err told);
+cs_err chanserv__tickets_init(struct chanserv__tickets *tickets); /* CS_ENOMEM */
 void chanserv__tickets_fini(struct chanserv__tickets *tickets);
 
 void chanserv__accept_wait(chanserv_outlet *outlet); /* from now on, until it leaves WAITING */

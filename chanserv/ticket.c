@@ -99,7 +99,7 @@ void chanserv__ticket_put(const chanserv_outlet *outlet, uint8_t *to)
 /* CS_OK: not remembered. */
 static cs_err dead_told(const struct chanserv__tickets *t, uint64_t index)
 {
-    uint64_t slot = t->dead_cap ? t->dead[index % t->dead_cap] : 0;
+    uint64_t slot = t->dead[index % t->dead_cap];
 
     return slot >> TOLD_BITS == index ? (cs_err)(slot & ((1 << TOLD_BITS) - 1)) : CS_OK;
 }
@@ -143,11 +143,22 @@ chanserv_outlet *chanserv__ticket_find(chanserv_server *server, cs_bytes ticket,
     return NULL;
 }
 
+/* There from the beginning: who comes back when memory was short is told what became of his source. */
+cs_err chanserv__tickets_init(struct chanserv__tickets *t)
+{
+    enum { CAP = 64 };
+
+    t->dead = cs_zalloc(CAP * sizeof *t->dead);
+    t->dead_cap = t->dead ? CAP : 0;
+    return t->dead ? CS_OK : CS_ENOMEM;
+}
+
 /* They are counted in order, so those that died lately hardly ever share a slot; when two do, the
- * table grows, or at its full size the later death counts.  One look there, and no order kept. */
+ * table grows, or at its full size, and without memory, the later death counts.  One look there, and no
+ * order kept. */
 static bool dead_grow(struct chanserv__tickets *t)
 {
-    size_t cap = t->dead_cap ? 2 * t->dead_cap : 64;
+    size_t cap = 2 * t->dead_cap;
     uint64_t *dead;
 
     if (t->dead_cap >= CHANSERV__DEAD_MAX || !(dead = cs_zalloc(cap * sizeof *dead)))
@@ -170,10 +181,9 @@ void chanserv__ticket_die(chanserv_server *server, chanserv_outlet *outlet, cs_e
         return;
     outlet->index = 0;
     place_leave(t, (size_t)(index >> COUNT_BITS));
-    while ((t->dead_cap == 0 || t->dead[index % t->dead_cap]) && dead_grow(t))
+    while (t->dead[index % t->dead_cap] && dead_grow(t))
         ;
-    if (t->dead_cap > 0) /* without memory it will be unknown, which is true as well */
-        t->dead[index % t->dead_cap] = index << TOLD_BITS | (uint64_t)told;
+    t->dead[index % t->dead_cap] = index << TOLD_BITS | (uint64_t)told;
 }
 
 void chanserv__tickets_fini(struct chanserv__tickets *t)

@@ -2,6 +2,8 @@
 #include "chanserv/server__in.h"
 #include "raw.h"
 
+#include "test/support/failing.h"
+
 static cs_err never(chanserv_outlet *o, cs_bytes *frame, void *state)
 {
     (void)o, (void)frame, (void)state;
@@ -77,6 +79,26 @@ Test(ticket, the_last_65536_dead_are_remembered)
     make(&m);
     chanserv__ticket_die(raw.server, &m.outlet, CS_EEXPIRED);
     cr_assert_eq(why_not(second), WIRE_R_UNKNOWN_TICKET);
+}
+
+Test(ticket_memory, who_died_without_memory_is_remembered_too)
+{
+    static uint8_t all[80][32];
+    struct made m;
+
+    failing_count();
+    raw_up(NULL);
+    for (int i = 0; i < 80; i++) {
+        make(&m);
+        chanserv__ticket_put(&m.outlet, all[i]);
+        failing_arm(1);
+        chanserv__ticket_die(raw.server, &m.outlet, CS_EEXPIRED);
+        failing_arm(0);
+    }
+    cr_assert_eq(why_not(all[0]), WIRE_R_UNKNOWN_TICKET);
+    for (int i = 16; i < 80; i++)
+        cr_assert_eq(why_not(all[i]), WIRE_R_EXPIRED, "%d", i);
+    raw_down();
 }
 
 Test(ticket, secrets_differ)
