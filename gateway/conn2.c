@@ -1,19 +1,21 @@
 /* conn2 -- a request that came by HTTP/2, as a plain stream of mux.
  *
  * An answer that ends while its request still comes would be followed by a reset, and on that clients lose it
- * (curl 7.88).  So what is left of the request is heard and dropped first, for a second at most. */
+ * (curl 7.88).  So what is left of the request is heard and dropped first, until nothing comes for a second, or
+ * for ten. */
 #include "gateway/gateway__in.h"
 
 #include <stdio.h>
 
-enum { PATIENCE_MS = 1000 };
+enum { PATIENCE_MS = 1000, REST_MS = 10000 };
 
 struct conn2 {
     struct gateway__carrier carrier;
     gateway *gateway;
     mux_stream *stream;
     gateway_request *request; /* NULL: parted */
-    cs_timer *patience;       /* answered, and the request still comes */
+    cs_timer *patience;       /* answered, and the request still comes, */
+    int64_t until_ms;         /* but not beyond this */
     bool heard;               /* all of it */
 };
 
@@ -58,6 +60,7 @@ static void finish(void *carrier)
     c->request = NULL;
     if (!c->heard && !mux_stream_is_heard(c->stream) &&
         cs_timer_new(c->gateway->loop, on_patience, c, &c->patience) == CS_OK) {
+        c->until_ms = cs_loop_now_ms(c->gateway->loop) + REST_MS;
         cs_timer_set(c->patience, PATIENCE_MS);
         mux_stream_resume(c->stream);
     } else {
@@ -89,6 +92,14 @@ static void heard(struct conn2 *c)
     }
 }
 
+static void wait_on(struct conn2 *c)
+{
+    const int64_t left = c->until_ms - cs_loop_now_ms(c->gateway->loop);
+
+    if (c->patience && !c->heard)
+        cs_timer_set(c->patience, left < PATIENCE_MS ? (int)left : PATIENCE_MS);
+}
+
 static void readable(mux_stream *stream, void *state)
 {
     struct conn2 *c = state;
@@ -102,6 +113,8 @@ static void readable(mux_stream *stream, void *state)
             return; /* end() comes */
         else if (c->request)
             (void)gateway__request_body(c->request, piece);
+        else
+            wait_on(c);
     }
 }
 

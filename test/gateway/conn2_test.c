@@ -171,6 +171,21 @@ Test(conn2, but_not_for_ever)
     cr_assert(strstr(fake_said(peer), "DATA 1 end"), "%s", fake_said(peer));
 }
 
+Test(conn2, while_it_comes_for_ten_seconds)
+{
+    fake_headers(peer, 1, false, TO("POST", "/v1/nothing"), NULL);
+    for (int i = 0; i < 19; i++) {
+        body("some", false);
+        cs_loop_advance(world.loop, 500);
+        cr_assert(!strstr(fake_said(peer), " end"), "%d: %s", i, fake_said(peer));
+    }
+    body("some", false);
+    cs_loop_advance(world.loop, 499);
+    cr_assert(!strstr(fake_said(peer), " end"), "%s", fake_said(peer));
+    cs_loop_advance(world.loop, 1);
+    cr_assert(strstr(fake_said(peer), "DATA 1 end"), "%s", fake_said(peer));
+}
+
 Test(conn2, a_body_that_is_too_long_is_413_by_its_length)
 {
     fake_headers(peer, 1, false, TO("POST", "/v1/post/gen"), "content-length", "1048577", NULL);
