@@ -48,20 +48,8 @@ static cs_err set_number(int64_t *to, const struct rendezvous__value *value, con
 static cs_err set_truth(bool *to, const struct rendezvous__value *value, const char *member,
                         char *why)
 {
-    static const struct {
-        const char *word;
-        bool is;
-    } words[] = {{"1", true}, {"true", true}, {"0", false}, {"false", false}};
-
     *to = value->number != 0;
-    if (value->kind != RENDEZVOUS__TEXT)
-        return CS_OK;
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (cs_same(value->text, cs_str(words[i].word))) {
-            *to = words[i].is;
-            return CS_OK;
-        }
-    return want(why, member, "true or false is wanted");
+    return value->kind == RENDEZVOUS__TRUTH ? CS_OK : want(why, member, "true or false is wanted");
 }
 
 static cs_err set_form(bool *takes_twins, const struct rendezvous__value *value, char *why)
@@ -149,8 +137,6 @@ cs_err rendezvous__ask_parse(cs_bytes json, const struct rendezvous__bounds *bou
         free(ask.block);
         return err;
     }
-    ask.has_labels = ask.labels.len > 0;
-    ask.has_selector = ask.selector.len > 0;
     *ret = ask;
     return CS_OK;
 }

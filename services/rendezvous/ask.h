@@ -5,9 +5,8 @@
 #include "services/rendezvous/labels.h"
 
 struct rendezvous__ask {
-    cs_bytes event, actor, payload, labels, selector, key, generation;
+    cs_bytes event, actor, payload, labels, selector, key, generation; /* empty: as if not there */
     int64_t mates, timeout_ms;
-    bool has_labels, has_selector; /* an empty one is as none */
     bool takes_twins, channels, roster;
     void *block;
 };

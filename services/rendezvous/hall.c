@@ -3,64 +3,36 @@
 
 #include <stdlib.h>
 
-/* ---- Sleepers: a heap, so that the most modest wakes first ---------------------------------- */
+/* ---- In and out of an event ----------------------------------------------------------------- */
 
-static bool is_before(const struct rendezvous__party *a, const struct rendezvous__party *b)
+static struct rendezvous__party *sleeper(struct cs_link *link)
 {
-    return a->mates != b->mates ? a->mates < b->mates : a->number < b->number;
+    return CS_CONTAINER(link, struct rendezvous__party, link_sleep);
 }
 
-static void put(struct rendezvous__event *event, size_t at, struct rendezvous__party *party)
-{
-    event->sleepers[at] = party;
-    party->sleeps = at + 1;
-}
-
-/* There is a hole at `at`; `party` goes there, or where it has to. */
-static void settle(struct rendezvous__event *event, size_t at, struct rendezvous__party *party)
-{
-    for (; at > 0 && is_before(party, event->sleepers[(at - 1) / 2]); at = (at - 1) / 2)
-        put(event, at, event->sleepers[(at - 1) / 2]);
-    for (size_t below; (below = 2 * at + 1) < event->sleepers_len; at = below) {
-        if (below + 1 < event->sleepers_len &&
-            is_before(event->sleepers[below + 1], event->sleepers[below]))
-            below++;
-        if (!is_before(event->sleepers[below], party))
-            break;
-        put(event, at, event->sleepers[below]);
-    }
-    put(event, at, party);
-}
-
+/* Sleepers are sorted.  Most want as many as the one before them, so it is looked for from the end. */
 static void sleep_on(struct rendezvous__party *party)
 {
-    settle(party->at, party->at->sleepers_len++, party);
+    struct cs_link *at = &party->at->sleepers.head;
+
+    while (at->prev != &party->at->sleepers.head && sleeper(at->prev)->mates > party->mates)
+        at = at->prev;
+    cs_link_between(&party->link_sleep, at->prev, at);
 }
-
-static void wake(struct rendezvous__party *party)
-{
-    struct rendezvous__event *event = party->at;
-    struct rendezvous__party *last = event->sleepers[--event->sleepers_len];
-
-    if (last != party)
-        settle(event, party->sleeps - 1, last);
-    party->sleeps = 0;
-}
-
-/* ---- In and out of an event ----------------------------------------------------------------- */
 
 /* Who wants more mates than there are sleeps, and is not looked at. */
 static void take_in(struct rendezvous__party *party)
 {
     struct rendezvous__event *event = party->at;
+    struct cs_link *modest;
 
     event->waiting++;
     event->version++;
     sleep_on(party);
-    while (event->sleepers_len > 0 && (size_t)event->sleepers[0]->mates < event->waiting) {
-        struct rendezvous__party *modest = event->sleepers[0];
-        wake(modest);
-        rendezvous__index_show(modest);
+    while ((modest = cs_list_first(&event->sleepers)) &&
+           (size_t)sleeper(modest)->mates < event->waiting) {
+        cs_unlink(modest);
+        rendezvous__index_show(sleeper(modest));
     }
 }
 
@@ -68,10 +40,8 @@ static void take_out(struct rendezvous__party *party)
 {
     party->at->waiting--;
     party->at->version++;
-    if (party->sleeps > 0)
-        wake(party);
-    else
-        rendezvous__index_hide(party);
+    cs_unlink(&party->link_sleep);
+    rendezvous__index_hide(party);
 }
 
 static void form(struct rendezvous__hall *hall, struct rendezvous__party *party, size_t mates)
@@ -95,7 +65,7 @@ static void search(struct rendezvous__hall *hall, struct rendezvous__party *part
 {
     size_t mates;
 
-    if (party->sleeps == 0 && rendezvous__search(hall, party, &mates))
+    if (!cs_linked(&party->link_sleep) && rendezvous__search(hall, party, &mates))
         form(hall, party, mates);
 }
 
@@ -114,23 +84,19 @@ void rendezvous__hall_fini(struct rendezvous__hall *hall)
     hall->found = NULL;
 }
 
-/* Room for `len` of them in an array that doubles. */
-static bool reserve(struct rendezvous__party ***all, size_t *cap, size_t len)
+/* Room for all who are in to be found at once. */
+static bool reserve(struct rendezvous__hall *hall)
 {
-    size_t wanted = *cap > 0 ? *cap : 16;
+    const size_t cap = hall->found_cap > 0 ? 2 * hall->found_cap : 16;
     struct rendezvous__party **more;
 
-    while (wanted < len)
-        wanted *= 2;
-    if (wanted == *cap)
+    if (hall->len < hall->found_cap)
         return true;
-    if (!(more = rendezvous__alloc(wanted * sizeof(struct rendezvous__party *))))
+    if (!(more = rendezvous__alloc(cap * sizeof(struct rendezvous__party *))))
         return false;
-    if (*cap > 0)
-        memcpy(more, *all, *cap * sizeof(struct rendezvous__party *));
-    free(*all);
-    *all = more;
-    *cap = wanted;
+    free(hall->found); /* it has something only during a search */
+    hall->found = more;
+    hall->found_cap = cap;
     return true;
 }
 
@@ -142,12 +108,10 @@ cs_err rendezvous__enter(struct rendezvous__hall *hall, struct rendezvous__party
         return CS_ENOMEM;
     party->at = event;
     party->group = NULL;
-    party->sleeps = 0;
+    cs_link_init(&party->link_sleep);
     party->chosen = 0;
     cs_link_init(&party->link_group);
-    if (!reserve(&hall->found, &hall->found_cap, hall->len + 1) ||
-        !reserve(&event->sleepers, &event->sleepers_cap, event->users) ||
-        rendezvous__index_add(party) != CS_OK) {
+    if (!reserve(hall) || rendezvous__index_add(party) != CS_OK) {
         rendezvous__event_drop(hall, event);
         return CS_ENOMEM;
     }
@@ -218,8 +182,8 @@ int64_t rendezvous__missing(struct rendezvous__hall *hall, struct rendezvous__pa
 
     if (party->number == 0 || party->group)
         return 0;
-    there = party->sleeps > 0 ? (int64_t)party->at->waiting - 1
-                              : (int64_t)rendezvous__search_accepted(hall, party);
+    there = cs_linked(&party->link_sleep) ? (int64_t)party->at->waiting - 1
+                                          : (int64_t)rendezvous__search_accepted(hall, party);
     missing = party->mates - there;
     return missing > 1 ? missing : 1; /* else they do not accept each other */
 }

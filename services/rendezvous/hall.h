@@ -46,11 +46,11 @@ struct rendezvous__party {
     struct rendezvous__group *group; /* NULL: it waits */
     struct rendezvous__group own;    /* of the one who came last */
     struct cs_link link_group, link_all;
+    struct cs_link link_sleep;      /* among the sleepers; in no list: it is awake, or in a group */
     struct rendezvous__seat *seats; /* in lists of the index */
     struct rendezvous__tag **tags;  /* of its labels, of the values of its demands, of its actor */
     struct rendezvous__key **keys;  /* of its demands */
     struct rendezvous__kind *kind;  /* NULL: it is a seeker */
-    size_t sleeps;                  /* place among the sleepers, from 1; 0: awake, or in a group */
     uint64_t chosen;                /* for the group of this epoch */
 };
 

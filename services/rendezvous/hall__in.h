@@ -11,7 +11,6 @@ struct rendezvous__tag { /* a label: key=value */
     size_t users;
     struct cs_list carriers; /* seats of those awake who have it */
     struct cs_list seekers; /* seats of those awake who accept nobody without it, or one of a few */
-    size_t carriers_len;
     uint64_t epoch;
     size_t have, refuse, accept; /* have it, refuse it, name it in a demand of IN */
 };
@@ -50,9 +49,7 @@ struct rendezvous__event {
     struct rendezvous__key actors; /* not a label: who they are */
     void *kinds;                   /* a tree */
     struct cs_list open;           /* kinds of those awake who are in no list of seekers */
-    struct rendezvous__party *
-        *sleepers; /* want more than there are: a heap, the most modest first */
-    size_t sleepers_len, sleepers_cap;
+    struct cs_list sleepers; /* parties that want more than there are, the most modest first */
 };
 
 /* ---- index.c -------------------------------------------------------------------------------- */

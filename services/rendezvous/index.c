@@ -44,6 +44,7 @@ struct rendezvous__event *rendezvous__event_of(struct rendezvous__hall *hall, cs
 
     if (event && event->users++ == 0) {
         cs_list_init(&event->open);
+        cs_list_init(&event->sleepers);
         event->version = ++hall->events_made << 32; /* no two are ever of the same version */
     }
     return event;
@@ -53,7 +54,6 @@ void rendezvous__event_drop(struct rendezvous__hall *hall, struct rendezvous__ev
 {
     if (--event->users > 0)
         return;
-    free(event->sleepers);
     drop(&hall->events, event);
 }
 
@@ -216,10 +216,8 @@ void rendezvous__index_show(struct rendezvous__party *party)
     struct rendezvous__tag **sought;
     const struct rendezvous__demand *anchor = anchor_of(party, &sought);
 
-    for (size_t i = 0; i < party->labels.len; i++, seat++) {
+    for (size_t i = 0; i < party->labels.len; i++, seat++)
         cs_list_push(&party->tags[i]->carriers, &seat->link);
-        party->tags[i]->carriers_len++;
-    }
     if (!anchor) {
         if (!cs_linked(&party->kind->link))
             cs_list_push(&party->at->open, &party->kind->link);
@@ -231,11 +229,8 @@ void rendezvous__index_show(struct rendezvous__party *party)
 
 void rendezvous__index_hide(struct rendezvous__party *party)
 {
-    for (size_t i = 0; i < party->labels.len + FEW; i++) {
-        if (i < party->labels.len && cs_linked(&party->seats[i].link))
-            party->tags[i]->carriers_len--;
+    for (size_t i = 0; i < party->labels.len + FEW; i++)
         cs_unlink(&party->seats[i].link);
-    }
     if (party->kind && !cs_list_first(&party->kind->members))
         cs_unlink(&party->kind->link);
 }

@@ -141,14 +141,14 @@ cs_err rendezvous__place_describe(struct rendezvous__place *place, char why[REND
     char words[RENDEZVOUS__WHY] = "";
     cs_err err;
 
-    err = ask->has_labels ? rendezvous__labels_parse(ask->labels, &party->labels, words)
-                          : rendezvous__labels_of(ask->actor, &party->labels);
+    err = ask->labels.len > 0 ? rendezvous__labels_parse(ask->labels, &party->labels, words)
+                              : rendezvous__labels_of(ask->actor, &party->labels);
     if (err != CS_OK) {
         snprintf(why, RENDEZVOUS__WHY, "labels: %.140s", words);
         return err;
     }
-    err = ask->has_selector ? rendezvous__selector_parse(ask->selector, &party->selector, words)
-                            : rendezvous__selector_of(ask->actor, &party->selector);
+    err = ask->selector.len > 0 ? rendezvous__selector_parse(ask->selector, &party->selector, words)
+                                : rendezvous__selector_of(ask->actor, &party->selector);
     if (err != CS_OK)
         snprintf(why, RENDEZVOUS__WHY, "selector: %.140s", words);
     return err;

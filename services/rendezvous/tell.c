@@ -84,7 +84,7 @@ static void put_selector(FILE *to, const struct rendezvous__place *place)
 {
     char *usual = NULL;
 
-    if (place->ask.has_selector)
+    if (place->ask.selector.len > 0)
         rendezvous__put_string(to, place->ask.selector);
     else if (asprintf(&usual, "actor!=%.*s", CS_FMT(place->ask.actor)) < 0)
         usual = NULL;
