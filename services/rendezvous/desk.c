@@ -239,6 +239,15 @@ static cs_err come(rendezvous *desk, struct rendezvous__sitter *sitter,
     return CS_AGAIN;
 }
 
+/* With the new one.  Places of who has met count, too: they may be kept for long, or by who does not read. */
+static bool is_full(const rendezvous *desk)
+{
+    const size_t most = (size_t)desk->options.waiters_max;
+
+    return desk->options.waiters_max != CS_OFF &&
+           (desk->hall.len >= most || (desk->places_len - 1) / 2 >= most);
+}
+
 static cs_err take_place(rendezvous *desk, struct rendezvous__sitter *sitter,
                          struct rendezvous__ask *ask)
 {
@@ -251,11 +260,11 @@ static cs_err take_place(rendezvous *desk, struct rendezvous__sitter *sitter,
         rendezvous__place_free(place);
         return err;
     }
-    if (desk->options.waiters_max != CS_OFF &&
-        desk->hall.len >= (size_t)desk->options.waiters_max) {
+    if (is_full(desk)) {
         desk->counters.refused_limit++;
         rendezvous__place_free(place);
-        return chanserv_post_fail(sitter->post, CS_ELIMIT, "%lld wait already",
+        return chanserv_post_fail(sitter->post, CS_ELIMIT,
+                                  "%lld wait already, or twice as many places are kept",
                                   (long long)desk->options.waiters_max);
     }
     if (!rendezvous__place_keep(place)) {

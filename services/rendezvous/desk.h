@@ -46,6 +46,7 @@ struct rendezvous {
     uint64_t waits[RENDEZVOUS__WAITS]; /* who met, by how long they waited, */
     uint64_t waited_ms;                /* and all of it */
     struct cs_list places;
+    size_t places_len;
     struct cs_list forming; /* groups that meet at the end of this turn */
     void *keyed;            /* a tree of places */
     cs_timer *release, *rosters;

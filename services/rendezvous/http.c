@@ -42,22 +42,6 @@ static cs_err put_params(FILE *to, gateway_request *request)
     return CS_OK;
 }
 
-static cs_err body_of(gateway_request *request, char **body, size_t *len)
-{
-    FILE *to = open_memstream(body, len);
-    cs_err err;
-
-    if (!to)
-        return CS_ENOMEM;
-    if (is_object(gateway_body(request))) {
-        fwrite(gateway_body(request).base, 1, gateway_body(request).len, to);
-        err = CS_OK;
-    } else {
-        err = put_params(to, request);
-    }
-    return rendezvous__put_end(to, body) ? err : CS_ENOMEM;
-}
-
 /* ---- What is answered ----------------------------------------------------------------------- */
 
 /* "post rendezvous: INVALID_ARGUMENT: mates: ...": what is behind the code. */
@@ -78,13 +62,11 @@ static void answer_late(gateway_request *request, const char *words)
     size_t len;
     FILE *to = open_memstream(&text, &len);
 
-    if (!to) {
-        gateway_fail(request, CS_ENOMEM, "no memory");
-        return;
+    if (to) {
+        fputs("{\"error\":{\"code\":\"DEADLINE_EXCEEDED\",\"message\":", to);
+        rendezvous__put_string(to, cs_str(words));
+        fputs("}}\n", to);
     }
-    fputs("{\"error\":{\"code\":\"DEADLINE_EXCEEDED\",\"message\":", to);
-    rendezvous__put_string(to, cs_str(words));
-    fputs("}}\n", to);
     if (rendezvous__put_end(to, &text))
         gateway_reply(request, 408, "application/json", cs_bytes_of(text, len));
     else
@@ -148,8 +130,16 @@ static cs_err on_event(gateway_request *request, void *user)
     const rendezvous *desk = user;
     char *body = NULL;
     size_t len = 0;
-    cs_err err = body_of(request, &body, &len);
+    FILE *to;
+    cs_err err;
 
+    if (is_object(gateway_body(request)))
+        return post(request, desk->service, gateway_body(request));
+    if (!(to = open_memstream(&body, &len)))
+        return CS_ENOMEM;
+    err = put_params(to, request);
+    if (!rendezvous__put_end(to, &body))
+        err = CS_ENOMEM;
     if (err == CS_OK)
         err = post(request, desk->service, cs_bytes_of(body, len));
     free(body);

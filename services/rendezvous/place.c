@@ -12,6 +12,7 @@ void rendezvous__place_free(struct rendezvous__place *place)
     rendezvous__leave(&desk->hall, &place->party);
     if (place->is_keyed)
         tdelete(place, &desk->keyed, rendezvous__by_name);
+    desk->places_len -= cs_linked(&place->link);
     cs_unlink(&place->link);
     rendezvous__labels_fini(&place->party.labels);
     rendezvous__selector_fini(&place->party.selector);
@@ -127,6 +128,7 @@ struct rendezvous__place *rendezvous__place_new(rendezvous *desk, struct rendezv
     if (name_place(place) &&
         cs_timer_new(chanserv_server_loop(desk->server), on_timer, place, &place->timer) == CS_OK) {
         cs_list_push(&desk->places, &place->link);
+        desk->places_len++;
         return place;
     }
     rendezvous__place_free(place);

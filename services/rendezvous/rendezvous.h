@@ -44,8 +44,10 @@ extern "C" {
 typedef struct rendezvous rendezvous;
 
 struct rendezvous_options {
-    const char *service;       /* NULL: "rendezvous"; copied */
-    int64_t waiters_max;       /* 0: 10 000, of all events; CS_OFF: none */
+    const char *service; /* NULL: "rendezvous"; copied */
+    /* 0: 10 000, of all events; CS_OFF: none.  And twice as many places in all, of who has met or was late
+     * and is still told so, or may come again by his key.  Beyond, who comes ends CS_ELIMIT. */
+    int64_t waiters_max;
     int64_t payload_max_bytes; /* 0: 64 KiB */
     int64_t text_max_bytes;    /* 0: 4 KiB: of labels, of a selector */
     int key_ms;                /* 0: 10 000 */

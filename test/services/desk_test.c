@@ -305,6 +305,30 @@ Test(rendezvous, so_many_wait_and_a_payload_is_so_long)
     end();
 }
 
+/* Who was late and has a key has a place for key_ms: they are not more than twice as many. */
+Test(rendezvous, so_many_places_are_kept)
+{
+    char body[128];
+
+    begin_with(&(struct rendezvous_options){.waiters_max = 2});
+    for (int i = 0; i < 4; i++) {
+        snprintf(body, sizeof body,
+                 "{\"event\":\"e\",\"actor\":\"a\",\"key\":\"%d\",\"timeout\":1}", i);
+        come(0, body);
+        cs_loop_advance(hall.loop, 1);
+        leave(0);
+    }
+    cr_assert_eq(counters().waiting, 0);
+    come(1, "{\"event\":\"e\",\"actor\":\"b\"}");
+    cr_assert(strstr(failure(1, CS_ELIMIT), "twice as many places are kept"));
+    cr_assert_eq(counters().refused_limit, 1);
+    leave(1);
+    cs_loop_advance(hall.loop, 10000);
+    come(1, "{\"event\":\"e\",\"actor\":\"b\"}");
+    cr_assert_eq(counters().waiting, 1);
+    end();
+}
+
 Test(rendezvous, who_waits_when_the_service_ends_is_told)
 {
     begin();
