@@ -14,7 +14,7 @@ static cs_err want(char *why, const char *member, const char *what)
     return CS_EINVAL;
 }
 
-static cs_err set_text(cs_bytes *to, const struct rendezvous__value *value, const char *member,
+static cs_err set_text(void *to, const struct rendezvous__value *value, const char *member,
                        int64_t max, char *why)
 {
     if (value->kind != RENDEZVOUS__TEXT)
@@ -24,12 +24,12 @@ static cs_err set_text(cs_bytes *to, const struct rendezvous__value *value, cons
                  value->text.len, (long long)max);
         return CS_EINVAL;
     }
-    *to = value->text;
+    *(cs_bytes *)to = value->text;
     return CS_OK;
 }
 
 /* Numbers may be written as strings, as forms have them. */
-static cs_err set_number(int64_t *to, const struct rendezvous__value *value, const char *member,
+static cs_err set_number(void *to, const struct rendezvous__value *value, const char *member,
                          int64_t max, char *why)
 {
     int64_t number = value->number;
@@ -41,54 +41,62 @@ static cs_err set_number(int64_t *to, const struct rendezvous__value *value, con
                  (long long)max);
         return CS_EINVAL;
     }
-    *to = number;
+    *(int64_t *)to = number;
     return CS_OK;
 }
 
-static cs_err set_truth(bool *to, const struct rendezvous__value *value, const char *member,
-                        char *why)
+static cs_err set_truth(void *to, const struct rendezvous__value *value, const char *member,
+                        int64_t max, char *why)
 {
-    *to = value->number != 0;
+    (void)max;
+    *(bool *)to = value->number != 0;
     return value->kind == RENDEZVOUS__TRUTH ? CS_OK : want(why, member, "true or false is wanted");
 }
 
-static cs_err set_form(bool *takes_twins, const struct rendezvous__value *value, char *why)
+static cs_err set_form(void *takes_twins, const struct rendezvous__value *value, const char *member,
+                       int64_t max, char *why)
 {
-    *takes_twins = value->kind == RENDEZVOUS__TEXT && cs_same(value->text, cs_str("list"));
-    if (*takes_twins || (value->kind == RENDEZVOUS__TEXT && cs_same(value->text, cs_str("map"))))
+    const bool is_text = value->kind == RENDEZVOUS__TEXT;
+    const bool is_list = is_text && cs_same(value->text, cs_str("list"));
+
+    (void)max;
+    *(bool *)takes_twins = is_list;
+    if (is_list || (is_text && cs_same(value->text, cs_str("map"))))
         return CS_OK;
-    return want(why, "form", "\"map\" or \"list\" is wanted");
+    return want(why, member, "\"map\" or \"list\" is wanted");
 }
 
+/* Each once, so that nobody waits with more in memory than its limits say. */
 static cs_err set(struct rendezvous__ask *ask, const struct rendezvous__bounds *bounds,
-                  cs_bytes name, const struct rendezvous__value *value, char *why)
+                  cs_bytes name, const struct rendezvous__value *value, unsigned *seen, char *why)
 {
     const struct {
         const char *name;
-        cs_bytes *text;
+        cs_err (*set)(void *to, const struct rendezvous__value *value, const char *member,
+                      int64_t max, char *why);
+        void *to;
         int64_t max;
-        int64_t *number;
-        bool *truth;
-    } rows[] = {{"event", &ask->event, NAME_MAX_BYTES, NULL, NULL},
-                {"actor", &ask->actor, NAME_MAX_BYTES, NULL, NULL},
-                {"key", &ask->key, NAME_MAX_BYTES, NULL, NULL},
-                {"generation", &ask->generation, NAME_MAX_BYTES, NULL, NULL},
-                {"payload", &ask->payload, bounds->payload, NULL, NULL},
-                {"labels", &ask->labels, bounds->text, NULL, NULL},
-                {"selector", &ask->selector, bounds->text, NULL, NULL},
-                {"mates", NULL, MATES_MAX, &ask->mates, NULL},
-                {"timeout", NULL, TIMEOUT_MAX, &ask->timeout_ms, NULL},
-                {"channels", NULL, 0, NULL, &ask->channels},
-                {"roster", NULL, 0, NULL, &ask->roster}};
+    } rows[] = {{"event", set_text, &ask->event, NAME_MAX_BYTES},
+                {"actor", set_text, &ask->actor, NAME_MAX_BYTES},
+                {"key", set_text, &ask->key, NAME_MAX_BYTES},
+                {"generation", set_text, &ask->generation, NAME_MAX_BYTES},
+                {"payload", set_text, &ask->payload, bounds->payload},
+                {"labels", set_text, &ask->labels, bounds->text},
+                {"selector", set_text, &ask->selector, bounds->text},
+                {"mates", set_number, &ask->mates, MATES_MAX},
+                {"timeout", set_number, &ask->timeout_ms, TIMEOUT_MAX},
+                {"form", set_form, &ask->takes_twins, 0},
+                {"channels", set_truth, &ask->channels, 0},
+                {"roster", set_truth, &ask->roster, 0}};
 
-    if (cs_same(name, cs_str("form")))
-        return set_form(&ask->takes_twins, value, why);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (cs_same(name, cs_str(rows[i].name)))
-            return rows[i].text ? set_text(rows[i].text, value, rows[i].name, rows[i].max, why)
-                   : rows[i].number
-                       ? set_number(rows[i].number, value, rows[i].name, rows[i].max, why)
-                       : set_truth(rows[i].truth, value, rows[i].name, why);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (!cs_same(name, cs_str(rows[i].name)))
+            continue;
+        if (*seen >> i & 1)
+            return want(why, rows[i].name, "it is there twice");
+        *seen |= 1u << i;
+        return rows[i].set(rows[i].to, value, rows[i].name, rows[i].max, why);
+    }
     snprintf(why, RENDEZVOUS__WHY, "%.*s: there is no such parameter",
              (int)(name.len < 64 ? name.len : 64), (const char *)name.base);
     return CS_EINVAL;
@@ -99,6 +107,7 @@ static cs_err read_members(struct rendezvous__reader *r, const struct rendezvous
 {
     cs_bytes name;
     struct rendezvous__value value;
+    unsigned seen = 0;
     cs_err err;
 
     if (!rendezvous__read_sign(r, '{'))
@@ -111,7 +120,7 @@ static cs_err read_members(struct rendezvous__reader *r, const struct rendezvous
             if (!rendezvous__read_sign(r, ':'))
                 return rendezvous__read_wrong(r, "expected \":\"");
             if ((err = rendezvous__read_value(r, &value)) != CS_OK ||
-                (err = set(ask, bounds, name, &value, r->why)) != CS_OK)
+                (err = set(ask, bounds, name, &value, &seen, r->why)) != CS_OK)
                 return err;
         } while (rendezvous__read_sign(r, ','));
         if (!rendezvous__read_sign(r, '}'))

@@ -268,6 +268,7 @@ Test(rendezvous, errors_name_the_parameter)
         {"{\"event\":\"e\",\"actor\":\"a\",\"form\":\"tree\"}", "form: \"map\" or \"list\""},
         {"{\"event\":\"e\",\"actor\":\"a\",\"roster\":\"yes\"}", "roster: true or false"},
         {"{\"event\":\"e\",\"actor\":\"a\",\"colour\":\"red\"}", "colour: there is no such"},
+        {"{\"event\":\"e\",\"payload\":\"1\",\"payload\":\"2\"}", "payload: it is there twice"},
         {"", "JSON, column 1: expected an object"},
         {"{\"event\":\"e\",\"actor\":\"a\"", "JSON, column 25: expected \",\" or"},
         {"{\"event\":\"e\",\"actor\":\"a\"}x", "JSON, column 26: something stands behind"},
