@@ -191,6 +191,7 @@ test_gateway_SOURCES = \
 	test/gateway/browser.h \
 	test/gateway/conn1_test.c \
 	test/gateway/conn2_test.c \
+	test/gateway/guard_test.c \
 	test/gateway/http1_test.c \
 	test/gateway/json_test.c \
 	test/gateway/metrics_test.c \
