@@ -12,8 +12,9 @@ static const struct tool_kind *const kinds[] = {&tool_kind_tail,        &tool_ki
 
 static const char help[] =
     "Usage: chanserv serve [OPTION]... --service NAME=KIND[:ARGS]...\n"
-    "Serve until SIGTERM or SIGINT, which drains; the second ends at once.  Prints \"listening\n"
-    "ADDR\" for each listener when ready, and on SIGUSR1 its counters on standard error.\n"
+    "Serve until SIGTERM or SIGINT, which drains; the second ends at once.  Prints\n"
+    "\"listening ADDR\" for each listener when ready, and on SIGUSR1 its counters on standard "
+    "error.\n"
     "\n"
     "      --listen ADDR     host:port, [v6]:port, :port, unix:/path, fd:N; port 0 picks one\n"
     "                        (without: 127.0.0.1:5555); may be repeated\n"

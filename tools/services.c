@@ -16,7 +16,9 @@ static const char help[] =
     "\n"
     "      --only GLOB           only names that match GLOB\n"
     "      --watch               go on: \"+ NAME\" and \"- NAME\" as they come and go\n"
-    "      --json                one JSON object a line\n";
+    "      --json                one JSON object a line\n"
+    "\n"
+    "An answer that takes longer than --timeout (5s) has failed.\n";
 
 /* ---- The command line ----------------------------------------------------------------------- */
 

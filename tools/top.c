@@ -31,7 +31,9 @@ static const char help[] =
     "      --sort WHAT           bytes (of connections a second), frames (of sources a second;\n"
     "                            of posts announcements) or queued (bytes)\n"
     "      --interval DURATION   from one look to the next (1s)\n"
-    "      --max N               so many of each of the server's loops (1000; at most 10000)\n";
+    "      --max N               so many of each of the server's loops (1000; at most 10000)\n"
+    "\n"
+    "An answer that takes longer than --timeout (5s) has failed.\n";
 
 enum { ONCE = 256, SORT, INTERVAL, MAX };
 static const struct option options[] = {{"once", no_argument, NULL, ONCE},
