@@ -240,6 +240,20 @@ Test(serve_config, what_does_not_fit_together_is_told)
          "Try 'chanserv serve --help'.\n");
 }
 
+Test(serve_config, names_and_origins_are_as_browsers_say_them)
+{
+    cr_assert_eq(PARSE("--service", "a=echo", "--hosts", " * *.lan  a.example", "--cors",
+                       "* https://a.example:1  http://b"),
+                 0);
+    cr_assert_eq(config_check(config), 0);
+    cr_assert_eq(parse_file("hosts = a.example b.example:1\ncors = https://a https://b/\n"), 0);
+    cr_assert_eq(config_check(config), TOOL_USAGE);
+    said("chanserv serve: FILE:1: hosts wants names without scheme and port, with spaces "
+         "between, not 'b.example:1'\n"
+         "chanserv serve: FILE:2: cors wants origins (https://app.example) or *, with spaces "
+         "between, not 'https://b/'\n");
+}
+
 Test(serve_config, client_san_wants_certificates_of_clients)
 {
     cr_assert_eq(parse_file("service = a=echo\nclient-san = DNS:x\ncert = c\n"), 0);
