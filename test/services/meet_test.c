@@ -406,6 +406,42 @@ Test(meet, mates_have_a_channel_each)
     down();
 }
 
+/* Who does not read stops his mate, not the service; and when he reads he has all of it, in order. */
+Test(meet, a_channel_is_flow_controlled)
+{
+    enum { FRAME = 10000, MANY = 10000 };
+    static uint32_t out[FRAME / 4], in;
+    struct rendezvous_ask a = ask_of("a", "", 1), b = ask_of("b", "", 1);
+    chanserv_source *to_b, *to_a;
+    uint32_t said = 0, heard_len = 0;
+    cs_bytes frame;
+    cs_err err = CS_OK;
+
+    cr_assert_eq(up(), CS_OK);
+    a.channels = b.channels = true;
+    come_with(0, &a);
+    come_with(1, &b);
+    to_b = rendezvous_channel(hall.guests[0], 0);
+    to_a = rendezvous_channel(hall.guests[1], 0);
+    cr_assert_eq(chanserv_source_open(to_a, 0), CS_OK);
+    for (; err == CS_OK && said < MANY; said += err == CS_OK) {
+        out[0] = said;
+        err = chanserv_source_send(to_b, cs_bytes_of(out, FRAME), CS_NOW);
+        cs_loop_settle(hall.loop);
+    }
+    cr_assert_eq(err, CS_AGAIN, "%u frames", said);
+    cr_assert(said > 1 && said < MANY / 10, "%u frames", said);
+    chanserv_source_finish(to_b);
+    chanserv_source_finish(to_a);
+    for (; chanserv_range_frame(to_a, &frame); heard_len++) {
+        memcpy(&in, frame.base, sizeof in);
+        cr_assert(in == heard_len && frame.len == FRAME);
+    }
+    cr_assert_eq(chanserv_source_status(to_a), CS_DONE);
+    cr_assert_eq(heard_len, said);
+    down();
+}
+
 /* ---- By callback ------------------------------------------------------------------------------ */
 
 Test(meet, by_callback_rosters_then_the_end)
