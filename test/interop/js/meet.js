@@ -82,6 +82,31 @@ test('rendezvous: a selector must block, the one of who came first too, by grpc-
         '{"payloads":{"a":"","c":""}}');
 });
 
+test('rendezvous: who has met by grpc-js talks over a channel', async () => {
+    const parties = [];
+    for (const actor of ['a', 'b'])
+        parties.push(await wait({ event: 'js-talk', actor, roster: false, channels: true }));
+    const [a, b] = await Promise.all(parties.map(async ({ ended, meeting }, i) => {
+        await frames(meeting);
+        const got = await ended;
+        ends(got, 'OK');
+        const [channel] = got.messages;
+        assert.strictEqual(String(channel.header), ['b', 'a'][i]);
+        const call = client.Talk();
+        call.write({ open: { ticket: channel.ticket } });
+        return call;
+    }));
+    const say = (call, payload) => call.write({ frame: { payload: Buffer.from(payload) } });
+    say(a, 'hello b');
+    assert.strictEqual(String((await one(b)).payload), 'hello b');
+    say(b, 'hello a');
+    assert.strictEqual(String((await one(a)).payload), 'hello a');
+    const ended = [a, b].map(collect);
+    a.end();
+    b.end();
+    for (const got of await Promise.all(ended)) ends(got, 'OK');
+});
+
 test('rendezvous: the roster says who came before the match does', async () => {
     const party = await wait({ event: 'js3', actor: 'a', mates: 2 });
     const first = JSON.parse((await one(party.meeting)).payload);
