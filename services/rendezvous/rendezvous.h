@@ -112,8 +112,9 @@ struct rendezvous_meeting_ops {
 
 /* Comes, and never waits.  All of `ask` is copied.
  *
- * `ops` NULL: you wait yourself, by the two calls below.  With ops, of which end() is required, all is told on
- * the client's loop, never inside a call of yours; from there you may call anything, the close included.
+ * `ops` NULL: you wait yourself, by the two calls below, and before long: a server gives up whose answers
+ * nobody opens (CS_ENOENT).  With ops, of which end() is required, all is told on the client's loop, never
+ * inside a call of yours; from there you may call anything, the close included.
  *
  * Fails only for what is wrong with the call: CS_EINVAL: no event, no actor, a text that is not UTF-8;
  * CS_EMISUSE: reserved, no end(), ops and a client with a thread of its own, or as chanserv_lookup_and_post();
