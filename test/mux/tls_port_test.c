@@ -226,6 +226,35 @@ Test(tls_port, a_slow_handshake_is_cut)
     close(fd);
 }
 
+Test(tls_port, handshakes_count_as_connections)
+{
+    struct mux_tls server = secure_server("server");
+    const struct mux_stats *stats = mux_handlers_stats(secure.handlers);
+    cs_timer *timer;
+    char byte;
+    int fd, late;
+
+    listen_with("127.0.0.1:0", &server);
+    mux_handlers_set_max(secure.handlers, 1);
+    cr_assert_eq(cs_timer_new(secure.loop, stop_soon, secure.loop, &timer), CS_OK);
+    fd = silent_client();
+    late = silent_client();
+    while (stats->connections_refused == 0) {
+        cs_timer_set(timer, 1);
+        run();
+    }
+    cr_assert_eq(stats->tls_handshakes, 1);
+    cr_assert_eq(recv(late, &byte, 1, 0), 0);
+    close(late);
+    close(fd);
+    while (stats->tls_handshakes > 0) {
+        cs_timer_set(timer, 1);
+        run();
+    }
+    cr_assert_not(mux__handlers_are_full(secure.handlers));
+    cs_timer_free(timer);
+}
+
 Test(tls_port, a_port_may_go_in_the_middle_of_a_handshake)
 {
     struct mux_tls server = secure_server("server");

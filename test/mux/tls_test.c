@@ -394,23 +394,6 @@ Test(tls, a_client_that_says_nothing_is_cut_and_counted)
     mux__link_free(ends[0]);
 }
 
-Test(tls, handshakes_count_as_connections)
-{
-    struct mux_tls server = secure_server("server");
-    mux__link *ends[2];
-
-    mux_handlers_set_max(secure.handlers, 1);
-    cr_assert_not(mux__handlers_are_full(secure.handlers));
-    cr_assert_eq(mux__link_pair(secure.loop, ends), CS_OK);
-    secure_accept(ends[1], &server);
-    cr_assert(mux__handlers_are_full(secure.handlers));
-    mux__link_free(ends[0]);
-    talk_settle(&secure);
-    cr_assert_not(mux__handlers_are_full(secure.handlers));
-    cr_assert_str_eq(secure_log,
-                     "connection of local: tls: the client closed the connection without a word");
-}
-
 static void free_it_now(bool has_begun)
 {
     struct mux_tls client = secure_client(), server = secure_server("server");
