@@ -17,12 +17,9 @@ static const char help[] =
     "they are, how long nothing moved, what is queued, and what each of them waits for.\n"
     "\n"
     "      --max N               so many of each of the server's loops (1000; at most 10000)\n"
-    "      --json                one JSON object: entries and counters as GET /v1/stat has
-"
-    "
-"
-    "An answer that takes longer than --timeout (5s) has failed.
-";
+    "      --json                one JSON object: entries and counters as GET /v1/stat has\n"
+    "\n"
+    "An answer that takes longer than --timeout (5s) has failed.\n";
 
 enum { MAX = 256, JSON };
 static const struct option options[] = {
