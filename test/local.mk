@@ -333,10 +333,10 @@ check_PROGRAMS += $(thread_programs) $(fuzz_programs)
 check_LIBRARIES += libreplay.a libfuzz.a
 libreplay_a_SOURCES = test/fuzz/replay_main.c
 if WITH_FUZZER
-FUZZ_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+LINK_FUZZ = $(AM_LDFLAGS) -fsanitize=fuzzer
 FUZZ_LIBS = libfuzz.a
 else
-FUZZ_LDFLAGS = $(AM_LDFLAGS)
+LINK_FUZZ = $(AM_LDFLAGS)
 FUZZ_LIBS = libfuzz.a libreplay.a
 endif
 # files: test/fuzz/*.c test/fuzz/*.h !test/fuzz/*_fuzz.c !test/fuzz/replay_main.c
@@ -350,23 +350,23 @@ libfuzz_a_SOURCES = \
 test_tsan_chan_tsan_LDADD = $(BASE_LIBS)
 test_tsan_loop_tsan_LDADD = $(BASE_LIBS)
 test_tsan_meet_tsan_LDADD = $(SERVICES_LIBS)
-test_fuzz_client_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+test_fuzz_client_fuzz_LDFLAGS = $(LINK_FUZZ)
 test_fuzz_client_fuzz_LDADD = $(FUZZ_LIBS) $(CHANSERV_LIBS)
-test_fuzz_gzip_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+test_fuzz_gzip_fuzz_LDFLAGS = $(LINK_FUZZ)
 test_fuzz_gzip_fuzz_LDADD = $(FUZZ_LIBS) $(MUX_LIBS)
-test_fuzz_http1_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+test_fuzz_http1_fuzz_LDFLAGS = $(LINK_FUZZ)
 test_fuzz_http1_fuzz_LDADD = $(FUZZ_LIBS) $(GATEWAY_LIBS)
-test_fuzz_options_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+test_fuzz_options_fuzz_LDFLAGS = $(LINK_FUZZ)
 test_fuzz_options_fuzz_LDADD = libtools.a $(FUZZ_LIBS) $(SERVICES_LIBS) $(EVENT_LIBS)
-test_fuzz_port_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+test_fuzz_port_fuzz_LDFLAGS = $(LINK_FUZZ)
 test_fuzz_port_fuzz_LDADD = $(FUZZ_LIBS) $(MUX_LIBS)
-test_fuzz_rendezvous_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+test_fuzz_rendezvous_fuzz_LDFLAGS = $(LINK_FUZZ)
 test_fuzz_rendezvous_fuzz_LDADD = $(FUZZ_LIBS) $(SERVICES_LIBS)
-test_fuzz_server_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+test_fuzz_server_fuzz_LDFLAGS = $(LINK_FUZZ)
 test_fuzz_server_fuzz_LDADD = $(FUZZ_LIBS) $(CHANSERV_LIBS)
-test_fuzz_session_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+test_fuzz_session_fuzz_LDFLAGS = $(LINK_FUZZ)
 test_fuzz_session_fuzz_LDADD = $(FUZZ_LIBS) $(CHANSERV_LIBS)
-test_fuzz_wire_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+test_fuzz_wire_fuzz_LDFLAGS = $(LINK_FUZZ)
 test_fuzz_wire_fuzz_LDADD = $(FUZZ_LIBS) $(PROTO_LIBS)
 $(test_fuzz_wire_fuzz_OBJECTS): proto/chanserv.pb-c.h
 

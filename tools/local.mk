@@ -6,7 +6,7 @@ tools_chanserv_LDADD = libtools.a libchanserv-rendezvous.la libchanserv-gateway.
 tools_chanserv_SOURCES = tools/main.c
 
 # All of it but main(), for the tests.
-noinst_LIBRARIES = libtools.a
+noinst_LIBRARIES += libtools.a
 # files: tools/*.c tools/*.h !tools/main.c
 libtools_a_SOURCES = \
 	tools/auth.c \
