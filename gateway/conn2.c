@@ -96,8 +96,8 @@ static void wait_on(struct conn2 *c)
 {
     const int64_t left = c->until_ms - cs_loop_now_ms(c->gateway->loop);
 
-    if (c->patience && !c->heard)
-        cs_timer_set(c->patience, left < PATIENCE_MS ? (int)left : PATIENCE_MS);
+    if (c->patience && !c->heard) /* less than nothing would stop it */
+        cs_timer_set(c->patience, left > PATIENCE_MS ? PATIENCE_MS : left > 0 ? (int)left : 0);
 }
 
 static void readable(mux_stream *stream, void *state)
