@@ -1,7 +1,7 @@
 /* histogram -- how long things took: how many of each class, and all together.
  *
  * Room for every length there can be, and nothing is ever allocated; the bounds are the same everywhere, so
- * histograms can be added up.  All of it is plain numbers of one thread.
+ * histograms can be added up.  Plain numbers, without a lock: one thread at a time; nothing here fails.
  */
 #ifndef CS_HISTOGRAM_H
 #define CS_HISTOGRAM_H
@@ -16,13 +16,14 @@ extern "C" {
 enum { CS_HISTOGRAM_BOUNDS = 18 };
 
 struct cs_histogram {
-    uint64_t
-        counts[CS_HISTOGRAM_BOUNDS + 1]; /* up to this bound and above the one before; above all */
-    uint64_t sum_us;
+    /* Each up to its bound and above the one before; the last above all. */
+    uint64_t counts[CS_HISTOGRAM_BOUNDS + 1];
+    uint64_t sum_us; /* of what took longer than nothing */
 };
 
 CS_API int64_t cs_histogram_bound_us(size_t i); /* inclusive; past the last: INT64_MAX */
 CS_API void cs_histogram_add(struct cs_histogram *to, int64_t us); /* below 0: as 0 */
+/* Adds all of `from` to `to`. */
 CS_API void cs_histogram_sum(struct cs_histogram *to, const struct cs_histogram *from);
 
 #ifdef __cplusplus

@@ -6,7 +6,7 @@
 cs_err chanserv_listen(chanserv_server *server, const char *addr)
 {
     char why[256] = "";
-    mux_port **ports, *port;
+    mux_port **ports, *port = NULL;
     cs_err err;
 
     ports = cs_realloc(server->ports, (server->ports_len + 1) * sizeof *ports);

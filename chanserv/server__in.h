@@ -433,10 +433,12 @@ struct chanserv_server {
 };
 
 /* server_options.c */
-void chanserv__options_resolve(
-    struct chanserv_server_options *o); /* 0 and CS_OFF are numbers then */
-bool chanserv__options_are_known(const struct chanserv_server_options *o); /* nothing is reserved */
-bool chanserv__options_names_ok(const struct chanserv_server_options *o);  /* name space and node */
+/* 0 and CS_OFF are numbers then. */
+void chanserv__options_resolve(struct chanserv_server_options *o);
+/* Nothing stands where it is reserved. */
+bool chanserv__options_are_known(const struct chanserv_server_options *o);
+/* Name space and node. */
+bool chanserv__options_names_ok(const struct chanserv_server_options *o);
 
 /* stat.c */
 void chanserv__stat_born(chanserv_outlet *outlet);

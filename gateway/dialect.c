@@ -24,8 +24,8 @@ void gateway__stream_begin(gateway_request *request, enum gateway__dialect diale
     (void)gateway_set_header(request, "referrer-policy", cs_str("no-referrer"));
     (void)gateway_set_header(request, "x-accel-buffering", cs_str("no"));
     gateway_begin(request, 200, types[dialect]);
-    if (dialect ==
-        GATEWAY__SSE) /* else browsers rest for seconds after a cut; Chromium for three */
+    /* Else browsers rest for seconds after a cut; Chromium for three. */
+    if (dialect == GATEWAY__SSE)
         request->piece = cs_str("retry: 500\n\n");
 }
 

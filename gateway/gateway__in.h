@@ -24,9 +24,9 @@
 
 struct gateway__answer {
     int status; /* 200..599 */
-    const cs_pair
-        *headers; /* names in lower case, a NUL behind each; valid during the call; nothing
-                               about the connection, the length or the date */
+    /* Names in lower case, a NUL behind each; valid during the call; nothing about the connection, the
+     * length or the date. */
+    const cs_pair *headers;
     size_t headers_len;
     int64_t length; /* of the body; -1: it ends with finish() */
     bool bare; /* no body follows, whatever the headers say (HEAD, 204, 304): finish() comes next */
@@ -113,8 +113,8 @@ struct gateway {
     struct gateway__route *routes;
     struct gateway__part *parts; /* that tell of themselves, the first first */
     struct cs_list requests, carriers;
-    struct cs_names
-        kept; /* what GET /v1/source/ opened, until nobody can want it any more; kept.c */
+    /* What GET /v1/source/ opened, until nobody can want it any more; kept.c */
+    struct cs_names kept;
     struct cs_names named;    /* what drop.c finds, by tickets */
     struct cs_list lingering; /* of these, those that nobody reads, */
     int64_t lingering_bytes;  /* and what they keep */
@@ -151,8 +151,8 @@ void gateway__metric_head(struct gateway__text *to, const char *name, const char
 /* ---- report.c: what services tell of themselves --------------------------------------------------- */
 
 void gateway__reports_metrics(const gateway *gateway, struct gateway__text *to);
-void gateway__reports_stat(const gateway *gateway,
-                           struct gateway__text *to); /* {"PART":{...},...} */
+/* {"PART":{...},...} */
+void gateway__reports_stat(const gateway *gateway, struct gateway__text *to);
 void gateway__reports_free(gateway *gateway);
 
 /* ---- The routes: post.c, source.c, services.c; `user` is the gateway ------------------------------ */

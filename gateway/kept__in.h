@@ -54,14 +54,14 @@ struct gateway__reader { /* a request's state */
 cs_err gateway__kept_new(gateway *gw, cs_bytes ticket, cs_bytes owner, struct gateway__kept **ret);
 void gateway__kept_unread(struct gateway__kept *kept); /* its reader left: waits, or is gone */
 void gateway__kept_read(struct gateway__kept *kept);   /* it need not wait any more */
-void gateway__kept_lose(
-    struct gateway__kept *kept); /* nobody can want the rest: source and frames go */
+/* Nobody can want the rest: source and frames go. */
+void gateway__kept_lose(struct gateway__kept *kept);
 
 /* One more frame; the answers of a source, and once it is over, always CS_DONE. */
 cs_err gateway__kept_fetch(struct gateway__kept *kept);
 /* The first of those there with this number or a later one; NULL: there is none. */
 const struct gateway__frame *gateway__kept_find(const struct gateway__kept *kept, uint64_t seq);
-uint64_t
-gateway__kept_first(const struct gateway__kept *kept); /* the lowest number there, or the next */
+/* The lowest number there, or the next. */
+uint64_t gateway__kept_first(const struct gateway__kept *kept);
 
 #endif

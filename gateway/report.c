@@ -1,4 +1,4 @@
-/* report -- what a service tells of itself, in GET /metrics and in GET /v1/stat, and cannot break either by.
+/* report -- what a service tells of itself, in GET /metrics and in GET /v1/stat; it can break neither.
  *
  *     part ──▶ its function ──▶ gateway_report_put(), checked ──▶ lines, or members of an object
  *
@@ -21,12 +21,12 @@ struct gateway_report {
     const char *part;
     struct gateway__text *to;
     bool json;
-    struct cs_buf told; /* " name full_name name full_name" */
-    struct cs_buf
-        of; /* of the metric that is being told: the values of its label, with their lengths */
+    struct cs_buf told; /* " name full_name  name full_name " */
+    /* Of the metric that is being told: */
+    struct cs_buf of; /* the values of its label, each behind its length */
     size_t series;
     bool gauge;
-    char name[NAME_MAX_BYTES + 1], label[NAME_MAX_BYTES + 1]; /* of that metric; label "": none */
+    char name[NAME_MAX_BYTES + 1], label[NAME_MAX_BYTES + 1]; /* label "": none */
 };
 
 /* ---- Names --------------------------------------------------------------------------------------- */

@@ -115,8 +115,8 @@ static bool is_stalled(mux_stream *stream, uint32_t now)
            has_to_say(stream);
 }
 
-/* A stream that has something to say and in all its life was never granted one byte (a
- * reader that merely stopped reading is left alone). */
+/* A stream that has something to say and in all its life was never granted one byte (a reader that
+ * merely stopped reading is left alone). */
 static void end_stalled(mux_conn *conn)
 {
     uint32_t now = (uint32_t)cs_loop_now_ms(conn->loop);

@@ -234,10 +234,10 @@ static void rest_set(mux_keep *keep, struct place place)
     keep->rest_at = (uint32_t)place.at;
 }
 
-/* The message there, `len` bytes, comes into the queue as it was before it was compressed. */
+/* The message comes into the queue as it was before it was compressed. */
 static cs_err unpack(struct mux__sendq *q, bool packed, cs_bytes message)
 {
-    uint8_t prefix[WIRE_PREFIX];
+    uint8_t prefix[WIRE_PREFIX] = {0};
     const cs_bytes parts[] = {cs_bytes_of(prefix, sizeof prefix), message};
     cs_block *block;
     cs_ref plain;

@@ -142,11 +142,10 @@ void mux__peer_leave(mux_handlers *handlers, struct mux__peer_count *count)
     pthread_mutex_lock(&peers->lock);
     peers->all--;
     count->has_complained = false;
-    if (--count->connections > 0) {
-        count = NULL;
-    } else {
+    if (--count->connections > 0)
+        count = NULL; /* it stays */
+    else
         (void)cs_names_remove(&peers->names, cs_bytes_of(count->name, count->len));
-    }
     pthread_mutex_unlock(&peers->lock);
     cs_free(count);
 }

@@ -34,8 +34,8 @@ struct mux_stats {
 #define X(name, help) uint64_t name;
     MUX_STATS(X)
 #undef X
-    struct cs_histogram
-        window_shut; /* of a stream, from its last byte out to the peer's opening it */
+    /* Of a stream, from its last byte out to the peer's opening it. */
+    struct cs_histogram window_shut;
 };
 
 /* What the connections of a table of handlers count; NULL for none. */
