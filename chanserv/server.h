@@ -452,7 +452,8 @@ struct chanserv_counters {
  * 100 ms adds what it counted when it was asked last. */
 CS_API void chanserv_server_counters(chanserv_server *server, struct chanserv_counters *ret);
 
-/* Where who serves what is not gRPC (chanserv_server_set_foreign()) counts it; as long as the server. */
+/* For a gateway (chanserv_server_set_foreign()) to count in: plain numbers, of the thread of the server's
+ * first loop; there as long as the server. */
 struct chanserv_foreign_counters {
 #define X(name, help) uint64_t name;
     CHANSERV_FOREIGN_COUNTERS(X)

@@ -33,7 +33,9 @@ struct gateway_options {
     int64_t header_max_bytes; /* 0: 64 KiB of request line and fields: beyond, 431 */
     int64_t body_max_bytes;   /* 0: 1 MiB: beyond, 413 */
     int request_timeout_ms;   /* 0: 10 000, for the head, and again for the body: beyond, 408 */
-    int idle_timeout_ms;      /* 0: 60 000 between two requests of a connection of HTTP/1.1 */
+    /* 0: 60 000: between two requests of a connection of HTTP/1.1, and while nobody reads an answer
+     * there; then the connection is closed, or cut. */
+    int idle_timeout_ms;
     /* Names with spaces between that a Host may have beside loopback and IP addresses, without port:
      * "mq.example *.lan"; "*": any; NULL: none.  A page anywhere can make a browser ask localhost
      * under a name of its own: that is what this refuses.  Copied. */
@@ -97,7 +99,7 @@ struct gateway_metric {
 /* From GET /metrics and GET /v1/stat, after authorise said CS_OK; tells all by gateway_report_put(), in the
  * same order each time.  Must not wait. */
 typedef void gateway_report_fn(gateway_report *report, void *user);
-/* For the gateway's whole life.  `part` is copied.  CS_EINVAL: no such name; CS_EEXIST; CS_ENOMEM. */
+/* For the gateway's whole life.  `part` is copied.  CS_EINVAL: no such name, or no `fn`; CS_EEXIST; CS_ENOMEM. */
 CS_API cs_err gateway_add_report(gateway *gateway, const char *part, gateway_report_fn *fn,
                                  void *user);
 /* All is copied.  Nothing is told of what is refused, which the rest does not suffer from:

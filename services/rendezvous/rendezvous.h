@@ -54,7 +54,7 @@ struct rendezvous_options {
     int64_t reserved[8];
 };
 
-/* What has happened, X(name, help). */
+/* What has happened, X(name, help).  What is "now" goes down again, the rest only up. */
 #define RENDEZVOUS_COUNTERS(X)                                                                     \
     X(waiting, "parties waiting now")                                                              \
     X(arrived, "parties that came")                                                                \
@@ -73,13 +73,15 @@ struct rendezvous_counters {
 #undef X
 };
 
-/* Serves it, on the server's first loop.  Errors of chanserv_serve(); CS_EMISUSE: reserved. */
+/* Serves it, on the server's first loop, whose thread all of it belongs to.  Errors of
+ * chanserv_serve(); CS_EMISUSE: reserved. */
 CS_API cs_err rendezvous_new(chanserv_server *server, const struct rendezvous_options *options,
                              rendezvous **ret);
 /* GET and POST /event, GET /stats, and the counters in GET /metrics and /v1/stat as "rendezvous".  Errors of
  * gateway_route() and gateway_add_report(). */
 CS_API cs_err rendezvous_mount(rendezvous *desk, gateway *gw);
-/* Before its server.  Who waits ends CS_EUNAVAIL; routes stay, so after the gateway if it is mounted. */
+/* Before its server.  Who waits ends CS_EUNAVAIL; routes stay, so after the gateway if it is mounted.  NULL is
+ * fine. */
 CS_API void rendezvous_free(rendezvous *desk);
 CS_API void rendezvous_count(const rendezvous *desk, struct rendezvous_counters *ret);
 
@@ -99,7 +101,7 @@ struct rendezvous_ask {
     int64_t reserved[4];
 };
 
-/* Who waits, or has met.  It belongs to its client, as a feed does; so do its THREADS. */
+/* Who waits, or has met.  It belongs to its client as a feed does, also to which thread: client.h, THREADS. */
 typedef struct rendezvous_meeting rendezvous_meeting;
 
 struct rendezvous_meeting_ops {
