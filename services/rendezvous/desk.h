@@ -1,4 +1,4 @@
-/* What serves parties shares: places, and who sits on them.  Private to rendezvous/. */
+/* desk -- what all files share that serve parties: places, and who sits on them.  Private to rendezvous/. */
 #ifndef RENDEZVOUS_DESK_H
 #define RENDEZVOUS_DESK_H
 

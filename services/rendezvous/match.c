@@ -14,7 +14,7 @@ struct parties { /* room for as many as there can be: see rendezvous__match_read
 
 typedef cs_err read_fn(struct parties *p);
 
-/* "{": what each reads, with "," between, and the sign that ends it. */
+/* Behind the sign that begins it: what `each` reads, with "," between, and the sign that ends it. */
 static cs_err read_all(struct parties *p, char end, read_fn *each)
 {
     cs_err err = CS_OK;

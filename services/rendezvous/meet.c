@@ -17,8 +17,8 @@ struct rendezvous_meeting {
     chanserv_set *set;
     struct rendezvous_meeting_ops ops;
     void *user;
-    bool wants_channels, has_source, is_fed; /* is_fed: the feed has ended */
-    cs_err why;                              /* CS_AGAIN: not over; CS_DONE: they have met */
+    bool wants_channels, has_source, feed_ended;
+    cs_err why; /* CS_AGAIN: not over; CS_DONE: they have met */
     char *match;
     size_t match_len;
     chanserv_source **channels;
@@ -99,7 +99,7 @@ static cs_err on_source(rendezvous_meeting *m, chanserv_source *source)
 }
 
 /* Who has heard the match has met, however the post ends; but who wants channels may lack one. */
-static cs_err look(rendezvous_meeting *m, const struct chanserv_event *news)
+static void look(rendezvous_meeting *m, const struct chanserv_event *news)
 {
     cs_err err = CS_OK;
 
@@ -108,16 +108,15 @@ static cs_err look(rendezvous_meeting *m, const struct chanserv_event *news)
     else if (news->kind == CHANSERV_FRAME)
         err = keep_match(m, news->frame);
     else if (news->kind == CHANSERV_FEED_END)
-        m->is_fed = true;
+        m->feed_ended = true;
     if (err != CS_OK)
         m->why = err;
-    else if (m->is_fed && cs_failed(chanserv_feed_status(m->feed)))
+    else if (m->feed_ended && cs_failed(chanserv_feed_status(m->feed)))
         m->why = chanserv_feed_status(m->feed);
-    else if (m->match && (m->is_fed || !m->wants_channels))
+    else if (m->match && (m->feed_ended || !m->wants_channels))
         m->why = CS_DONE;
-    else if (m->is_fed && (!m->has_source || news->kind == CHANSERV_SOURCE_END))
+    else if (m->feed_ended && (!m->has_source || news->kind == CHANSERV_SOURCE_END))
         m->why = CS_EPROTO;
-    return err;
 }
 
 /* CS_OK: a roster; CS_DONE: it is over; CS_AGAIN; CS_EMISUSE. */
@@ -284,7 +283,6 @@ cs_err rendezvous_parties(rendezvous_meeting *m, const struct rendezvous_party *
 
     if (err == CS_OK && !m->read.parties)
         err = rendezvous__match_read(rendezvous_match(m), &m->read);
-
     if (err == CS_OK) {
         *ret = m->read.parties;
         *ret_len = m->read.len;

@@ -1,4 +1,4 @@
-/* What meet.c, match.c and http.c share: a client's end.  Private to rendezvous/. */
+/* meet -- what meet.c, match.c and http.c share: a client's end.  Private to rendezvous/. */
 #ifndef RENDEZVOUS_MEET_H
 #define RENDEZVOUS_MEET_H
 

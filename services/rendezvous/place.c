@@ -111,7 +111,6 @@ static bool name_place(struct rendezvous__place *place)
     return true;
 }
 
-/* What it asks moves into the place. */
 struct rendezvous__place *rendezvous__place_new(rendezvous *desk, struct rendezvous__ask *ask)
 {
     struct rendezvous__place *place = rendezvous__alloc(sizeof *place);
@@ -135,7 +134,6 @@ struct rendezvous__place *rendezvous__place_new(rendezvous *desk, struct rendezv
     return NULL;
 }
 
-/* What a party says and accepts.  A failure's words are in `why`. */
 cs_err rendezvous__place_describe(struct rendezvous__place *place, char why[RENDEZVOUS__WHY])
 {
     struct rendezvous__party *party = &place->party;
