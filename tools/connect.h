@@ -25,7 +25,7 @@ struct connect {
     bool verbose;
     cs_pair metadata[CONNECT_METADATA_MAX];
     size_t metadata_len;
-    char *addrs; /* from connect_operands() on: they, each a string, one behind the other */
+    char *addrs; /* from the command line or CHANSERV_ADDR: each a string, one behind the other */
     size_t addrs_len;
 
     /* Its own. */

@@ -23,9 +23,8 @@ struct top {
 
 static const char help[] =
     "Usage: chanserv top [OPTION]... [ADDR]\n"
-    "Show what runs on the server at ADDR, the fastest first, again every second.  Keys: s sorts "
-    "by\n"
-    "something else, q ends.\n"
+    "Show what runs on the server at ADDR, the fastest first, again every second.\n"
+    "Keys: s sorts by something else, q ends.\n"
     "\n"
     "      --once                one table, and end; so it is too when the output is no terminal\n"
     "      --sort WHAT           bytes (of connections a second), frames (of sources a second;\n"
