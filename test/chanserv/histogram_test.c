@@ -224,13 +224,7 @@ Test(histograms, those_of_several_loops_are_added_up)
     cr_assert_eq(chanserv_serve_parallel(raw.server, "everywhere", keep, NULL), CS_OK);
     cr_assert_eq(chanserv__loops_begin(raw.server), CS_OK);
     for (size_t i = 0; i < 3; i++) {
-        mux_conn *conn;
-
-        cr_assert_eq(
-            mux_dial_local(raw.loop, NULL, NULL, raw.server->loops->all[i]->handlers, &conn),
-            CS_OK);
-        mux_conn_free(raw.conn);
-        raw.conn = conn;
+        raw_move(i);
         raw_post("everywhere", "");
         cs_loop_advance(raw.loop, 10);
         announce(false);

@@ -1,6 +1,6 @@
 #include "raw.h"
 
-#include "chanserv/server__in.h"
+#include "chanserv/loops__in.h"
 
 #include <stdarg.h>
 
@@ -318,6 +318,14 @@ void raw_join_with(const struct mux_options *client)
 void raw_join(void)
 {
     raw_join_with(NULL);
+}
+
+void raw_move(size_t loop)
+{
+    mux_conn_free(raw.conn);
+    cr_assert_eq(
+        mux_dial_local(raw.loop, NULL, NULL, raw.server->loops->all[loop]->handlers, &raw.conn),
+        CS_OK);
 }
 
 void raw_up(const struct chanserv_server_options *options)

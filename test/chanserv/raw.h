@@ -49,6 +49,7 @@ void raw_up(const struct chanserv_server_options *options); /* a server, and a c
 void raw_down(void);
 void raw_join(void); /* another connection: raw.conn */
 void raw_join_with(const struct mux_options *client);
+void raw_move(size_t loop); /* one to that loop of several, in its place */
 void raw_say(const char *format, ...) CS_PRINTF(1, 2);
 void raw_said(const char *story); /* all of it so far is this; then forgotten */
 

@@ -199,13 +199,7 @@ Test(stat, every_loop_tells)
     cr_assert_eq(chanserv_serve_parallel(raw.server, "two", two, NULL), CS_OK);
     cr_assert_eq(chanserv__loops_begin(raw.server), CS_OK);
     for (size_t i = 0; i < 3; i++) {
-        mux_conn *conn;
-
-        cr_assert_eq(
-            mux_dial_local(raw.loop, NULL, NULL, raw.server->loops->all[i]->handlers, &conn),
-            CS_OK);
-        mux_conn_free(raw.conn);
-        raw.conn = conn;
+        raw_move(i);
         raw_post("two", "");
     }
     cr_assert_str_eq(look(100, &left),
