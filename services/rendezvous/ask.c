@@ -28,6 +28,17 @@ static cs_err set_text(void *to, const struct rendezvous__value *value, const ch
     return CS_OK;
 }
 
+/* A place is found by its names with zero bytes between: with one within, two would be the same. */
+static cs_err set_name(void *to, const struct rendezvous__value *value, const char *member,
+                       int64_t max, char *why)
+{
+    cs_err err = set_text(to, value, member, max, why);
+
+    if (err == CS_OK && value->text.len > 0 && memchr(value->text.base, 0, value->text.len))
+        err = want(why, member, "a zero byte is within");
+    return err;
+}
+
 /* Numbers may be written as strings, as forms have them. */
 static cs_err set_number(void *to, const struct rendezvous__value *value, const char *member,
                          int64_t max, char *why)
@@ -76,10 +87,10 @@ static cs_err set(struct rendezvous__ask *ask, const struct rendezvous__bounds *
                       int64_t max, char *why);
         void *to;
         int64_t max;
-    } rows[] = {{"event", set_text, &ask->event, NAME_MAX_BYTES},
-                {"actor", set_text, &ask->actor, NAME_MAX_BYTES},
-                {"key", set_text, &ask->key, NAME_MAX_BYTES},
-                {"generation", set_text, &ask->generation, NAME_MAX_BYTES},
+    } rows[] = {{"event", set_name, &ask->event, NAME_MAX_BYTES},
+                {"actor", set_name, &ask->actor, NAME_MAX_BYTES},
+                {"key", set_name, &ask->key, NAME_MAX_BYTES},
+                {"generation", set_name, &ask->generation, NAME_MAX_BYTES},
                 {"payload", set_text, &ask->payload, bounds->payload},
                 {"labels", set_text, &ask->labels, bounds->text},
                 {"selector", set_text, &ask->selector, bounds->text},

@@ -74,10 +74,12 @@ static void on_timer(void *user)
         place->words = rendezvous__tell_late(desk, place);
         rendezvous__leave(&desk->hall, &place->party);
         desk->counters.timeouts++;
+        rendezvous__rosters_soon(desk);
         rendezvous__place_end(place, CS_ETIMEOUT);
     } else if (!place->sitter && place->why == CS_AGAIN &&
                now >= place->away_ms + desk->options.key_ms) {
         desk->counters.left++;
+        rendezvous__rosters_soon(desk);
         rendezvous__place_free(place);
     } else if (!place->sitter && place->why != CS_AGAIN &&
                now >= place->over_ms + desk->options.key_ms) {

@@ -11,7 +11,7 @@
  * before that dissolves it, and the others keep their places.
  *
  * WHAT IS ASKED  a JSON object; all but the first two may be left out:
- *   event, actor  up to 255 bytes each
+ *   event, actor  up to 255 bytes each, none of them zero; so are key and generation
  *   mates         1: how many others he wants to meet, at least.  0: nobody, and he has met at once
  *   payload       "": for his mates; up to payload_max_bytes
  *   labels        "actor=ACTOR": what he is, "k=v,k2=v2"

@@ -263,6 +263,10 @@ Test(rendezvous, errors_name_the_parameter)
         {"{\"event\":\"e\",\"actor\":\"a\",\"mates\":true}", "mates: an integer"},
         {"{\"event\":\"e\",\"actor\":\"a\",\"timeout\":1.5}", "JSON, column 37: expected"},
         {"{\"event\":1}", "event: a string is wanted"},
+        {"{\"event\":\"e\\u0000x\",\"actor\":\"a\"}", "event: a zero byte is within"},
+        {"{\"actor\":\"\\u0000\",\"event\":\"e\"}", "actor: a zero byte is within"},
+        {"{\"event\":\"e\",\"actor\":\"a\",\"generation\":\"x\\u0000\"}", "generation: a zero"},
+        {"{\"event\":\"e\",\"actor\":\"a\",\"key\":\"x\\u0000\"}", "key: a zero byte"},
         {"{\"event\":\"e\",\"actor\":\"a\",\"labels\":\"x\"}", "labels: column 1: \"x\" is not"},
         {"{\"event\":\"e\",\"actor\":\"a\",\"selector\":\"x=\\n(\"}", "selector: column 4: found"},
         {"{\"event\":\"e\",\"actor\":\"a\",\"form\":\"tree\"}", "form: \"map\" or \"list\""},
@@ -456,6 +460,28 @@ Test(rendezvous, a_roster_says_who_is_there_and_who_is_missing)
     cs_loop_advance(hall.loop, 101);
     turn();
     cr_assert_str_eq(hall.guests[0].said, "{\"waiting\":{\"here\":[\"a\"],\"missing\":3}}");
+    end();
+}
+
+Test(rendezvous, a_roster_leaves_out_who_was_too_late_or_does_not_come_back)
+{
+    begin();
+    come(0, "{\"event\":\"e\",\"actor\":\"a\",\"mates\":3}");
+    come(1, "{\"event\":\"e\",\"actor\":\"b\",\"mates\":3,\"timeout\":1000}");
+    come(2, "{\"event\":\"e\",\"actor\":\"c\",\"mates\":3,\"key\":\"k\"}");
+    leave(2);
+    cs_loop_advance(hall.loop, 999);
+    turn();
+    cr_assert_str_eq(hall.guests[0].said,
+                     "{\"waiting\":{\"here\":[\"a\",\"b\",\"c\"],\"missing\":1}}");
+    cs_loop_advance(hall.loop, 102);
+    turn();
+    cr_assert_str_eq(hall.guests[0].said, "{\"waiting\":{\"here\":[\"a\",\"c\"],\"missing\":2}}",
+                     "b was too late");
+    cs_loop_advance(hall.loop, 9000);
+    turn();
+    cr_assert_str_eq(hall.guests[0].said, "{\"waiting\":{\"here\":[\"a\"],\"missing\":3}}",
+                     "the place of c was kept for ten seconds");
     end();
 }
 
