@@ -4,6 +4,7 @@
 #include "proto/wire.h"
 
 #include <stdio.h>
+#include <strings.h>
 
 bool gateway__is_binary(cs_bytes name)
 {
@@ -15,12 +16,12 @@ bool gateway__is_binary(cs_bytes name)
 static const char BINARY[] = "application/grpc-web+proto",
                   TEXT[] = "application/grpc-web-text+proto";
 
-/* `type`, or with "+proto" and the like, or parameters, behind it. */
+/* `type`, in either case, or with "+proto" and the like, or parameters, behind it. */
 static bool is_type(cs_bytes given, const char *type)
 {
     const size_t n = strlen(type);
 
-    return given.len >= n && memcmp(given.base, type, n) == 0 &&
+    return given.len >= n && strncasecmp(given.base, type, n) == 0 &&
            (given.len == n || memchr("+; \t", ((const char *)given.base)[n], 4));
 }
 

@@ -259,6 +259,22 @@ Test(web, base64_as_it_is)
     cr_assert_str_eq(b.body, "gAAAABBncnBjLXN0YXR1czogMA0K");
 }
 
+Test(web, a_type_is_written_in_either_case)
+{
+    static const char *const rows[][2] = {{"content-type: Application/gRPC-Web", NULL},
+                                          {"content-type: application/GRPC-WEB+proto; q", NULL},
+                                          {"content-type: APPLICATION/GRPC-WEB-text", NULL}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        say_post("none", "");
+        ask(POST, rows[i]);
+        cr_assert_eq(b.status, 200, "%s: %d", rows[i][0], b.status);
+    }
+    say_post("none", "");
+    ask(POST, (const char *const[]){"content-type: application/grpc-webx", NULL});
+    cr_assert_eq(b.status, 404);
+}
+
 Test(web, an_answer_is_what_is_accepted)
 {
     static const char *const wants_text[] = {BINARY, "accept: application/grpc-web-text", NULL};
