@@ -104,21 +104,33 @@ static void begin(struct gateway__http1 *http1)
     *http1 = fresh;
 }
 
+/* Of the line that begins so the end may never come. */
+static bool is_binary(const uint8_t *p, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if ((p[i] < ' ' && p[i] != '\r') || p[i] >= 0x7f)
+            return true;
+    return false;
+}
+
 static cs_err request_line(struct gateway__http1 *http1, cs_bytes *in)
 {
     enum { AROUND = GATEWAY__METHOD_MAX + sizeof "  HTTP/1.1\r\n" - 1 };
     const size_t max = GATEWAY__TARGET_MAX + AROUND;
-    size_t len;
+    size_t len, had;
     cs_err err;
 
     if (http1->ended)
         begin(http1);
+    had = http1->head.len;
     err = gateway__http1_line(http1, in, &http1->head,
                               max < http1->head_max ? max : http1->head_max, &len);
     if (err == CS_ETOOBIG)
         return memchr(http1->head.base, ' ', http1->head.len)
                    ? gateway__http1_refuse(http1, 414, "the target is too long")
                    : gateway__http1_refuse(http1, 400, "this is no request line");
+    if (err == CS_AGAIN && is_binary(http1->head.base + had, http1->head.len - had))
+        return gateway__http1_refuse(http1, 400, "this is no request of HTTP");
     if (err != CS_OK)
         return err;
     if (len == 0 && http1->blank)

@@ -22,12 +22,10 @@ bool mux__is_token(uint8_t c)
            (c != 0 && strchr("!#$%&'*+-.^_`|~", c));
 }
 
-/* The byte at `at`, behind as much of the preface. */
-static bool may_be_http1(size_t at, uint8_t c)
+/* The byte at `at`, behind as much of the preface.  Whoever wants TLS would not read an answer. */
+static bool begins_tls(size_t at, uint8_t c)
 {
-    if (c == '\r' || c == '\n' || mux__is_token(c))
-        return true;
-    return at > 0 && c >= ' ' && c <= '~';
+    return at == 0 && c == 0x16; /* a record of a handshake: RFC 8446, 5.1 */
 }
 
 static mux_wire *wire_new(mux_conn *conn, cs_bytes before, cs_bytes early)
@@ -73,7 +71,7 @@ cs_err mux__wire_sniff(mux_conn *conn, const uint8_t *bytes, size_t len)
 
     while (n < len && at < PREFACE_LEN && bytes[n] == (uint8_t)PREFACE[at])
         n++, at++;
-    if (at == PREFACE_LEN || (n < len && !may_be_http1(at, bytes[n]))) {
+    if (at == PREFACE_LEN || (n < len && begins_tls(at, bytes[n]))) {
         if (at == PREFACE_LEN && conn->link->is_http1)
             return CS_EPROTO;
         conn->sniffs = false;

@@ -137,6 +137,9 @@ Test(http1, request_lines_that_are_none_are_refused)
         ROW("a NUL in the target", "GET /\0 HTTP/1.1\r\n", "!400"),
         ROW("bytes in the target", "GET /\xc3\xa9 HTTP/1.1\r\n", "!400"),
         ROW("TLS", "\x16\x03\x01\x02\n", "!400"),
+        ROW("zeros, and no line", "\0\0\0\0\0\0\0\0", "!400"),
+        ROW("a beginning of HTTP/2, and a control", "PRI * HTTP/2.0\1", "!400"),
+        ROW("bytes, and no line", "GET /\xc3", "!400"),
     };
     check_rows(rows, sizeof rows / sizeof rows[0], false);
 }

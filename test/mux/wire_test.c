@@ -65,6 +65,16 @@ Test(wire_first, is_taken_from_any_first_bytes_of_http1)
     byte_by_byte("M-SEARCH * HTTP/1.1\r\n\r\n");
 }
 
+/* What is neither is for whom wires are there to refuse, too. */
+Test(wire_first, is_taken_from_what_nobody_speaks)
+{
+    byte_by_byte("\xff\xfe");
+    byte_by_byte("(");
+    byte_by_byte("PRI\x7f");
+    byte_by_byte("SSH-2.0-client\r\n");
+    byte_by_byte("P\x16\x03\x01");
+}
+
 static char logged[256];
 
 static void on_log(cs_level level, const char *room, const char *line, void *user)
@@ -87,14 +97,10 @@ static void is_refused(const void *bytes, size_t len, const char *words)
     wired_end();
 }
 
-Test(wire_first, is_none_of_what_begins_no_request)
+Test(wire_first, is_none_of_what_begins_tls)
 {
     is_refused("\x16\x03\x01\x02", 4,
                "connection of local: the client speaks TLS, and this port is plain text");
-    is_refused("\0", 1, "connection of local: the peer does not speak HTTP/2");
-    is_refused("\xff\xfe", 2, "connection of local: the peer does not speak HTTP/2");
-    is_refused("(", 1, "connection of local: the peer does not speak HTTP/2");
-    is_refused("PRI\x7f", 4, "connection of local: the peer does not speak HTTP/2");
 }
 
 Test(wire_made, is_refused_as_ever_without_a_function)

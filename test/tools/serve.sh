@@ -400,6 +400,19 @@ page() {
 page '200 OK' "a page is at /"
 page '404 Not Found' "--no-page: and now it is not" --no-page
 
+# What is neither HTTP/2 nor HTTP/1.1 hears so, and does not have to end a line for it.
+serve --service e=echo
+for bytes in '\0\0\0\0\0\0\0\0' '\377\376' 'SSH-2.0-x\r\n' 'PRI * HTTP/2.0\1'; do
+    exec 5<> "/dev/tcp/${tcp%:*}/${tcp##*:}"
+    # shellcheck disable=SC2059  # it is a format
+    printf "$bytes" >&5
+    head -n 1 <&5
+    exec 5>&-
+done | tr -d '\r' | sort -u > answer
+stop
+echo 'HTTP/1.1 400 Bad Request' | diff - answer > diff
+verdict $? diff "whatever else its first bytes are, the answer is 400"
+
 # silent ARGUMENT...: somebody says nothing to a server, which logs it in its file "server".
 silent() {
     serve --service e=echo --no-gateway --preface-timeout 100ms "$@"
