@@ -181,10 +181,13 @@ static void urls(cs_bytes text)
 /* Its messages lie in it, behind each other. */
 static void messages(cs_bytes body)
 {
-    const uint8_t *end = (const uint8_t *)body.base + body.len, *at = body.base;
+    const uint8_t *end, *at = body.base;
     cs_bytes msg;
     cs_err err;
 
+    if (body.len == 0)
+        return;
+    end = at + body.len;
     while ((err = gateway__web_message(&body, &msg)) == CS_OK) {
         must((const uint8_t *)msg.base == at + 5);
         at = (const uint8_t *)msg.base + msg.len;
