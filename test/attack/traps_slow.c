@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+enum { HALVES = 6 }; /* ways to stop in the middle of a handshake */
 static const char BRIEF[] = "--timeout 1s --resume off";
 
 static void note_post(struct trapped *t, struct peer *peer, uint32_t id)
@@ -107,17 +108,18 @@ static void hear_nothing(struct trapped *t, struct peer *peer)
 
 /* ---- TLS ------------------------------------------------------------------------------------- */
 
-/* The first bytes of a server's handshake, and then no more, or an alert. */
+/* The first bytes of a server's handshake, and then an alert, or no more; at last not even those. */
 static void half_handshake(struct trapped *t, struct peer *peer)
 {
     static const char hello[] = "\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03";
     static const char alert[] = "\x15\x03\x03\x00\x02\x02\x50";
+    const int parts = HALVES - 1 - t->round;
     peer->rude = true;
-    if (t->round % 3 > 0)
-        peer_bytes(peer, hello, t->round % 3 == 1 ? 3 : sizeof hello - 1);
-    if (t->round >= 3) {
+    if (parts % 3 > 0)
+        peer_bytes(peer, hello, parts % 3 == 1 ? 3 : sizeof hello - 1);
+    if (parts >= 3) {
         peer_bytes(peer, alert, sizeof alert - 1);
-        t->hangs_up = t->round % 2;
+        t->hangs_up = parts % 2;
     }
 }
 
@@ -156,7 +158,7 @@ const struct trap traps_slow[] = {
     {.name = "deaf", .options = BRIEF, .least = 1, .greet = hear_nothing, .is_mute = true},
     {.name = "half-handshakes",
      .options = "--timeout 1s --resume off --tls",
-     .clients = 6,
+     .clients = HALVES,
      .least = 5,
      .greet = half_handshake,
      .is_mute = true},
