@@ -104,11 +104,11 @@ static void begin(struct gateway__http1 *http1)
     *http1 = fresh;
 }
 
-/* Of the line that begins so the end may never come. */
-static bool is_binary(const uint8_t *p, size_t len)
+/* Of a line with such a piece the end may never come. */
+static bool is_binary(const struct cs_buf *line, size_t from)
 {
-    for (size_t i = 0; i < len; i++)
-        if ((p[i] < ' ' && p[i] != '\r') || p[i] >= 0x7f)
+    for (size_t i = from; i < line->len; i++)
+        if ((line->base[i] < ' ' && line->base[i] != '\r') || line->base[i] >= 0x7f)
             return true;
     return false;
 }
@@ -129,7 +129,7 @@ static cs_err request_line(struct gateway__http1 *http1, cs_bytes *in)
         return memchr(http1->head.base, ' ', http1->head.len)
                    ? gateway__http1_refuse(http1, 414, "the target is too long")
                    : gateway__http1_refuse(http1, 400, "this is no request line");
-    if (err == CS_AGAIN && is_binary(http1->head.base + had, http1->head.len - had))
+    if (err == CS_AGAIN && is_binary(&http1->head, had))
         return gateway__http1_refuse(http1, 400, "this is no request of HTTP");
     if (err != CS_OK)
         return err;
