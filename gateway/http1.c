@@ -125,12 +125,12 @@ static cs_err request_line(struct gateway__http1 *http1, cs_bytes *in)
     had = http1->head.len;
     err = gateway__http1_line(http1, in, &http1->head,
                               max < http1->head_max ? max : http1->head_max, &len);
+    if ((err == CS_AGAIN || err == CS_ETOOBIG) && is_binary(&http1->head, had))
+        return gateway__http1_refuse(http1, 400, "this is no request of HTTP");
     if (err == CS_ETOOBIG)
         return memchr(http1->head.base, ' ', http1->head.len)
                    ? gateway__http1_refuse(http1, 414, "the target is too long")
                    : gateway__http1_refuse(http1, 400, "this is no request line");
-    if (err == CS_AGAIN && is_binary(&http1->head, had))
-        return gateway__http1_refuse(http1, 400, "this is no request of HTTP");
     if (err != CS_OK)
         return err;
     if (len == 0 && http1->blank)
