@@ -104,12 +104,14 @@ static void begin(struct gateway__http1 *http1)
     *http1 = fresh;
 }
 
-/* Of a line with such a piece the end may never come. */
+/* Of a line with such a piece the end may never come, and if it does the line is none all the same. */
 static bool is_binary(const struct cs_buf *line, size_t from)
 {
-    for (size_t i = from; i < line->len; i++)
-        if ((line->base[i] < ' ' && line->base[i] != '\r') || line->base[i] >= 0x7f)
+    for (size_t i = from; i < line->len; i++) {
+        const uint8_t c = line->base[i];
+        if ((c < ' ' && c != '\r' && c != '\n') || c >= 0x7f)
             return true;
+    }
     return false;
 }
 
@@ -125,7 +127,7 @@ static cs_err request_line(struct gateway__http1 *http1, cs_bytes *in)
     had = http1->head.len;
     err = gateway__http1_line(http1, in, &http1->head,
                               max < http1->head_max ? max : http1->head_max, &len);
-    if ((err == CS_AGAIN || err == CS_ETOOBIG) && is_binary(&http1->head, had))
+    if (http1->status == 0 && is_binary(&http1->head, had))
         return gateway__http1_refuse(http1, 400, "this is no request of HTTP");
     if (err == CS_ETOOBIG)
         return memchr(http1->head.base, ' ', http1->head.len)
