@@ -10,9 +10,11 @@ enum {
     WAKE = 16
 };
 
-void mux__keep_init(struct mux_keep *keep, size_t bytes_max, uint64_t first)
+void mux__keep_init(struct mux_keep *keep, size_t bytes_max, uint64_t first,
+                    struct mux_keep_sum *sum)
 {
     *keep = (mux_keep){.bytes_max = bytes_max < BYTES_MAX ? (uint32_t)bytes_max : BYTES_MAX,
+                       .sum = sum,
                        .base = first,
                        .acked = first,
                        .next = first};
@@ -291,6 +293,13 @@ cs_err mux__keep_may_attach(const mux_keep *keep, uint64_t from)
     if (from < keep->acked)
         return CS_ERANGE;
     return from > keep->next ? CS_EINVAL : place_of(keep, from, &place);
+}
+
+void mux__keep_begin(struct mux_keep *keep, mux_stream *stream)
+{
+    splice(&stream->out, keep, (struct place){0});
+    stream->out.keep = keep;
+    keep->stream = stream;
 }
 
 cs_err mux_keep_attach(mux_keep *keep, mux_stream *stream, uint64_t from)

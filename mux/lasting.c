@@ -59,12 +59,12 @@ cs_err mux__lasting_keeps(mux_stream *stream)
         return CS_OK;
     if (!(keep = cs_alloc(sizeof *keep)))
         return CS_ENOMEM;
-    mux__keep_init(keep, sort->keep_max, first);
-    if (sort->ops->sum)
-        mux_keep_summed(keep, sort->ops->sum(lasting->user));
+    mux__keep_init(keep, sort->keep_max, first,
+                   sort->ops->sum ? sort->ops->sum(lasting->user) : NULL);
     lasting->of.keep = keep;
     lasting->made = true;
-    return mux_keep_attach(keep, stream, first);
+    mux__keep_begin(keep, stream);
+    return CS_OK;
 }
 
 static void last(mux_stream *stream, struct mux__lasting *lasting)
@@ -117,78 +117,35 @@ void mux__lasting_free(mux_stream *stream)
 
 /* ---- What belongs to the HTTP/2 stream ------------------------------------------------------- */
 
-struct wire {
-    mux_conn *conn;
-    struct mux_rx *rx;
-    int32_t id;
-    uint32_t window, born_ms;
-    uint16_t reserved;
-    uint16_t http_status;
-    bool submitted, trailers_out, sent_any, remote_headers, remote_done, has_status, dry, mute;
-    bool gzip_in, gzip_out;
-};
-
-static struct wire wire_of(const mux_stream *s)
+static struct mux__wire wire_none(const mux_conn *conn)
 {
-    return (struct wire){.conn = s->conn,
-                         .rx = s->rx,
-                         .id = s->id,
-                         .reserved = s->reserved,
-                         .window = s->window,
-                         .born_ms = s->born_ms,
-                         .http_status = s->http_status,
-                         .submitted = s->submitted,
-                         .trailers_out = s->trailers_out,
-                         .sent_any = s->sent_any,
-                         .remote_headers = s->remote_headers,
-                         .remote_done = s->remote_done,
-                         .has_status = s->has_status,
-                         .dry = s->dry,
-                         .mute = s->mute,
-                         .gzip_in = s->gzip_in,
-                         .gzip_out = s->gzip_out};
+    return (struct mux__wire){.window = (uint32_t)conn->opt.window_bytes,
+                              .born_ms = (uint32_t)cs_loop_now_ms(conn->loop)};
 }
 
-static struct wire wire_none(mux_conn *limbo)
-{
-    return (struct wire){.conn = limbo,
-                         .window = (uint32_t)limbo->opt.window_bytes,
-                         .born_ms = (uint32_t)cs_loop_now_ms(limbo->loop)};
-}
-
-static void wire_set(mux_stream *s, const struct wire *w)
+static void move(mux_stream *s, mux_conn *to)
 {
     mux_conn *before = s->conn;
 
-    s->rx = w->rx;
-    if (s->rx)
-        mux__inflow_of(s)->stream = s;
-    s->id = w->id;
-    s->reserved = w->reserved;
-    s->window = w->window;
-    s->born_ms = w->born_ms;
-    s->http_status = w->http_status;
-    s->submitted = w->submitted;
-    s->trailers_out = w->trailers_out;
-    s->sent_any = w->sent_any;
-    s->remote_headers = w->remote_headers;
-    s->remote_done = w->remote_done;
-    s->has_status = w->has_status;
-    s->dry = w->dry;
-    s->mute = w->mute;
-    s->gzip_in = w->gzip_in;
-    s->gzip_out = w->gzip_out;
-    if (s->id > 0)
-        mux__h2_attach(s, w->conn);
-    if (before == w->conn)
+    if (before == to)
         return;
     before->stats->streams--;
-    w->conn->stats->streams++;
+    to->stats->streams++;
     cs_unlink(&s->link_in);
-    cs_list_push(&w->conn->streams, &s->link_in);
-    mux__held_move(s, w->conn);
-    s->conn = w->conn;
+    cs_list_push(&to->streams, &s->link_in);
+    mux__held_move(s, to);
+    s->conn = to;
     mux__conn_stream_gone(before);
+}
+
+static void carry(mux_stream *s, mux_conn *conn, const struct mux__wire *wire)
+{
+    s->wire = *wire;
+    if (s->rx)
+        mux__inflow_of(s)->stream = s;
+    if (s->id > 0)
+        mux__h2_attach(s, conn);
+    move(s, conn);
 }
 
 /* ---- Detached ------------------------------------------------------------------------------- */
@@ -196,7 +153,7 @@ static void wire_set(mux_stream *s, const struct wire *w)
 static void detach(mux_stream *stream, cs_err why)
 {
     struct mux__lasting *lasting = mux__lasting_of(stream);
-    struct wire none = wire_none(lasting->sort->limbo);
+    struct mux__wire none = wire_none(lasting->sort->limbo);
     bool said = stream->is_server && stream->finished;
 
     lasting->ran = lasting->ran || !mux_stream_never_ran(stream);
@@ -210,12 +167,12 @@ static void detach(mux_stream *stream, cs_err why)
         mux__inflow_free(stream); /* what was not taken was not acknowledged */
     none.rx = stream->rx;
     none.gzip_out = stream->gzip_out && !stream->is_server;
-    wire_set(stream, &none);
-    stream->request_out = stream->refused = false;
+    carry(stream, lasting->sort->limbo, &none);
     stream->cut = true;
     lasting->why = why;
     lasting->tell = !said;
-    mux__stream_post(stream);
+    if (!said) /* else all is told, or will be: finish() posted it */
+        mux__stream_post(stream);
 }
 
 void mux__stream_broken(mux_stream *stream, cs_err why, const char *story)
@@ -236,10 +193,10 @@ static void end(mux_stream *stream)
 {
     const struct mux_stream_ops *ops = stream->ops;
 
-    mux__lasting_of(stream)->ended = true;
     stream->ops = NULL;
     ops->end(stream, stream->aborted ? stream->status : CS_DONE, stream->state);
     mux_stream_hand_over(stream, NULL, NULL);
+    mux__lasting_of(stream)->ended = true;
 }
 
 void mux_stream_detach(mux_stream *stream)
@@ -279,13 +236,18 @@ void mux_stream_forget(mux_stream *stream, cs_err why)
     static const struct mux_lasting_ops none;
     static const struct mux_lasting_sort nobody = {.ops = &none};
     bool said = stream->is_server && stream->finished && !stream->aborted;
+    struct mux__lasting *lasting = mux__lasting_of(stream);
 
-    if (stream->lasts) {
-        mux__lasting_of(stream)->sort = &nobody;
-        mux__lasting_of(stream)->tells = false;
+    if (lasting) {
+        lasting->sort = &nobody;
+        lasting->tells = false;
     }
     if (stream->over)
         return;
+    if (lasting && lasting->ended && stream->cut) { /* as most: nobody has anything to hear */
+        mux__stream_free(stream);
+        return;
+    }
     if (!said) {
         mux_stream_cancel(stream, why);
         return;
@@ -302,7 +264,8 @@ void mux_stream_forget(mux_stream *stream, cs_err why)
 cs_err mux_stream_graft(mux_stream *stream, mux_stream *fresh, uint64_t from)
 {
     struct mux__lasting *lasting = mux__lasting_of(stream);
-    struct wire mine, theirs;
+    struct mux__wire mine;
+    mux_conn *conn;
     cs_err err;
 
     if (!lasting || !lasting->keeps || stream->over || stream->in_pull || !fresh->is_server ||
@@ -311,11 +274,11 @@ cs_err mux_stream_graft(mux_stream *stream, mux_stream *fresh, uint64_t from)
     err = stream->aborted ? CS_OK : may_attach(lasting, from);
     if (err != CS_OK)
         return err;
-    mine = wire_of(stream);
-    theirs = wire_of(fresh);
+    mine = stream->wire;
+    conn = stream->conn;
     mux__keep_promise(stream, fresh);
-    wire_set(stream, &theirs);
-    wire_set(fresh, &mine);
+    carry(stream, fresh->conn, &fresh->wire);
+    carry(fresh, conn, &mine);
     fresh->drop_rx = true;
     if (fresh->id > 0)
         mux__stream_kill(fresh, WIRE_R_SUPERSEDED);
@@ -405,7 +368,7 @@ static void forget_answer(mux_stream *stream)
 cs_err mux_stream_reopen(mux_stream *stream, mux_conn *conn, cs_bytes message)
 {
     struct mux__lasting *lasting = mux__lasting_of(stream);
-    struct wire fresh;
+    struct mux__wire fresh;
     cs_err err;
 
     if (!lasting || !stream->cut || stream->over || stream->is_server)
@@ -415,7 +378,7 @@ cs_err mux_stream_reopen(mux_stream *stream, mux_conn *conn, cs_bytes message)
     fresh = wire_none(conn);
     fresh.rx = stream->rx;
     fresh.gzip_out = stream->gzip_out;
-    wire_set(stream, &fresh);
+    carry(stream, conn, &fresh);
     mux__inflow_restart(stream);
     forget_answer(stream);
     if (stream->rx)

@@ -333,14 +333,45 @@ struct mux__inflow {
     uint32_t window_at_ms;
 };
 
+/* What belongs to the HTTP/2 stream and not to the call: a lasting one leaves it behind, or takes another's. */
+#define MUX__WIRE                                                                                  \
+    struct mux_rx *rx; /* of a struct mux__inflow; NULL before the first byte */                   \
+    int32_t id;                                                                                    \
+    uint32_t window;      /* towards us, what it has been made */                                  \
+    uint32_t born_ms;     /* or when DATA went out; modulo 2^32: only differences are looked at */ \
+    uint16_t reserved;    /* bytes nghttp2 was told of and has not asked for yet: a DATA frame */  \
+    uint16_t http_status; /* the answer's, when it is not 200; a plain one's, once it was said */  \
+    uint8_t peer_status;  /* the trailers': grpc-status */                                         \
+    bool submitted : 1;   /* nghttp2 knows our HEADERS */                                          \
+    bool trailers_out : 1; /* submitted */                                                         \
+    bool sent_any : 1;                                                                             \
+    bool remote_headers : 1;                                                                       \
+    bool remote_done : 1; /* END_STREAM came */                                                    \
+    bool has_status : 1;  /* trailers had grpc-status */                                           \
+    bool bare : 1;        /* client: the answer was a status alone */                              \
+    bool request_out : 1; /* client: our HEADERS are on their way */                               \
+    bool refused : 1;     /* client: the peer said that it did not process the call */             \
+    bool dry : 1;         /* recv() said CS_AGAIN and nothing came since */                        \
+    bool mute : 1;        /* server: has said nothing, and nghttp2 will not ask again: h2_out.c */ \
+    bool gzip_in : 1;     /* the peer's messages may be compressed */                              \
+    bool gzip_out : 1;    /* ours may */
+struct mux__wire {
+    MUX__WIRE
+};
+
 struct mux_stream {         /* 100,000 of them may be open and idle: small things are small */
     struct cs_link link_in; /* of the connection's streams */
     mux_conn *conn;
     const struct mux_stream_ops *ops;
     void *state;
-    cs_task call;      /* to say what happened */
-    struct mux_rx *rx; /* of a struct mux__inflow; NULL before the first byte */
+    cs_task call; /* to say what happened */
     struct mux__sendq out;
+    union {
+        struct {
+            MUX__WIRE
+        };
+        struct mux__wire wire; /* all of it */
+    };
     union {
         struct mux__extra *extra;     /* or NULL; unless it */
         struct mux__lasting *lasting; /* lasts, and the extra is there */
@@ -349,14 +380,8 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
         const char *method;           /* a client's */
         struct mux__handler *handler; /* a server's */
     } what;
-    int32_t id;
     uint32_t send_max;
-    uint32_t ahead;       /* mux_stream_hold() */
-    uint32_t window;      /* towards us, what it has been made */
-    uint32_t born_ms;     /* or when DATA went out; modulo 2^32: only differences are looked at */
-    uint16_t reserved;    /* bytes nghttp2 was told of and has not asked for yet: a DATA frame */
-    uint16_t http_status; /* the answer's, when it is not 200; a plain one's, once it was said */
-    uint8_t peer_status;  /* the trailers': grpc-status */
+    uint32_t ahead; /* mux_stream_hold() */
     cs_err why : 8;
     cs_err status : 8; /* ours (server), once finished */
     bool is_server : 1;
@@ -365,43 +390,30 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     bool owns_state : 1; /* it is a copy */
     bool acceptable : 1; /* on_headers: wants to be accepted */
     bool told : 1;       /* call: readable */
-    bool dry : 1;        /* recv() said CS_AGAIN and nothing came since */
     bool in_pull : 1;
     bool writable_due : 1; /* send said CS_AGAIN */
     bool awake : 1;        /* pull has something, as far as we know */
     bool finished : 1;     /* our last word was said */
     bool aborted : 1;      /* ... and overtakes what is queued */
-    bool submitted : 1;    /* nghttp2 knows our HEADERS */
-    bool trailers_out : 1; /* submitted */
-    bool sent_any : 1;
-    bool remote_headers : 1;
-    bool remote_done : 1; /* END_STREAM came */
-    bool has_status : 1;  /* trailers had grpc-status */
-    bool over : 1;        /* nothing more happens on the wire; end() comes */
-    bool drop_rx : 1;     /* what was not taken is given up */
-    bool hears_out : 1;   /* server: not because the call is over */
-    bool broken : 1;      /* recv() failed: the framing */
-    bool is_post : 1;     /* what a request must be: POST, application/grpc, ... */
+    bool over : 1;         /* nothing more happens on the wire; end() comes */
+    bool drop_rx : 1;      /* what was not taken is given up */
+    bool hears_out : 1;    /* server: not because the call is over */
+    bool broken : 1;       /* recv() failed: the framing */
+    bool is_post : 1;      /* what a request must be: POST, application/grpc, ... */
     bool is_grpc : 1;
     bool has_timeout : 1;
     bool bad_timeout : 1;
     bool bad_coding : 1;
-    bool gzip_in : 1;     /* the peer's messages may be compressed */
-    bool gzip_out : 1;    /* ours may */
     bool plain : 1;       /* server: plain.c */
     bool framed : 1;      /* and it came from another loop: its pieces are messages */
     bool passes : 1;      /* client: pass.c; readable() also says that it is over */
-    bool bare : 1;        /* client: the answer was a status alone */
     bool impatient : 1;   /* a refusal has waited long enough for the rest of its request */
     bool big_headers : 1; /* over a limit of limits.h; the rest was passed over */
     bool waits : 1;       /* client: for a connection */
     bool patient : 1;     /* client: wait_for_ready */
-    bool request_out : 1; /* client: our HEADERS are on their way */
-    bool refused : 1;     /* client: the peer said that it did not process the call */
     bool lasts : 1;       /* lasting.c; and of such a stream: */
     bool cut : 1;         /* nothing carries it now */
     bool resends : 1;  /* client: what it kept is to be sent first, when the peer said from where */
-    bool mute : 1;     /* server: has said nothing, and nghttp2 will not ask again: h2_out.c */
     bool wake_due : 1; /* woken within a pull that had nothing: asked again in the next turn */
     bool longed : 1;   /* since the window was made so: something came when all had been taken */
     uint16_t step;     /* the last message's bytes, if it was small */

@@ -114,7 +114,10 @@ static inline bool mux__sendq_is_empty(const struct mux__sendq *q)
     return q->bytes == 0 && !mux__sendq_has_rest(q);
 }
 
-void mux__keep_init(struct mux_keep *keep, size_t bytes_max, uint64_t first);
+void mux__keep_init(struct mux_keep *keep, size_t bytes_max, uint64_t first,
+                    struct mux_keep_sum *sum); /* where it is counted, or NULL */
+/* `stream` sends what is kept from now on, and nothing is so far: mux_keep_attach() of such a one. */
+void mux__keep_begin(struct mux_keep *keep, struct mux_stream *stream);
 void mux__keep_fini(struct mux_keep *keep);
 
 /* CS_OK, or as mux_keep_attach(). */

@@ -192,7 +192,7 @@ static cs_err begin(unsigned seed)
         err = mux_handlers_new(&w.handlers);
     if (err == CS_OK)
         err = mux_handle(w.handlers, METHOD, on_accept, NULL);
-    mux__keep_init(&w.keep, BOUND, 0);
+    mux__keep_init(&w.keep, BOUND, 0, NULL);
     return err;
 }
 
