@@ -218,6 +218,21 @@ bool mux__sockaddr_is_local(const struct mux__sockaddr *sa)
     return ntohl(v4.s_addr) >> 24 == 127;
 }
 
+cs_err mux_addr_check(const char *text, bool *ret_far)
+{
+    struct mux__sockaddr all[MUX__ADDRS_MAX];
+    struct mux__addr addr;
+    cs_err err = mux__addr_parse(text, &addr);
+    size_t n = 0;
+
+    *ret_far = false;
+    if (err != CS_OK || addr.is_fd || mux__addr_expand(&addr, all, &n) != CS_OK)
+        return err; /* or it is a name, which only its resolver knows */
+    for (size_t i = 0; i < n; i++)
+        *ret_far = *ret_far || !mux__sockaddr_is_local(&all[i]);
+    return CS_OK;
+}
+
 static void format_unix(const struct mux__sockaddr *sa, char *to, size_t len)
 {
     size_t head = offsetof(struct sockaddr_un, sun_path);

@@ -305,6 +305,10 @@ CS_API void mux_handlers_set_peer_max(mux_handlers *handlers, int64_t connection
 CS_API cs_err mux_handle(mux_handlers *handlers, const char *method, mux_accept_fn *accept,
                          void *user);
 
+/* CS_OK: mux_listen() would not refuse it for its looks; CS_EINVAL.  *ret_far: who is on another machine
+ * could come to it, as far as it shows; what a name means, or what "fd:3" is, it does not. */
+CS_API cs_err mux_addr_check(const char *addr, bool *ret_far);
+
 /* "host:port", "[v6]:port", ":port" (all addresses), "unix:/path".  Port 0 picks one.  "fd:3": a
  * stream socket that listens already, from a supervisor (systemd passes 3 and on); it is taken over
  * on CS_OK, made non-blocking and closed on exec, and closed with the port.

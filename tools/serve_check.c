@@ -3,87 +3,7 @@
 #include "tools/serve_config.h"
 #include "tools/tool.h"
 
-#include <arpa/inet.h>
-#include <net/if.h>
-#include <sys/un.h>
-
 static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-
-/* ---- Addresses ------------------------------------------------------------------------------
- *
- * As strict as the listener is, so that what passes here is not refused there for its looks. */
-
-enum { FD_DIGITS = 6 };
-
-static bool unix_ok(const char *path)
-{
-    return path[0] && strcmp(path, "@") != 0 &&
-           strlen(path) < sizeof((struct sockaddr_un *)NULL)->sun_path;
-}
-
-/* What is behind the % of an address of IPv6: an interface of this machine, or a number. */
-static bool scope_ok(const char *scope)
-{
-    uint64_t n;
-
-    return if_nametoindex(scope) != 0 ||
-           (scope[0] != '0' && tool_number(cs_str(scope), UINT32_MAX, &n));
-}
-
-static bool v6_ok(const char *host, bool *ret_far)
-{
-    struct in6_addr in;
-    char number[INET6_ADDRSTRLEN];
-    size_t len = strcspn(host, "%");
-
-    if (len >= sizeof number)
-        return false;
-    memcpy(number, host, len);
-    number[len] = '\0';
-    if (inet_pton(AF_INET6, number, &in) != 1)
-        return false;
-    *ret_far = !IN6_IS_ADDR_LOOPBACK(&in);
-    return host[len] == '\0' || scope_ok(host + len + 1);
-}
-
-static bool name_ok(const char *host, bool *ret_far)
-{
-    struct in_addr in;
-
-    if (host[0] == '\0')
-        *ret_far = true; /* all addresses */
-    else if (inet_pton(AF_INET, host, &in) == 1)
-        *ret_far = (ntohl(in.s_addr) >> 24) != 127;
-    for (; *host; host++) {
-        if (!strchr(letters, *host) && !strchr("._-", *host) && (unsigned char)*host < 0x80)
-            return false;
-    }
-    return true;
-}
-
-bool config_addr_ok(const char *addr, bool *ret_far)
-{
-    char host[256];
-    const char *colon = strrchr(addr, ':');
-    size_t len = colon ? (size_t)(colon - addr) : 0;
-    uint64_t n;
-
-    *ret_far = false;
-    if (strncmp(addr, "unix:", 5) == 0)
-        return unix_ok(addr + 5);
-    if (strncmp(addr, "fd:", 3) == 0)
-        return strlen(addr + 3) <= FD_DIGITS && tool_number(cs_str(addr + 3), INT32_MAX, &n);
-    if (!colon || len >= sizeof host || strlen(colon + 1) > 5 ||
-        !tool_number(cs_str(colon + 1), 65535, &n))
-        return false;
-    memcpy(host, addr, len);
-    host[len] = '\0';
-    if (host[0] == '[' && host[len - 1] == ']') {
-        host[len - 1] = '\0';
-        return v6_ok(host + 1, ret_far);
-    }
-    return !strchr(host, ':') && name_ok(host, ret_far);
-}
 
 static int check_addrs(const struct serve_config *config)
 {
@@ -93,7 +13,7 @@ static int check_addrs(const struct serve_config *config)
     for (size_t i = 0; i < config->listen.len; i++) {
         struct config_text at = config->listen.items[i];
 
-        if (!config_addr_ok(at.text, &far))
+        if (mux_addr_check(at.text, &far) != CS_OK)
             code = config_wrong(config, at.line,
                                 "%slisten: '%s' is no address: host:port, [v6]:port, :port, "
                                 "unix:/path, fd:N",

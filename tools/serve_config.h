@@ -60,8 +60,4 @@ struct chanserv_server_options config_options(struct serve_config *config);
 /* The name of each option, NULL past the last. */
 const char *config_name(size_t i);
 
-/* An address to listen at.  *ret_far: strangers can reach it, as far as can be told without asking
- * anybody for the meaning of a name. */
-bool config_addr_ok(const char *addr, bool *ret_far);
-
 #endif

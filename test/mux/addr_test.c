@@ -166,3 +166,58 @@ Test(addr, an_interface_is_part_of_an_address)
     mux__sockaddr_format(sa, back, sizeof back);
     cr_expect_str_eq(back, "[fe80::1%7]:9");
 }
+
+Test(addr, what_it_says_to_whoever_would_listen_there)
+{
+    static const struct {
+        const char *addr;
+        bool ok, far;
+    } rows[] = {
+        {"127.0.0.1:0", true, false},
+        {"127.9.9.9:1", true, false},
+        {"[::1]:5555", true, false},
+        {"localhost:5", true, false},
+        {"unix:/run/x", true, false},
+        {"unix:@x", true, false},
+        {"fd:3", true, false},
+        {":5555", true, true},
+        {"0.0.0.0:1", true, true},
+        {"[::]:65535", true, true},
+        {"10.1.2.3:1", true, true},
+        {"example:1", true, false},
+        {"", false, false},
+        {"nonsense", false, false},
+        {"a:", false, false},
+        {"a:65536", false, false},
+        {"a:-1", false, false},
+        {"::1:5", false, false},
+        {"[::1]", false, false},
+        {"[x]:1", false, false},
+        {"[]:1", false, false},
+        {"unix:", false, false},
+        {"unix:@", false, false},
+        {"fd:", false, false},
+        {"fd:x", false, false},
+        {"a b:1", false, false},
+        {"http://a:1", false, false},
+        {"a:000001", false, false},
+        {"[:1", false, false},
+        {"fd:999999", true, false},
+        {"fd:9999999", false, false},
+        {"a$b:1", false, false},
+        {"a_b-c.d:1", true, false},
+        {"b\xc3\xbc:1", true, false},
+        {"[::1%lo]:0", true, false},
+        {"[::1%7]:0", true, false},
+        {"[::1%07]:0", false, false},
+        {"[::1%]:0", false, false},
+        {"[::1%nosuch]:0", false, false},
+    };
+    bool far;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        cr_assert_eq(mux_addr_check(rows[i].addr, &far) == CS_OK, rows[i].ok, "%s", rows[i].addr);
+        if (rows[i].ok)
+            cr_assert_eq(far, rows[i].far, "%s", rows[i].addr);
+    }
+}
