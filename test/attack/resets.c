@@ -149,21 +149,29 @@ static void trailers_without_end(struct peer *peer, uint32_t id)
     peer_frame(peer, HEADERS, END_HEADERS, id, block.bytes, block.len);
 }
 
+/* It may do it for as long as its mistakes are few, and is then told to go, or at once. */
 #define MADE(name)                                                                                 \
     static void made_##name(struct attack *attack)                                                 \
     {                                                                                              \
-        on_streams(attack, STREAMS, name);                                                         \
+        attack_is_cut(attack, on_streams(attack, STREAMS, name));                                  \
     }
 MADE(window_of_nothing)
 MADE(window_too_large)
 MADE(data_behind_the_end)
 MADE(headers_behind_the_end)
-MADE(depends_on_itself)
 MADE(priority_of_bad_length)
 MADE(more_than_its_length)
 MADE(malformed)
 MADE(trailers_without_end)
 #undef MADE
+
+/* Nobody looks at priorities, so that nothing is reset. */
+static void made_depends_on_itself(struct attack *attack)
+{
+    struct peer *peer = on_streams(attack, STREAMS, depends_on_itself);
+    attack_is_served(attack, peer, 2 * STREAMS + 1);
+    EXPECT(attack, peer->ends == 1, "%llu streams ended", (unsigned long long)peer->ends);
+}
 
 /* Not gRPC at all, so that each is answered and reset. */
 static void wrong_method(struct peer *peer, uint32_t id)

@@ -5,8 +5,8 @@
  * For each a client is started that posts here, and is answered by what its scenario wants; what it does
  * not care for is answered as a good server does.  It is held when the client ends by itself within its
  * own times, with an exit code that says what went wrong and a line for people, and its memory has grown
- * by 64 MiB at most.  --step N: of scenarios of many clients each N-th; --sane: the client was built with
- * a sanitizer, so memory is not judged.  Prints and ends as attack does. */
+ * by 64 MiB at most.  --step N: of scenarios of more than 50 clients each N-th; --sane: the client was built
+ * with a sanitizer, so memory is not judged.  Prints and ends as attack does. */
 #include "test/attack/trap.h"
 
 #include <errno.h>
@@ -32,6 +32,7 @@ enum {
     PATIENCE_MS = 20000,
     LATE_MS = 6000,
     ALIVE_KIB = 16 * 1024,
+    MANY = 50,
     NICE = -10
 };
 
@@ -305,13 +306,13 @@ static bool try(const struct trap *trap)
 {
     struct trapped *t = calloc(1, sizeof *t);
     int port, listener = listen_somewhere(&port), clients = 0;
+    const int step = trap->clients > MANY ? args.step : 1;
     int64_t began = now_ms();
     if (!t)
         abort();
     t->trap = trap;
     t->seed = args.seed;
-    for (int i = 0; i < (trap->clients ? trap->clients : 1) && !t->why[0];
-         i += trap->clients ? args.step : 1) {
+    for (int i = 0; i < (trap->clients ? trap->clients : 1) && !t->why[0]; i += step) {
         t->round = i;
         t->cut_at = trap->cuts ? (size_t)i + 1 : 0;
         spring(t, listener, port);

@@ -420,6 +420,16 @@ static void against_rules(struct trapped *t, struct peer *peer, uint32_t id)
     case 22:
         peer_setting(peer, 8, 7);
         break;
+    case 23:
+        trap_end(peer, id, "0");
+        peer_frame(peer, DATA, 0, id, "more", 4);
+        break;
+    case 24:
+        peer_frame(peer, PRIORITY, 0, id, (uint8_t[]){0, 0, 0, (uint8_t)id, 16}, 5);
+        break;
+    case 25:
+        peer_frame(peer, PRIORITY, 0, id, "four", 4);
+        break;
     default:
         peer_frame(peer, HEADERS, END_HEADERS | WITH_PRIORITY, id, "\0", 1);
     }
@@ -603,8 +613,8 @@ const struct trap traps[] = {
      .request = resets},
     {.name = "against-the-rules",
      .options = BRIEF,
-     .clients = 24,
-     .least = 24,
+     .clients = 27,
+     .least = 27,
      .may_be_well = true,
      .request = against_rules},
     {.name = "no-places",
