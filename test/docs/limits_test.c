@@ -42,34 +42,61 @@ Test(limits, each_has_a_counter_of_its_own)
                               rows[j].option);
 }
 
-static bool is_in_one_of(const char *const *files, size_t n, const char *scenario)
+/* What one of these files says of it, for the caller to free; NULL: nothing. */
+static char *found_in(const char *const *files, size_t n, const char *scenario)
 {
-    char path[64], wanted[80];
-    bool found = false;
+    char path[64], wanted[80], *at = NULL, *next;
 
     snprintf(wanted, sizeof wanted, ".name = \"%s\"", scenario);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && !at; i++) {
         snprintf(path, sizeof path, "test/attack/%s.c", files[i]);
         char *page = doc_read(path);
-        found = found || strstr(page, wanted);
+        if ((at = strstr(page, wanted)) != NULL) {
+            next = strstr(at + 1, ".name = ");
+            at = strndup(at, next ? (size_t)(next - at) : strlen(at));
+        }
         free(page);
     }
-    return found;
+    return at;
 }
 
 /* One of main.c's. */
-static bool is_scenario(const char *name)
+static char *scenario_of(const char *name)
 {
     static const char *const files[] = {"resets", "floods",   "fields", "windows", "links",
                                         "bodies", "sessions", "limits", "secure",  "harmless"};
-    return is_in_one_of(files, sizeof files / sizeof *files, name);
+    return found_in(files, sizeof files / sizeof *files, name);
+}
+
+static bool is_scenario(const char *name)
+{
+    char *text = scenario_of(name);
+
+    free(text);
+    return text != NULL;
+}
+
+/* It breaks this limit, and is not content before this counter moved. */
+static void breaks(const char *scenario, const char *option, const char *counter)
+{
+    char *text = scenario_of(scenario), limit[96], moves[96];
+
+    cr_assert(text, "there is no attack %s", scenario);
+    snprintf(limit, sizeof limit, ".limit = \"%s\"", option);
+    snprintf(moves, sizeof moves, ".counter = \"%s\"", counter);
+    cr_expect(strstr(text, limit), "%s is no attack on %s", scenario, option);
+    cr_expect(strstr(text, moves), "%s does not wait for %s", scenario, counter);
+    free(text);
 }
 
 /* One of trap.c's. */
 static bool is_trap(const char *name)
 {
     static const char *const files[] = {"traps", "traps_slow"};
-    return is_in_one_of(files, sizeof files / sizeof *files, name);
+    char *text = found_in(files, sizeof files / sizeof *files, name);
+
+    free(text);
+    return text != NULL;
 }
 
 /* "CLASS SCENARIO SCENARIO", a line each. */
@@ -110,7 +137,7 @@ Test(limits, each_has_its_attack)
         cr_assert_eq(sscanf(words, "%63s %63s", option, scenario), 2, "%s", words);
         cr_assert(at < ROWS, "there is no %s", option);
         cr_assert_str_eq(option, rows[at].option);
-        cr_assert(is_scenario(scenario), "there is no attack %s", scenario);
+        breaks(scenario, option, rows[at].counter);
         at++;
     }
     cr_assert_eq(at, ROWS, "no line for %s", rows[at < ROWS ? at : 0].option);
