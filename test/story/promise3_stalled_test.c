@@ -73,6 +73,8 @@ Test(promise3, of_a_thousand_sources_one_is_stalled_and_the_others_finish)
     story_free(s);
 }
 
+static const struct chanserv_client_options lasting = {.resume_ms = 20000};
+
 /* docs/CONFORMANCE, 8. */
 Test(promise3, of_a_thousand_sources_one_is_read_an_hour_later)
 {
@@ -87,6 +89,49 @@ Test(promise3, of_a_thousand_sources_one_is_read_an_hour_later)
     for (int minute = 0; minute < 60; minute++)
         cs_loop_advance(s->loop, 60000);
     story_wants(story_drain(s, s->sources[999]), CS_DONE);
+    story_free(s);
+}
+
+/* docs/CONFORMANCE, 8.  Five, each of 12 s, and none is opened before the one in front of it has ended: in
+ * a session nobody's time for that runs out. */
+Test(promise3, of_five_sources_of_a_session_each_is_opened_behind_the_end_of_the_other)
+{
+    struct story *s = story_new(NULL, &lasting);
+
+    for (int i = 0; i < 5; i++)
+        story_plan(s, (struct plan){.frames = 12, .bytes = 50000});
+    story_take(s, story_post(s));
+    for (size_t i = 0; i < 5; i++) {
+        cr_assert_eq(chanserv_source_open(s->sources[i], 0), CS_OK);
+        for (int second = 0; second < 12; second++) {
+            cs_err err;
+
+            cr_assert_eq(story_read(s, s->sources[i], 1, &err), 1);
+            cs_loop_advance(s->loop, 1000);
+        }
+        story_wants(story_drain(s, s->sources[i]), CS_DONE);
+    }
+    cr_expect_eq(story_counters(s).sessions_total, 1);
+    story_free(s);
+}
+
+/* What was received is acknowledged, not what was read: of sources that nobody reads the server keeps what
+ * waits to go out, and nothing of what went. */
+Test(promise3, of_a_session_nothing_is_kept_that_has_arrived_although_nobody_reads_it)
+{
+    enum { SOURCES = 20, SIZE = 1000, WAITS = (16 + 2) * 1024 };
+    struct story *s = story_new(NULL, &lasting);
+
+    for (int i = 0; i < SOURCES; i++)
+        story_plan(s, (struct plan){.frames = STORY_ENDLESS, .bytes = SIZE});
+    story_take(s, story_post(s));
+    open_all(s);
+    cs_loop_advance(s->loop, 1000);
+    for (int i = 0; i < SOURCES; i++)
+        cr_expect_gt(s->plans[i].given * SIZE, 60 * 1024, "%d frames went", s->plans[i].given);
+    cr_expect_gt(story_counters(s).sessions_kept, 0);
+    cr_expect_lt(story_counters(s).sessions_kept, SOURCES * WAITS, "%llu bytes",
+                 (unsigned long long)story_counters(s).sessions_kept);
     story_free(s);
 }
 
