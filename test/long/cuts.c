@@ -1,6 +1,6 @@
 /* cuts -- a hundred sources of ten thousand frames and conversations, through a proxy that cuts.
  *
- *   cuts [--cuts N] [--seed S] [--proxy bytes|http2] [--no-error] [--swallow] [--sources N]
+ *   cuts [--cuts N] [--seed S] [--proxy bytes|http2] [--no-error] [--swallow] [--delay MS] [--sources N]
  *        [--talks N] [--frames N]
  *
  * Server, client and proxy are threads of this process.  Both sides know what each frame has to be.
@@ -30,7 +30,7 @@ enum {
 };
 
 static struct {
-    int cuts, sources, talks, frames;
+    int cuts, sources, talks, frames, delay_ms;
     unsigned seed;
     bool http2, no_error, swallow;
 } args = {.cuts = 1000, .sources = 100, .talks = 1, .frames = 10000, .seed = 1};
@@ -337,17 +337,18 @@ static void client(proxy *p)
 static int usage(void)
 {
     fputs("usage: cuts [--cuts N] [--seed S] [--proxy bytes|http2] [--no-error] [--swallow] "
-          "[--sources N] [--talks N] [--frames N]\n",
+          "[--delay MS] [--sources N] [--talks N] [--frames N]\n",
           stderr);
     return 64;
 }
 
 static bool parse(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"cuts", 1, NULL, 'c'},     {"seed", 1, NULL, 's'},    {"proxy", 1, NULL, 'p'},
-        {"no-error", 0, NULL, 'n'}, {"swallow", 0, NULL, 'w'}, {"sources", 1, NULL, 'S'},
-        {"talks", 1, NULL, 't'},    {"frames", 1, NULL, 'f'},  {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"cuts", 1, NULL, 'c'},    {"seed", 1, NULL, 's'},
+                                            {"proxy", 1, NULL, 'p'},   {"no-error", 0, NULL, 'n'},
+                                            {"swallow", 0, NULL, 'w'}, {"delay", 1, NULL, 'd'},
+                                            {"sources", 1, NULL, 'S'}, {"talks", 1, NULL, 't'},
+                                            {"frames", 1, NULL, 'f'},  {NULL, 0, NULL, 0}};
     int o;
 
     while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0) {
@@ -361,6 +362,8 @@ static bool parse(int argc, char **argv)
             args.no_error = true;
         else if (o == 'w')
             args.swallow = true;
+        else if (o == 'd')
+            args.delay_ms = atoi(optarg);
         else if (o == 'S')
             args.sources = atoi(optarg);
         else if (o == 't')
@@ -435,6 +438,7 @@ int main(int argc, char **argv)
     if (args.cuts == 0)
         options.acts = 0;
     options.no_error = args.no_error;
+    options.delay_ms = args.delay_ms;
     if (!(p = proxy_start(&options)) || pthread_create(&serving, NULL, serve, server) != 0)
         return 1;
     client(p);
