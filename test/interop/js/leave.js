@@ -108,6 +108,33 @@ test('a reader may break out of its loop and cancel later', async () => {
     await until(witness, (now) => now.sources_open === before.sources_open);
 });
 
+// In grpc-js that is no cancel: each stays open, unread, until its connection goes.
+test('ten thousand readers break out of their loops and never cancel', async () => {
+    const before = await seen(witness);
+    for (let round = 1; round <= 10; round++) {
+        const client = connect(process.env.CHANSERV_WITNESS);
+        const calls = [];
+        for (const well of await announced(client, 'well', '1000 1000')) {
+            const call = open(client, well);
+            call.on('error', () => {});
+            calls.push(call);
+            for await (const { payload } of call) {
+                assert.ok(payload.toString('latin1', 0, 2) === '0:');
+                break;
+            }
+        }
+        const said = await seen(witness);
+        assert.strictEqual(said.sources_open, before.sources_open + 1000, 'none has ended');
+        const queued = said.queued_bytes - before.queued_bytes;
+        assert.ok(queued < 1000 * 18 * 1024, `${queued} bytes wait in the server`);
+        const [source] = await announced(witness, 'eager');
+        assert.deepStrictEqual((await frames(open(witness, source))).map(String), ['first', 'second']);
+        for (const call of calls) call.cancel();
+        client.close();
+        await until(witness, (now) => now.sources_open === before.sources_open);
+    }
+}, 180);
+
 test('ten thousand cancels in a row on one connection', async () => {
     const client = connect(process.env.CHANSERV_WITNESS);
     const before = await seen(witness);
@@ -191,6 +218,31 @@ test('a wrong ticket opens nothing', async () => {
     ends(await collect(witness.Open({ ticket: source.ticket })),
         'FAILED_PRECONDITION', 'other-instance');
     ends(await collect(open(gen, source)), 'OK'); // unharmed
+});
+
+test('two nodes in turn: a ticket of the other one is refused, and is said what to do', async () => {
+    const nodes = `ipv4:${process.env.CHANSERV_WITNESS},${process.env.CHANSERV_PACKED}`;
+    const turns = connect(nodes, {
+        'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
+    });
+    const steady = connect(nodes); // pick_first, as the words have it
+    let refused = 0;
+    for (let k = 0; k < 100 && refused < 5; k++) { // until both are connected it is one
+        const [source] = await announced(turns, 'eager');
+        const got = await collect(open(turns, source));
+        if (got.status.code === code.OK) continue;
+        ends(got, 'FAILED_PRECONDITION', 'other-instance');
+        assert.match(got.status.details, /pick_first.*chanserv-instance/);
+        assert.strictEqual(got.messages.length, 0);
+        refused += 1;
+    }
+    assert.strictEqual(refused, 5);
+    for (let k = 0; k < 10; k++) {
+        const [source] = await announced(steady, 'eager');
+        assert.strictEqual((await frames(open(steady, source))).length, 2);
+    }
+    turns.close();
+    steady.close();
 });
 
 test('a cancelled post takes along what nobody opened, and leaves the open source', async () => {
