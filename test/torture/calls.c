@@ -158,6 +158,19 @@ int fcntl(int fd, int command, ...)
     return next(fd, command, arg);
 }
 
+/* OpenSSL's is the second. */
+#define OPEN(name)                                                                                 \
+    FILE *name(const char *restrict path, const char *restrict mode)                               \
+    {                                                                                              \
+        static const int errors[] = {EMFILE};                                                      \
+        static FILE *(*next)(const char *, const char *);                                          \
+        if (!next)                                                                                 \
+            *(void **)&next = real(#name);                                                         \
+        return fails(CALLS_SYSTEM, #name, errors, 1) ? NULL : next(path, mode);                    \
+    }
+OPEN(fopen)
+OPEN(fopen64)
+
 int pthread_create(pthread_t *restrict ret, const pthread_attr_t *restrict attr,
                    void *(*run)(void *), void *restrict arg)
 {
