@@ -98,6 +98,78 @@ static void said_up(cs_bytes msg)
     }
 }
 
+/* What we take of acks, protobuf-c does, and reads the same in it; what it takes of texts, so do we. */
+static void acks_as_protobuf(cs_bytes acks, bool taken, bool strict, Chanserv__V1__Ack **theirs,
+                             size_t n)
+{
+    struct wire_ack mine;
+    cs_err err = CS_DONE;
+    uint64_t seq;
+    size_t i = 0;
+
+    for (; taken && (err = wire_ack_next(&acks, &mine)) == CS_OK; i++) {
+        if (i >= n)
+            continue;
+        must(mine.number == theirs[i]->number && mine.next == theirs[i]->next);
+        must(mine.done == !!theirs[i]->done && cs_same(mine.reason, cs_str(theirs[i]->reason)));
+        for (size_t k = 0; k < theirs[i]->n_skip; k++)
+            must(wire_skip_next(&mine.skips, &seq) && seq == theirs[i]->skip[k]);
+        must(!wire_skip_next(&mine.skips, &seq));
+    }
+    taken = taken && err == CS_DONE;
+    must(!taken || (theirs && i == n));
+    must(taken || !theirs || !strict);
+}
+
+/* In two things we are stricter: what is a session, and a text. */
+static bool is_strict(cs_bytes msg, bool has_session)
+{
+    struct wire__field field;
+    bool strict = true;
+
+    while (wire__field_next(&msg, &field) == CS_OK) {
+        if (has_session && field.number == 1 && field.bytes.len != 0 && field.bytes.len != 16)
+            return false;
+        if (field.number == 3 && field.type == WIRE__BYTES)
+            (void)as_protobuf_fields(field.bytes, 4, &strict);
+    }
+    return strict;
+}
+
+static void sessions_as_protobuf(cs_bytes msg)
+{
+    static Chanserv__V1__Ack *none[1];
+    struct wire_session_up up = {0};
+    struct wire_session_down down = {0};
+    Chanserv__V1__SessionUp *their_up = chanserv__v1__session_up__unpack(NULL, msg.len, msg.base);
+    Chanserv__V1__SessionDown *their_down =
+        chanserv__v1__session_down__unpack(NULL, msg.len, msg.base);
+    bool taken = wire_session_up_parse(msg, &up) == CS_OK;
+
+    if (taken && their_up)
+        must(cs_same(up.session, cs_bytes_of(their_up->session.data, their_up->session.len)) &&
+             up.attempt == their_up->attempt);
+    acks_as_protobuf(up.acks, taken, is_strict(msg, true),
+                     !their_up         ? NULL
+                     : !their_up->acks ? none
+                                       : their_up->acks,
+                     their_up ? their_up->n_acks : 0);
+    taken = wire_session_down_parse(msg, &down) == CS_OK;
+    if (taken && their_down)
+        must(cs_same(down.instance,
+                     cs_bytes_of(their_down->instance.data, their_down->instance.len)) &&
+             down.linger_ms == their_down->linger_ms);
+    acks_as_protobuf(down.acks, taken, is_strict(msg, false),
+                     !their_down         ? NULL
+                     : !their_down->acks ? none
+                                         : their_down->acks,
+                     their_down ? their_down->n_acks : 0);
+    if (their_up)
+        chanserv__v1__session_up__free_unpacked(their_up, NULL);
+    if (their_down)
+        chanserv__v1__session_down__free_unpacked(their_down, NULL);
+}
+
 static void announcement(cs_bytes msg)
 {
     struct wire_announcement one, two;
@@ -178,6 +250,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     post(msg);
     opening(msg);
     said_up(msg);
+    sessions_as_protobuf(msg);
     announcement(msg);
     services(msg);
     spellings(msg);
