@@ -26,7 +26,8 @@ librendezvous_la_SOURCES = \
 	services/rendezvous/search.c \
 	services/rendezvous/selector.c \
 	services/rendezvous/sums.c \
-	services/rendezvous/tell.c
+	services/rendezvous/tell.c \
+	services/rendezvous/weigh.c
 SERVICES_LIBS = librendezvous.la $(GATEWAY_LIBS)
 
 lib_LTLIBRARIES += libchanserv-rendezvous.la

@@ -257,7 +257,7 @@ test_story_SOURCES = \
 
 # The pages of docs/, held to the code.
 test_docs_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
-test_docs_LDADD = libsupport.a $(CHANSERV_LIBS) $(CRITERION_LIBS)
+test_docs_LDADD = libsupport.a $(SERVICES_LIBS) $(CRITERION_LIBS)
 # files: test/docs/*.c test/docs/*.h
 test_docs_SOURCES = \
 	test/docs/conformance_test.c \

@@ -140,6 +140,29 @@ static cs_err read_members(struct rendezvous__reader *r, const struct rendezvous
     return rendezvous__read_end(r);
 }
 
+/* A body may have blanks and escapes without end: only what they say is kept. */
+static cs_err pack(struct rendezvous__ask *ask)
+{
+    cs_bytes *const texts[] = {&ask->event,    &ask->actor, &ask->payload,   &ask->labels,
+                               &ask->selector, &ask->key,   &ask->generation};
+    size_t size = 1;
+    char *at, *block;
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        size += texts[i]->len;
+    if (!(at = block = rendezvous__alloc(size)))
+        return CS_ENOMEM;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        memcpy(at, texts[i]->len > 0 ? texts[i]->base : "", texts[i]->len);
+        texts[i]->base = at;
+        at += texts[i]->len;
+    }
+    free(ask->block);
+    ask->block = block;
+    ask->bytes = rendezvous__cost(size);
+    return CS_OK;
+}
+
 cs_err rendezvous__ask_parse(cs_bytes json, const struct rendezvous__bounds *bounds,
                              struct rendezvous__ask *ret, char why[RENDEZVOUS__WHY])
 {
@@ -153,6 +176,8 @@ cs_err rendezvous__ask_parse(cs_bytes json, const struct rendezvous__bounds *bou
         err = want(why, "event", "it is required");
     if (err == CS_OK && ask.actor.len == 0)
         err = want(why, "actor", "it is required");
+    if (err == CS_OK)
+        err = pack(&ask);
     if (err != CS_OK) {
         free(ask.block);
         return err;

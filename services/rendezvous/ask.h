@@ -9,6 +9,7 @@ struct rendezvous__ask {
     int64_t mates, timeout_ms;
     bool takes_twins, channels, roster;
     void *block;
+    size_t bytes; /* what the block takes */
 };
 
 struct rendezvous__bounds {

@@ -9,6 +9,7 @@
  * anybody. */
 #include "services/rendezvous/desk.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- Meeting -------------------------------------------------------------------------------- */
@@ -19,11 +20,6 @@ static void formed(struct rendezvous__group *group, void *user)
 
     cs_list_push(&desk->forming, &group->link);
     cs_timer_set(desk->release, 0);
-}
-
-static cs_err refer(const char *text, cs_ref *ret)
-{
-    return text ? cs_ref_copy(cs_str(text), ret) : CS_ENOMEM;
 }
 
 static void count_wait(rendezvous *desk, int64_t ms)
@@ -38,16 +34,11 @@ static void count_wait(rendezvous *desk, int64_t ms)
 
 static void meet(rendezvous *desk, struct rendezvous__group *group)
 {
-    cs_ref map = {.block = NULL}, list = {.block = NULL};
-    char *as_map = rendezvous__tell_match(group, false),
-         *as_list = rendezvous__tell_match(group, true);
-    cs_err err = refer(as_map, &map);
+    struct rendezvous__told *map = rendezvous__told_new(desk, rendezvous__tell_match(group, false));
+    struct rendezvous__told *list = rendezvous__told_new(desk, rendezvous__tell_match(group, true));
+    const cs_err err = map && list ? CS_OK : CS_ENOMEM;
     struct cs_link *link;
 
-    if (err == CS_OK)
-        err = refer(as_list, &list);
-    free(as_map);
-    free(as_list);
     rendezvous__release(&desk->hall, group);
     desk->counters.groups++;
     desk->counters.matched += group->len;
@@ -58,11 +49,11 @@ static void meet(rendezvous *desk, struct rendezvous__group *group)
             rendezvous__place_of(CS_CONTAINER(link, struct rendezvous__party, link_group));
         count_wait(desk, rendezvous__now(desk) - place->since_ms);
         if (err == CS_OK)
-            place->match = cs_ref_dup(place->ask.takes_twins ? list : map);
+            place->match = rendezvous__told_share(place->ask.takes_twins ? list : map);
         rendezvous__place_end(place, err == CS_OK ? CS_DONE : err);
     }
-    cs_ref_drop(&map);
-    cs_ref_drop(&list);
+    rendezvous__told_drop(desk, map);
+    rendezvous__told_drop(desk, list);
 }
 
 static void on_release(void *user)
@@ -87,10 +78,13 @@ static cs_err next_roster(struct rendezvous__sitter *sitter, cs_bytes *frame)
     if (!place->ask.roster || sitter->told == version)
         return CS_AGAIN;
     free(sitter->roster);
+    sitter->roster_bytes = 0;
     if (!(sitter->roster = rendezvous__tell_roster(place->desk, place)))
         return CS_AGAIN;
     sitter->told = version;
     *frame = cs_str(sitter->roster);
+    sitter->roster_bytes = rendezvous__cost(frame->len + 1);
+    rendezvous__place_weigh(place);
     return CS_OK;
 }
 
@@ -109,7 +103,7 @@ static cs_err meeting_next(chanserv_outlet *outlet, cs_bytes *frame, void *state
     if (sitter->has_told_match)
         return CS_DONE;
     sitter->has_told_match = true;
-    *frame = place->match.bytes;
+    *frame = cs_bytes_of(place->match->text, place->match->len);
     return CS_OK;
 }
 
@@ -128,6 +122,7 @@ static void stand_up(struct rendezvous__sitter *sitter)
     desk = place->desk;
     place->away_ms = rendezvous__now(desk);
     if (place->id.len > 0) {
+        rendezvous__place_weigh(place);
         rendezvous__place_wait(place);
         return;
     }
@@ -191,6 +186,7 @@ static void sit(struct rendezvous__sitter *sitter, struct rendezvous__place *pla
         send_away(place->sitter, CS_EABORTED, "another request with this key goes on");
     place->sitter = sitter;
     sitter->place = place;
+    rendezvous__place_weigh(place);
     rendezvous__place_wait(place);
 }
 
@@ -200,6 +196,8 @@ static cs_err refuse(rendezvous *desk, chanserv_post *post, cs_err err, const ch
 {
     if (err == CS_EINVAL)
         desk->counters.refused_bad++;
+    else if (err == CS_ELIMIT)
+        desk->counters.refused_bytes++;
     return chanserv_post_fail(post, err, "%s", why[0] ? why : cs_strerror(err));
 }
 
@@ -228,6 +226,11 @@ static cs_err come(rendezvous *desk, struct rendezvous__sitter *sitter,
     if (err == CS_OK) {
         sit(sitter, place);
         err = rendezvous__enter(&desk->hall, &place->party);
+        if (err == CS_ELIMIT)
+            snprintf(why, sizeof why,
+                     "who waits would take more than %lld bytes of memory: labels and a selector "
+                     "cost more than they are long",
+                     (long long)desk->options.waiting_max_bytes);
     }
     if (err != CS_OK) {
         sitter->place = NULL;
@@ -322,6 +325,9 @@ static bool set_options(rendezvous *desk, const struct rendezvous_options *optio
     if (options)
         desk->options = *options;
     desk->options.waiters_max = or_else(desk->options.waiters_max, 10000);
+    desk->options.waiting_max_bytes = or_else(desk->options.waiting_max_bytes, 256 << 20);
+    if (desk->options.waiting_max_bytes != CS_OFF)
+        desk->hall.bytes_max = (size_t)desk->options.waiting_max_bytes;
     desk->options.payload_max_bytes = or_else(desk->options.payload_max_bytes, 65536);
     desk->options.text_max_bytes = or_else(desk->options.text_max_bytes, 4096);
     desk->options.key_ms = (int)or_else(desk->options.key_ms, 10000);
@@ -384,6 +390,7 @@ void rendezvous_count(const rendezvous *desk, struct rendezvous_counters *ret)
 {
     *ret = desk->counters;
     ret->waiting = desk->hall.len;
+    ret->waiting_bytes = desk->hall.bytes;
     ret->greedy = desk->hall.greedy;
     ret->dissolved = desk->hall.dissolved;
 }

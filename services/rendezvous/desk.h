@@ -17,8 +17,15 @@ struct rendezvous__sitter {
     chanserv_post *post;
     chanserv_outlet *meeting; /* NULL: it has ended */
     char *roster;             /* the one given last, */
+    size_t roster_bytes;      /* what it takes, */
     uint64_t told;            /* and of what version it is */
     bool has_told_match;
+};
+
+/* A match in words, for all who hear it. */
+struct rendezvous__told {
+    char *text;
+    size_t len, users;
 };
 
 struct rendezvous__place {
@@ -28,11 +35,12 @@ struct rendezvous__place {
     struct rendezvous__party party;
     bool is_keyed;                      /* it is in desk->keyed */
     char *names;                        /* what id and party.event point into */
+    size_t names_len, bytes;            /* what all of it takes, as it was counted last */
     struct rendezvous__sitter *sitter;  /* NULL: he is away */
     int64_t since_ms, away_ms, over_ms; /* when he came, when he left, when it was over */
     cs_timer *timer;
     cs_err why; /* CS_AGAIN: he waits; CS_DONE: he has met */
-    cs_ref match;
+    struct rendezvous__told *match;
     char *words;         /* of a failure, or NULL */
     struct cs_link link; /* in desk->places */
 };
@@ -70,6 +78,15 @@ char *rendezvous__tell_late(const rendezvous *desk, struct rendezvous__place *pl
 /* Somebody came or went: all who wait there are asked for their next roster, before long. */
 void rendezvous__rosters_soon(rendezvous *desk);
 void rendezvous__rosters(void *desk); /* the timer's: now */
+
+/* ---- weigh.c: desk->hall.bytes ------------------------------------------------------------------ */
+
+/* What the place takes has changed. */
+void rendezvous__place_weigh(struct rendezvous__place *place);
+/* `text` is given away, also where there is no memory: NULL. */
+struct rendezvous__told *rendezvous__told_new(rendezvous *desk, char *text);
+struct rendezvous__told *rendezvous__told_share(struct rendezvous__told *told);
+void rendezvous__told_drop(rendezvous *desk, struct rendezvous__told *told); /* NULL is fine */
 
 /* ---- line.c ---------------------------------------------------------------------------------- */
 

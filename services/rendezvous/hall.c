@@ -74,7 +74,7 @@ static void search(struct rendezvous__hall *hall, struct rendezvous__party *part
 void rendezvous__hall_init(struct rendezvous__hall *hall,
                            void (*formed)(struct rendezvous__group *group, void *user), void *user)
 {
-    *hall = (struct rendezvous__hall){.formed = formed, .user = user};
+    *hall = (struct rendezvous__hall){.formed = formed, .user = user, .bytes_max = SIZE_MAX};
     cs_list_init(&hall->all);
 }
 
@@ -114,6 +114,11 @@ cs_err rendezvous__enter(struct rendezvous__hall *hall, struct rendezvous__party
     if (!reserve(hall) || rendezvous__index_add(party) != CS_OK) {
         rendezvous__event_drop(hall, event);
         return CS_ENOMEM;
+    }
+    if (hall->bytes > hall->bytes_max) {
+        rendezvous__index_drop(party);
+        rendezvous__event_drop(hall, event);
+        return CS_ELIMIT;
     }
     party->number = ++hall->clock;
     hall->len++;

@@ -47,7 +47,8 @@ struct rendezvous__party {
     struct rendezvous__group own;    /* of the one who came last */
     struct cs_link link_group, link_all;
     struct cs_link link_sleep;      /* among the sleepers; in no list: it is awake, or in a group */
-    struct rendezvous__seat *seats; /* in lists of the index */
+    struct rendezvous__seat *seats; /* in lists of the index; one block with tags and keys, */
+    size_t seats_bytes;             /* which takes this */
     struct rendezvous__tag **tags;  /* of its labels, of the values of its demands, of its actor */
     struct rendezvous__key **keys;  /* of its demands */
     struct rendezvous__kind *kind;  /* NULL: it is a seeker */
@@ -65,6 +66,8 @@ struct rendezvous__hall {
     uint64_t epoch;     /* of the sums of tags */
     uint64_t greedy;    /* searches that were not exact */
     uint64_t dissolved; /* groups of which one left */
+    size_t bytes;       /* of memory, in all: the index, and what the owner adds */
+    size_t bytes_max;   /* the owner's: beyond it nobody enters */
     void (*formed)(struct rendezvous__group *group, void *user);
     void *user;
 };
@@ -73,7 +76,7 @@ void rendezvous__hall_init(struct rendezvous__hall *hall,
                            void (*formed)(struct rendezvous__group *group, void *user), void *user);
 void rendezvous__hall_fini(struct rendezvous__hall *hall); /* it is empty */
 
-/* formed() may come in here.  CS_ENOMEM: it is not in. */
+/* formed() may come in here.  CS_ENOMEM, CS_ELIMIT: there would be more than bytes_max; it is not in. */
 cs_err rendezvous__enter(struct rendezvous__hall *hall, struct rendezvous__party *party);
 /* Harmless when it is out.  If it was in a group, its mates wait again, and formed() may come. */
 void rendezvous__leave(struct rendezvous__hall *hall, struct rendezvous__party *party);

@@ -5,27 +5,27 @@
 #include "services/rendezvous/hall.h"
 
 /* Of the group that is being put together by age: how many of it...  It counts for one epoch. */
-struct rendezvous__tag { /* a label: key=value */
+struct rendezvous__tag { /* a label: key=value; a party may have a thousand, so it is small */
     cs_bytes value;
     struct rendezvous__key *key;
-    size_t users;
-    struct cs_list carriers; /* seats of those awake who have it */
+    uint32_t users;
+    uint32_t have, refuse, accept; /* have it, refuse it, name it in a demand of IN */
+    struct cs_list carriers;       /* seats of those awake who have it */
     struct cs_list seekers; /* seats of those awake who accept nobody without it, or one of a few */
     uint64_t epoch;
-    size_t have, refuse, accept; /* have it, refuse it, name it in a demand of IN */
 };
 
 struct rendezvous__key {
     cs_bytes name;
-    size_t users;
     void *tags; /* a tree */
     uint64_t epoch;
-    size_t have, want, lack; /* have it, demand it (IN counts in `choose` as well), refuse it */
-    size_t choose;           /* demands of IN */
-    size_t integers;         /* have it as an integer, */
-    int64_t least, most;     /* between these */
-    bool is_above, is_below; /* and demand it */
-    int64_t above, below;
+    uint32_t users;
+    uint32_t have, want, lack; /* have it, demand it (IN counts in `choose` as well), refuse it */
+    uint32_t choose;           /* demands of IN */
+    uint32_t integers;         /* have it as an integer, */
+    int64_t least, most;       /* between these */
+    int64_t above, below;      /* and demand it so, */
+    bool is_above, is_below;   /* if they do */
 };
 
 struct rendezvous__seat { /* of a party, in a list of carriers or seekers */
@@ -48,6 +48,7 @@ struct rendezvous__event {
     void *keys;                    /* a tree */
     struct rendezvous__key actors; /* not a label: who they are */
     void *kinds;                   /* a tree */
+    size_t *bytes;                 /* the hall's */
     struct cs_list open;           /* kinds of those awake who are in no list of seekers */
     struct cs_list sleepers; /* parties that want more than there are, the most modest first */
 };

@@ -168,6 +168,11 @@ static cs_err on_stats(gateway_request *request, void *user)
 
 /* ---- Metrics -------------------------------------------------------------------------------- */
 
+static bool is_now(const char *name)
+{
+    return strcmp(name, "waiting") == 0 || strcmp(name, "waiting_bytes") == 0;
+}
+
 static void on_report(gateway_report *report, void *user)
 {
     static const char *const bounds[RENDEZVOUS__WAITS] = {"10ms", "100ms", "1s",
@@ -179,7 +184,7 @@ static void on_report(gateway_report *report, void *user)
 #define X(name_, help_)                                                                            \
     (void)gateway_report_put(report, &(struct gateway_metric){.name = #name_,                      \
                                                               .help = help_,                       \
-                                                              .gauge = !strcmp(#name_, "waiting"), \
+                                                              .gauge = is_now(#name_),             \
                                                               .value = counters.name_});
     RENDEZVOUS_COUNTERS(X)
 #undef X

@@ -13,8 +13,14 @@ enum { FEW = 8 };
 
 /* ---- Trees: each object begins with its name ------------------------------------------------ */
 
+/* What one takes, with its node in the tree. */
+static size_t cost_of(cs_bytes name, size_t size)
+{
+    return rendezvous__cost(size + name.len + 1) + RENDEZVOUS__NODE;
+}
+
 /* The one of this name, or a new one of `size` bytes with the name behind it. */
-static void *find_or_make(void **tree, cs_bytes name, size_t size)
+static void *find_or_make(void **tree, cs_bytes name, size_t size, size_t *bytes)
 {
     void **at = tfind(&name, tree, rendezvous__by_name);
     char *made;
@@ -26,23 +32,28 @@ static void *find_or_make(void **tree, cs_bytes name, size_t size)
     memset(made, 0, size);
     memcpy(made + size, name.len > 0 ? name.base : "", name.len);
     *(cs_bytes *)(void *)made = cs_bytes_of(made + size, name.len);
-    if (tsearch(made, tree, rendezvous__by_name))
+    if (tsearch(made, tree, rendezvous__by_name)) {
+        *bytes += cost_of(name, size);
         return made;
+    }
     free(made);
     return NULL;
 }
 
-static void drop(void **tree, void *object)
+static void drop(void **tree, void *object, size_t size, size_t *bytes)
 {
+    *bytes -= cost_of(*(const cs_bytes *)object, size);
     tdelete(object, tree, rendezvous__by_name);
     free(object);
 }
 
 struct rendezvous__event *rendezvous__event_of(struct rendezvous__hall *hall, cs_bytes name)
 {
-    struct rendezvous__event *event = find_or_make(&hall->events, name, sizeof *event);
+    struct rendezvous__event *event =
+        find_or_make(&hall->events, name, sizeof *event, &hall->bytes);
 
     if (event && event->users++ == 0) {
+        event->bytes = &hall->bytes;
         cs_list_init(&event->open);
         cs_list_init(&event->sleepers);
         event->version = ++hall->events_made << 32; /* no two are ever of the same version */
@@ -54,12 +65,12 @@ void rendezvous__event_drop(struct rendezvous__hall *hall, struct rendezvous__ev
 {
     if (--event->users > 0)
         return;
-    drop(&hall->events, event);
+    drop(&hall->events, event, sizeof *event, &hall->bytes);
 }
 
 static struct rendezvous__key *key_of(struct rendezvous__event *event, cs_bytes name)
 {
-    struct rendezvous__key *key = find_or_make(&event->keys, name, sizeof *key);
+    struct rendezvous__key *key = find_or_make(&event->keys, name, sizeof *key, event->bytes);
 
     if (key)
         key->users++;
@@ -69,14 +80,15 @@ static struct rendezvous__key *key_of(struct rendezvous__event *event, cs_bytes 
 static void drop_key(struct rendezvous__event *event, struct rendezvous__key *key)
 {
     if (key != &event->actors && --key->users == 0)
-        drop(&event->keys, key);
+        drop(&event->keys, key, sizeof *key, event->bytes);
 }
 
 /* The key's use goes to the tag. */
 static struct rendezvous__tag *tag_of(struct rendezvous__event *event, struct rendezvous__key *key,
                                       cs_bytes value)
 {
-    struct rendezvous__tag *tag = key ? find_or_make(&key->tags, value, sizeof *tag) : NULL;
+    struct rendezvous__tag *tag =
+        key ? find_or_make(&key->tags, value, sizeof *tag, event->bytes) : NULL;
 
     if (!tag) {
         if (key)
@@ -96,13 +108,14 @@ static void drop_tag(struct rendezvous__event *event, struct rendezvous__tag *ta
     struct rendezvous__key *key = tag->key;
 
     if (--tag->users == 0)
-        drop(&key->tags, tag);
+        drop(&key->tags, tag, sizeof *tag, event->bytes);
     drop_key(event, key);
 }
 
 static struct rendezvous__kind *kind_of(struct rendezvous__event *event, cs_bytes selector)
 {
-    struct rendezvous__kind *kind = find_or_make(&event->kinds, selector, sizeof *kind);
+    struct rendezvous__kind *kind =
+        find_or_make(&event->kinds, selector, sizeof *kind, event->bytes);
 
     if (kind && kind->users++ == 0) {
         cs_list_init(&kind->members);
@@ -147,6 +160,8 @@ static bool room_for(struct rendezvous__party *party)
 
     if (!(party->seats = rendezvous__alloc(size)))
         return false;
+    party->seats_bytes = rendezvous__cost(size);
+    *party->at->bytes += party->seats_bytes;
     memset(party->seats, 0, size);
     party->tags = (void *)(party->seats + seats);
     party->keys = (void *)(party->tags + tags);
@@ -203,7 +218,8 @@ void rendezvous__index_drop(struct rendezvous__party *party)
     for (size_t i = 0; i < party->selector.len && party->keys[i]; i++)
         drop_key(party->at, party->keys[i]);
     if (party->kind && --party->kind->users == 0)
-        drop(&party->at->kinds, party->kind);
+        drop(&party->at->kinds, party->kind, sizeof *party->kind, party->at->bytes);
+    *party->at->bytes -= party->seats_bytes;
     free(party->seats);
     party->seats = NULL;
 }

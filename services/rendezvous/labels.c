@@ -36,7 +36,10 @@ static size_t count_of(cs_bytes text, char c)
 /* Room for `pairs` and a copy of the text behind them. */
 static cs_pair *room_for(struct rendezvous__labels *labels, size_t pairs, size_t text)
 {
-    labels->block = rendezvous__alloc(pairs * sizeof(cs_pair) + text + 1);
+    const size_t size = pairs * sizeof(cs_pair) + text + 1;
+
+    labels->block = rendezvous__alloc(size);
+    labels->bytes = rendezvous__cost(size);
     labels->all = labels->block;
     labels->len = 0;
     return labels->block;

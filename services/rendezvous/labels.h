@@ -19,12 +19,16 @@
 
 #include "base/base.h"
 
-enum { RENDEZVOUS__WHY = 160 }; /* bytes for the words of an error */
+enum {
+    RENDEZVOUS__WHY = 160,                      /* bytes for the words of an error */
+    RENDEZVOUS__NODE = 4 * (int)sizeof(void *), /* what a node of a tree takes */
+};
 
 struct rendezvous__labels {
     const cs_pair *all; /* by name, each once */
     size_t len;
     void *block;
+    size_t bytes; /* what the block takes */
 };
 
 enum rendezvous__op {
@@ -49,6 +53,7 @@ struct rendezvous__selector {
     size_t len;
     cs_bytes text; /* those of the same text are the same */
     void *block;
+    size_t bytes; /* what the block takes */
 };
 
 /* "k=v,k2=v2": each item has exactly one "="; a later one of the same name wins.  The text is copied.
@@ -78,5 +83,10 @@ int rendezvous__by_name(const void *a, const void *b);
 
 /* Every allocation of the room; a test has its own. */
 extern void *(*rendezvous__alloc)(size_t size);
+/* What one of this size takes of memory: 8 bytes more, in steps of 16. */
+static inline size_t rendezvous__cost(size_t size)
+{
+    return (size + 8 + 15) / 16 * 16;
+}
 
 #endif

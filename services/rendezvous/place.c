@@ -19,7 +19,8 @@ void rendezvous__place_free(struct rendezvous__place *place)
     rendezvous__ask_fini(&place->ask);
     if (place->timer)
         cs_timer_free(place->timer);
-    cs_ref_drop(&place->match);
+    rendezvous__told_drop(desk, place->match);
+    desk->hall.bytes -= place->bytes;
     free(place->words);
     free(place->names);
     free(place);
@@ -58,6 +59,9 @@ void rendezvous__place_end(struct rendezvous__place *place, cs_err why)
 {
     place->why = why;
     place->over_ms = rendezvous__now(place->desk);
+    rendezvous__labels_fini(&place->party.labels); /* nobody compares with him any more */
+    rendezvous__selector_fini(&place->party.selector);
+    rendezvous__place_weigh(place);
     rendezvous__place_wait(place);
     if (place->sitter)
         rendezvous__sitter_end(place->sitter, why, place->words);
@@ -100,6 +104,7 @@ static bool name_place(struct rendezvous__place *place)
         len += parts[i].len + 1;
     if (!(place->names = rendezvous__alloc(len)))
         return false;
+    place->names_len = len;
     len = 0;
     for (size_t i = 0; i < 4; i++) {
         memcpy(place->names + len, parts[i].len > 0 ? parts[i].base : "", parts[i].len);

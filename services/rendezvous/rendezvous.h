@@ -51,7 +51,12 @@ struct rendezvous_options {
     int64_t payload_max_bytes; /* 0: 64 KiB */
     int64_t text_max_bytes;    /* 0: 4 KiB: of labels, of a selector */
     int key_ms;                /* 0: 10 000 */
-    int64_t reserved[8];
+    /* 0: 256 MiB; CS_OFF: none.  Of memory, for all places together: what they ask, what finding a mate by
+     * labels and selectors takes (eighty times what they are long, when each is short), the roster each
+     * had last, and matches until all have heard them.  Beyond, who comes ends CS_ELIMIT, and who waits
+     * stays. */
+    int64_t waiting_max_bytes;
+    int64_t reserved[7];
 };
 
 /* What has happened, X(name, help).  What is "now" goes down again, the rest only up. */
@@ -66,7 +71,9 @@ struct rendezvous_options {
     X(resumed, "retries that went on in their place, or heard how it had ended")                   \
     X(greedy, "searches that were not exact: more than 64 were possible, or it took too long")     \
     X(refused_bad, "parties that asked what makes no sense")                                       \
-    X(refused_limit, "parties refused by waiters_max")
+    X(refused_limit, "parties refused by waiters_max")                                             \
+    X(waiting_bytes, "bytes of memory that places take now")                                       \
+    X(refused_bytes, "parties refused by waiting_max_bytes")
 struct rendezvous_counters {
 #define X(name, help) uint64_t name;
     RENDEZVOUS_COUNTERS(X)

@@ -270,8 +270,9 @@ static bool begin(struct reader *r, cs_bytes text, struct rendezvous__selector *
     for (size_t i = 0; i < text.len; i++)
         commas += ((const char *)text.base)[i] == ',';
     size_t demands = (commas + 1) * sizeof *r->demands, values = (commas + 1) * sizeof *r->values;
-    *selector = (struct rendezvous__selector){
-        .block = at = rendezvous__alloc(demands + values + text.len + 1)};
+    const size_t size = demands + values + text.len + 1;
+    *selector = (struct rendezvous__selector){.block = at = rendezvous__alloc(size),
+                                              .bytes = rendezvous__cost(size)};
     if (!at)
         return false;
     r->demands = (void *)at;

@@ -5,6 +5,7 @@
 #include "chanserv/client__in.h"
 #include "chanserv/server__in.h"
 #include "mux/mux__in.h"
+#include "services/rendezvous/desk.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -120,6 +121,27 @@ Test(operations, the_options_of_a_connection_have_these_defaults)
     const struct row limits[] = {MUX_LIMITS(LIMIT, )};
     table_is("## Options of a connection", rows, COUNT(rows));
     table_is("### Limits of a connection", limits, COUNT(limits));
+}
+
+Test(operations, the_limits_of_a_rendezvous_have_these_defaults)
+{
+    chanserv_server *server;
+    rendezvous *desk;
+    cs_loop *loop;
+
+    cr_assert_eq(cs_loop_new_virtual(&loop), CS_OK);
+    cr_assert_eq(chanserv_server_new(loop, NULL, &server), CS_OK);
+    cr_assert_eq(rendezvous_new(server, NULL, &desk), CS_OK);
+    const struct rendezvous_options options = desk->options;
+    const struct row rows[] = {
+        {"waiters_max", NULL, options.waiters_max, {"refused_limit", NULL}},
+        {"waiting_max_bytes", NULL, options.waiting_max_bytes, {"refused_bytes", NULL}},
+        {"payload_max_bytes", NULL, options.payload_max_bytes, {"refused_bad", NULL}},
+        {"text_max_bytes", NULL, options.text_max_bytes, {"refused_bad", NULL}}};
+    table_is("### Limits of a rendezvous", rows, COUNT(rows));
+    rendezvous_free(desk);
+    chanserv_server_free(server);
+    cs_loop_free(loop);
 }
 
 Test(operations, every_counter_is_there_with_its_help)

@@ -50,10 +50,21 @@ static void leave(int i)
     cs_loop_settle(hall.loop);
 }
 
+static struct rendezvous_counters counters(void)
+{
+    struct rendezvous_counters all;
+
+    rendezvous_count(hall.desk, &all);
+    return all;
+}
+
+/* Who has gone, and what was kept by his key, takes no memory. */
 static void end(void)
 {
     for (int i = 0; i < GUESTS; i++)
         leave(i);
+    cs_loop_advance(hall.loop, hall.desk ? 10000 : 0);
+    cr_assert(!hall.desk || counters().waiting_bytes == 0, "%zu", (size_t)counters().waiting_bytes);
     chanserv_client_free(hall.client);
     rendezvous_free(hall.desk);
     chanserv_server_free(hall.server);
@@ -100,14 +111,6 @@ static void come(int i, const char *body)
 static bool has_met(int i)
 {
     return hall.guests[i].why == CS_DONE;
-}
-
-static struct rendezvous_counters counters(void)
-{
-    struct rendezvous_counters all;
-
-    rendezvous_count(hall.desk, &all);
-    return all;
 }
 
 /* What the post of this guest failed with. */
@@ -334,6 +337,84 @@ Test(rendezvous, so_many_places_are_kept)
     end();
 }
 
+/* "1=,2=,3=,...": so many labels of a few bytes each. */
+static char *ask_with_labels(const char *event, int labels, const char *more)
+{
+    char *body;
+    size_t len;
+    FILE *to = open_memstream(&body, &len);
+
+    fprintf(to, "{\"event\":\"%s\",\"actor\":\"a\",\"roster\":false,\"labels\":\"", event);
+    for (int i = 0; i < labels; i++)
+        fprintf(to, "%s%d=", i > 0 ? "," : "", i);
+    fprintf(to, "\",\"selector\":\"x=1\"%s}", more);
+    fclose(to);
+    return body;
+}
+
+Test(rendezvous, who_waits_takes_so_much_memory)
+{
+    char *e = ask_with_labels("e", 300, ""), *f = ask_with_labels("f", 300, "");
+
+    begin_with(&(struct rendezvous_options){.waiting_max_bytes = 200000});
+    come(0, e);
+    cr_assert_eq(counters().waiting, 1);
+    const size_t taken = counters().waiting_bytes;
+    cr_assert_gt(taken, 50 * strlen(e), "%zu", taken);
+    come(1, f);
+    cr_assert(strstr(failure(1, CS_ELIMIT), "would take more than 200000 bytes of memory"), "%s",
+              failure(1, CS_ELIMIT));
+    cr_assert_eq(counters().refused_bytes, 1);
+    cr_assert_eq(counters().refused_limit, 0);
+    cr_assert_eq(counters().waiting_bytes, taken, "of who was refused nothing is left");
+    leave(1);
+    come(2, "{\"event\":\"f\",\"actor\":\"a\"}");
+    cr_assert_eq(counters().waiting, 2, "there is room for who asks little");
+    leave(0);
+    come(1, f);
+    cr_assert_eq(counters().waiting, 2);
+    end();
+    free(e);
+    free(f);
+}
+
+Test(rendezvous, what_waiting_takes_can_be_without_a_limit)
+{
+    char body[64];
+
+    begin_with(&(struct rendezvous_options){.waiting_max_bytes = CS_OFF});
+    for (int i = 0; i < GUESTS; i++) {
+        snprintf(body, sizeof body, "{\"event\":\"%d\",\"actor\":\"a\"}", i);
+        come(i, body);
+    }
+    cr_assert_eq(counters().waiting, GUESTS);
+    end();
+}
+
+/* Payloads are counted once while they wait, and their match until all have heard it. */
+Test(rendezvous, a_match_takes_memory_until_it_was_heard)
+{
+    enum { PAYLOAD = 30000 };
+    char *body = malloc(PAYLOAD + 200);
+
+    begin();
+    for (int i = 0; i < 2; i++) {
+        int n = sprintf(body, "{\"event\":\"e\",\"actor\":\"%d\",\"key\":\"k\",\"payload\":\"", i);
+        memset(body + n, 'x', PAYLOAD);
+        strcpy(body + n + PAYLOAD, "\"}");
+        come(i, body);
+        if (i == 0)
+            cr_assert_leq(counters().waiting_bytes, PAYLOAD + 3000);
+    }
+    cr_assert(has_met(0) && has_met(1));
+    leave(0);
+    leave(1);
+    cr_assert_geq(counters().waiting_bytes, 4 * PAYLOAD);
+    cr_assert_leq(counters().waiting_bytes, 4 * PAYLOAD + 3000);
+    end();
+    free(body);
+}
+
 Test(rendezvous, who_waits_when_the_service_ends_is_told)
 {
     begin();
@@ -354,6 +435,51 @@ static int allocations_left;
 static void *fails(size_t size)
 {
     return allocations_left-- > 0 ? malloc(size) : NULL;
+}
+
+static size_t asked_for;
+
+static void *counts(size_t size)
+{
+    asked_for += size;
+    return malloc(size);
+}
+
+/* No block of the room is forgotten: the body as it came is all that does not stay. */
+Test(rendezvous, all_that_is_allocated_is_counted)
+{
+    char *one = ask_with_labels("e", 20, ",\"key\":\"k\""), *two = ask_with_labels("f", 300, "");
+
+    begin();
+    come(0, "{\"event\":\"d\",\"actor\":\"a\"}");
+    const size_t before = counters().waiting_bytes;
+    rendezvous__alloc = counts;
+    come(1, one);
+    come(2, two);
+    rendezvous__alloc = malloc;
+    const size_t counted = counters().waiting_bytes - before,
+                 kept = asked_for - strlen(one) - strlen(two) - 2;
+    cr_assert_geq(counted, kept);
+    cr_assert_leq(counted, kept * 3 / 2, "%zu of %zu", counted, kept);
+    end();
+    free(one);
+    free(two);
+}
+
+/* Blanks and escapes do not stay. */
+Test(rendezvous, a_body_of_blanks_takes_nothing)
+{
+    enum { BLANKS = 100000 };
+    char *body = malloc(BLANKS + 64);
+
+    begin();
+    memset(body, ' ', BLANKS);
+    strcpy(body + BLANKS, "{\"event\":\"e\",\"actor\":\"\\u0061\"}");
+    come(0, body);
+    cr_assert_eq(counters().waiting, 1);
+    cr_assert_lt(counters().waiting_bytes, 3000);
+    end();
+    free(body);
 }
 
 Test(rendezvous, without_memory_nobody_is_half_there)

@@ -7,13 +7,18 @@
 static struct browser b[3];
 static rendezvous *desk;
 
-static void up(void)
+static void up_with(const struct rendezvous_options *options)
 {
     cr_assert_eq(world_up(NULL), CS_OK);
-    cr_assert_eq(rendezvous_new(world.server, NULL, &desk), CS_OK);
+    cr_assert_eq(rendezvous_new(world.server, options, &desk), CS_OK);
     cr_assert_eq(rendezvous_mount(desk, world.gw), CS_OK);
     for (int i = 0; i < 3; i++)
         browser_init(&b[i]);
+}
+
+static void up(void)
+{
+    up_with(NULL);
 }
 
 static void down(void)
@@ -164,6 +169,28 @@ Test(event, all_is_counted_and_told_to_metrics)
     cr_expect(metrics_have("\nrendezvous_waited_seconds_total 1\n"));
     for (int i = 0; i < 3; i++)
         browser_fini(&more[i]);
+    down();
+}
+
+/* By HTTP as by gRPC: who would take too much is told so, and counted. */
+Test(event, who_takes_too_much_memory_is_429)
+{
+    up_with(&(struct rendezvous_options){.waiting_max_bytes = 4000});
+    browser_ask(&b[0], "GET /event?event=e&actor=a", NULL, NULL);
+    cr_assert_eq(waiting(), 1);
+    browser_ask(&b[1],
+                "GET /event?event=f&actor=a&labels=a=,b=,c=,d=,e=,f=,g=,h=,i=,j=&selector=k,l,m,n",
+                NULL, NULL);
+    cr_expect_eq(b[1].status, 429);
+    cr_expect_str_eq(
+        b[1].body, "{\"error\":{\"code\":\"RESOURCE_EXHAUSTED\",\"message\":\"who waits would take "
+                   "more than 4000 bytes of memory: labels and a selector cost more than they are "
+                   "long\"}}\n");
+    cr_expect(metrics_have("\nrendezvous_refused_bytes_total 1\n"), "%s", b[2].body);
+    cr_expect(metrics_have("# TYPE rendezvous_waiting_bytes gauge\nrendezvous_waiting_bytes "));
+    cr_expect_not(metrics_have("\nrendezvous_waiting_bytes 0\n"));
+    browser_leave(&b[0]);
+    cr_expect(metrics_have("\nrendezvous_waiting_bytes 0\n"), "%s", b[2].body);
     down();
 }
 
