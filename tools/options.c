@@ -150,6 +150,8 @@ int tool_failed(const char *command, cs_err err)
 int tool_help(const struct tool_command *command)
 {
     fputs(command->help, stdout);
+    if (command->more)
+        fputs(command->more, stdout);
     if (command->client)
         fputs(connect_help, stdout);
     return tool_close_stdout(command->name, 0);

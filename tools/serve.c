@@ -38,7 +38,9 @@ static const char help[] =
     "      --log-format FORMAT\n"
     "                        text, logfmt or json (text)\n"
     "  -h, --help            this text\n"
-    "\n"
+    "\n";
+
+static const char more_help[] =
     "Who may connect, and do what (any rule that admits is enough; without one, everybody may):\n"
     "      --cert FILE       TLS with this certificate (PEM); SIGHUP: again\n"
     "      --key FILE        its key, if it is not in the same file\n"
@@ -340,4 +342,5 @@ static int run(int argc, char **argv)
 const struct tool_command tool_serve = {.name = "serve",
                                         .line = "serve directories, generated data, an echo",
                                         .help = help,
+                                        .more = more_help,
                                         .run = run};

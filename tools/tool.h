@@ -15,7 +15,9 @@
 struct tool_command {
     const char *name;
     const char *line; /* what it does, in a line */
-    const char *help; /* all of --help */
+    const char *help; /* all of --help, or its beginning */
+    const char
+        *more; /* its rest, where one literal would be too long for C (4095 bytes); NULL: none */
     int (*run)(int argc, char **argv);
     bool client; /* it has the options of tools/connect.h too */
 };
