@@ -59,13 +59,13 @@ static const char more_help[] =
     "Sizes (65536, 64KiB, 1MiB, 1GiB, off):\n"
     "      --inline-max --part --body-max --header-max --window --window-max --post-queue\n"
     "      --frame-max --assembly --lingering --attached --message-max --fields-max --window-grow\n"
-    "      --connection-memory\n"
+    "      --connection-memory --rendezvous-waiting-max\n"
     "Numbers (1 and up, off):\n"
     "      --connections-max --connections-peer-max --posts-max --posts-peer-max --opens-peer-max\n"
     "      --memory-max-percent --sources-max --post-sources-max --sessions-max --channels-max\n"
     "      --lingering-max --lingering-peer-max --header-fields-max --streams-max --control-max\n"
     "      --resets-max --faults-max --settings-max --pings-max --empty-data-max --priorities-max\n"
-    "      --window-updates-max --unknown-max --continuations-max\n"
+    "      --window-updates-max --unknown-max --continuations-max --rendezvous-waiters-max\n"
     "\n"
     "Kinds:\n"
     "  tail:DIR   the lines of the regular files in DIR, and what is appended to them;\n"
@@ -139,7 +139,7 @@ static int mount_gateway(struct serve *s)
     cs_err err = s->config.no_gateway ? CS_OK : gateway_new(s->server, &with, &s->gateway);
 
     if (err == CS_OK && s->config.rendezvous)
-        err = rendezvous_new(s->server, NULL, &s->rendezvous);
+        err = rendezvous_new(s->server, &s->config.meets, &s->rendezvous);
     if (err == CS_OK && s->rendezvous && s->gateway)
         err = rendezvous_mount(s->rendezvous, s->gateway);
     if (err == CS_OK)

@@ -12,9 +12,11 @@
 
 #define AT(field) offsetof(struct serve_config, field)
 #define LIMIT(field) offsetof(struct serve_config, options.field)
+#define MEETS(field) offsetof(struct serve_config, meets.field)
 #define CONFIG_MS CONFIG_DURATION
 
-/* A limit has the name of its field in server.h or mux.h, without the unit at the end. */
+/* A limit has the name of its field in server.h, mux.h or, with that before it, rendezvous.h, without the
+ * unit at the end. */
 static const struct config_option table[] = {
     {"listen", CONFIG_LIST, AT(listen)},
     {"service", CONFIG_LIST, AT(service)},
@@ -50,6 +52,8 @@ static const struct config_option table[] = {
     {"window-max", CONFIG_BYTES, LIMIT(net.window_max_bytes)},
     {"ping-interval", CONFIG_DURATION, LIMIT(net.ping_interval_ms)},
     {"ping-timeout", CONFIG_DURATION, LIMIT(net.ping_timeout_ms)},
+    {"rendezvous-waiters-max", CONFIG_COUNT, MEETS(waiters_max)},
+    {"rendezvous-waiting-max", CONFIG_BYTES, MEETS(waiting_max_bytes)},
 #define ROW(X, option, unit, standard, name, ...) {name, CONFIG_##unit, LIMIT(option)},
     CHANSERV_LIMITS(ROW, )
 #undef ROW

@@ -6,11 +6,15 @@ if ! curl --version 2> /dev/null | grep -qw HTTP2; then
     skip "there is no curl that speaks HTTP/2"
     tap_end
 fi
-: > said
-"$tool" serve --listen 127.0.0.1:0 --rendezvous > said 2> server &
-server=$!
-exec 3< <(tail -n +1 -f --pid=$server said)
-read -r -t 30 _ addr <&3
+# serve OPTION...: in the background; its address is $addr.
+serve() {
+    : > said
+    "$tool" serve --listen 127.0.0.1:0 --rendezvous "$@" > said 2> server &
+    server=$!
+    exec 3< <(tail -n +1 -f --pid=$server said)
+    read -r -t 30 _ addr <&3
+}
+serve
 
 # ask FILE PATH [curl's options]...: the body is in FILE; prints the status.
 ask() {
@@ -187,5 +191,25 @@ waiting '"waiting":[]'
 verdict $? stats "and nobody waits"
 has stats '"timeouts":4,' "all timeouts were counted"
 has stats '"greedy":0,' "and every search was exact"
+stop
+
+# ---- More than there is room for ----------------------------------------------------------------
+
+serve --rendezvous-waiters-max 2 --rendezvous-waiting-max 8KiB
+[ "$(ask got "/event?event=long&actor=a&timeout=1&labels=$(seq -s=, 30)=")" = 429 ]
+verdict $? got "HTTP: labels that take more than --rendezvous-waiting-max are 429"
+runs 24 "and by meet it is RESOURCE_EXHAUSTED" meet "$addr" long --actor a --labels "$(seq -s=, 30)="
+has err 'who waits would take more than 8192 bytes of memory' "and it says of what"
+for actor in a b; do
+    ask crowd.$actor "/event?event=crowd&actor=$actor&mates=5" > crowd.status &
+    servers+=($!)
+done
+waiting '"waiting":2'
+[ "$(ask got '/event?event=crowd&actor=c&mates=5')" = 429 ]
+verdict $? got "one more than --rendezvous-waiters-max is 429"
+has stats '"refused_bytes":2' "what was refused for its memory was counted"
+kill "${servers[@]}"
+wait "${servers[@]}" 2> /dev/null
+servers=()
 stop
 tap_end

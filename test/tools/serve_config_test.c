@@ -144,6 +144,8 @@ Test(serve_config, every_limit_is_one_of_the_table_and_no_two_go_to_one_place)
                               o->net.window_max_bytes,
                               o->net.ping_interval_ms,
                               o->net.ping_timeout_ms,
+                              config->meets.waiters_max,
+                              config->meets.waiting_max_bytes,
 #define ROW(X, option, ...) o->option,
                               CHANSERV_LIMITS(ROW, )
 #undef ROW
