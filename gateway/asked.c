@@ -2,6 +2,8 @@
 #include "gateway/gateway__in.h"
 #include "gateway/url__in.h"
 
+#include <stdio.h>
+
 static const cs_bytes nothing;
 
 cs_bytes gateway_method(const gateway_request *request)
@@ -71,6 +73,16 @@ cs_err gateway_authorise(gateway_request *request, enum chanserv_verb verb, cs_b
 
 /* ---- Parameters --------------------------------------------------------------------------------- */
 
+static cs_bytes cut(cs_bytes *rest, char at)
+{
+    const char *mark = rest->len ? memchr(rest->base, at, rest->len) : NULL;
+    const size_t n = mark ? (size_t)(mark - (const char *)rest->base) : rest->len;
+    const cs_bytes first = cs_bytes_of(rest->base, n);
+
+    *rest = mark ? cs_bytes_of(mark + 1, rest->len - n - 1) : nothing;
+    return first;
+}
+
 static bool is_form(const gateway_request *request)
 {
     static const char type[] = "application/x-www-form-urlencoded";
@@ -90,17 +102,40 @@ static size_t count(cs_bytes text)
     return n;
 }
 
-static cs_err read_from(gateway_request *request, cs_bytes text, char **to)
+/* "name=...%zz...&...": which parameter it is, and what stands there. */
+static void explain(cs_bytes text, char why[CHANSERV_WHY_MAX])
+{
+    enum { SHOWN = 60, ESCAPE = 3 };
+    const cs_bytes pair = cut(&text, '&');
+    const size_t at = gateway__url_wrong(pair), left = pair.len - at;
+    const char *wrong = (const char *)pair.base + at;
+    cs_bytes rest = pair, name = cut(&rest, '=');
+
+    if (name.len > SHOWN)
+        name.len = SHOWN;
+    if (*wrong == '\0')
+        snprintf(why, CHANSERV_WHY_MAX, "parameter %.*s: a zero byte is within", CS_FMT(name));
+    else
+        snprintf(why, CHANSERV_WHY_MAX,
+                 "parameter %.*s: \"%.*s\" is no escape; right are %%01 to %%FF, and %%25 for a %% "
+                 "itself",
+                 CS_FMT(name), (int)(left < ESCAPE ? left : ESCAPE), wrong);
+}
+
+static cs_err read_from(gateway_request *request, cs_bytes text, char **to,
+                        char why[CHANSERV_WHY_MAX])
 {
     cs_pair pair;
     cs_err err;
 
     while ((err = gateway__url_form_next(&text, to, &pair)) == CS_OK)
         request->params[request->params_len++] = pair;
+    if (err == CS_EINVAL)
+        explain(text, why);
     return err == CS_DONE ? CS_OK : err;
 }
 
-cs_err gateway__params_read(gateway_request *request)
+cs_err gateway__params_read(gateway_request *request, char why[CHANSERV_WHY_MAX])
 {
     const cs_bytes form = is_form(request) ? gateway_body(request) : nothing;
     const size_t n = count(request->query) + count(form);
@@ -109,14 +144,18 @@ cs_err gateway__params_read(gateway_request *request)
 
     if (n == 0)
         return CS_OK;
-    if (n > GATEWAY__PARAMS_MAX)
+    if (n > GATEWAY__PARAMS_MAX) {
+        snprintf(why, CHANSERV_WHY_MAX, "%zu parameters, and %d are allowed", n,
+                 GATEWAY__PARAMS_MAX);
         return CS_EINVAL;
+    }
+    snprintf(why, CHANSERV_WHY_MAX, "%s", cs_strerror(CS_ENOMEM));
     request->params = cs_alloc(n * sizeof *request->params);
     request->params_text = to = cs_alloc(request->query.len + form.len);
     if (!request->params || !to)
         return CS_ENOMEM;
-    err = read_from(request, request->query, &to);
-    return err == CS_OK ? read_from(request, form, &to) : err;
+    err = read_from(request, request->query, &to, why);
+    return err == CS_OK ? read_from(request, form, &to, why) : err;
 }
 
 cs_bytes gateway_param(const gateway_request *request, const char *name)
@@ -138,16 +177,6 @@ static cs_bytes trimmed(cs_bytes b)
     while (b.len > 0 && (p[b.len - 1] == ' ' || p[b.len - 1] == '\t'))
         b.len--;
     return cs_bytes_of(p, b.len);
-}
-
-static cs_bytes cut(cs_bytes *rest, char at)
-{
-    const char *mark = rest->len ? memchr(rest->base, at, rest->len) : NULL;
-    const size_t n = mark ? (size_t)(mark - (const char *)rest->base) : rest->len;
-    const cs_bytes first = cs_bytes_of(rest->base, n);
-
-    *rest = mark ? cs_bytes_of(mark + 1, rest->len - n - 1) : nothing;
-    return first;
 }
 
 bool gateway_accepts(const gateway_request *request, const char *type)

@@ -264,6 +264,6 @@ void gateway__request_over(gateway_request *request, cs_err why);
 void gateway__request_abort(gateway_request *request, cs_err why);
 void gateway__reply_fini(gateway_request *request);
 /* Once, before anybody asks for one: CS_EINVAL, CS_ENOMEM. */
-cs_err gateway__params_read(gateway_request *request);
+cs_err gateway__params_read(gateway_request *request, char why[CHANSERV_WHY_MAX]);
 
 #endif

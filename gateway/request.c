@@ -315,13 +315,13 @@ static void judge(gateway_request *request, cs_err err)
 
 void gateway__request_end(gateway_request *request)
 {
+    char why[CHANSERV_WHY_MAX];
     cs_err err;
 
     cs_timer_free(request->timer);
     request->timer = NULL;
-    if ((err = gateway__params_read(request)) != CS_OK) {
-        gateway__request_reject(request, gateway_status_of(err), err,
-                                "the parameters are none, or too many");
+    if ((err = gateway__params_read(request, why)) != CS_OK) {
+        gateway__request_reject(request, gateway_status_of(err), err, why);
         return;
     }
     request->stage = GATEWAY__ASKED;

@@ -46,6 +46,16 @@ cs_err gateway__url_decode(cs_bytes text, char *to, cs_bytes *ret)
     return decode(text, '+', "", to, ret);
 }
 
+size_t gateway__url_wrong(cs_bytes text)
+{
+    const char *at = text.base;
+    size_t i = 0;
+
+    while (i < text.len && at[i] && (at[i] != '%' || escaped(at + i, text.len - i) >= 0))
+        i++;
+    return i;
+}
+
 /* ---- Paths and forms -------------------------------------------------------------------------- */
 
 static bool is_dots(const char *segment, size_t len)

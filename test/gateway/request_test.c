@@ -214,6 +214,33 @@ Test(routes, what_leads_nowhere)
     down();
 }
 
+/* In a query and in a form: which one it is, and what would have been right. */
+Test(routes, a_parameter_that_makes_no_sense_is_named)
+{
+    static const char *const form[] = {"content-type: application/x-www-form-urlencoded", NULL};
+    static const char *const rows[][2] = {
+        {"b=1&p=100%&c=2",
+         "parameter p: \\\"%\\\" is no escape; right are %01 to %FF, and %25 for a % itself"},
+        {"p=%zzz", "parameter p: \\\"%zz\\\" is no escape"},
+        {"&p=%41%00", "parameter p: \\\"%00\\\" is no escape"},
+        {"a%=1", "parameter a%: \\\"%=1\\\" is no escape"},
+    };
+    char what[80];
+
+    up();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        snprintf(what, sizeof what, "GET /a?%s", rows[i][0]);
+        ask(what);
+        cr_expect_eq(b.status, 400);
+        cr_expect(strstr(b.body, rows[i][1]), "%s: %s", what, b.body);
+        again();
+        cr_assert_eq(browser_ask(&b, "POST /a", form, rows[i][0]), CS_OK);
+        cr_expect_eq(b.status, 400);
+        cr_expect(strstr(b.body, rows[i][1]), "%s: %s", rows[i][0], b.body);
+    }
+    down();
+}
+
 Test(routes, one_of_a_kind)
 {
     up();
@@ -235,6 +262,7 @@ Test(routes, too_many_parameters_are_none)
     strcat(what, "&");
     ask(what);
     cr_expect_eq(b.status, 400);
+    cr_expect(strstr(b.body, "257 parameters, and 256 are allowed"), "%s", b.body);
     down();
 }
 

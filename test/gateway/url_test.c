@@ -67,11 +67,25 @@ Test(url, forms_are_pairs)
         rest = cs_str(bad[i]);
         to = room;
         cr_assert_eq(gateway__url_form_next(&rest, &to, &pair), CS_EINVAL, "%s", bad[i]);
+        cr_assert_eq(rest.base, bad[i]);
     }
     /* What is behind the pair is not looked at. */
     rest = cs_str("a=%4&1=%");
     to = room;
     cr_assert_eq(gateway__url_form_next(&rest, &to, &pair), CS_EINVAL);
+}
+
+Test(url, what_is_wrong_has_a_place)
+{
+    static const struct {
+        const char *text;
+        size_t at;
+    } rows[] = {{"", 0},       {"a%41", 4}, {"%", 0},     {"a%4", 1},  {"a%zz", 1},
+                {"%41%00", 3}, {"%%41", 0}, {"a=%4g", 2}, {"%41%4", 3}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        cr_assert_eq(gateway__url_wrong(cs_str(rows[i].text)), rows[i].at, "%s", rows[i].text);
+    cr_assert_eq(gateway__url_wrong(cs_bytes_of("ab\0", 3)), 2);
 }
 
 Test(url, plus_is_a_space_in_forms_only)

@@ -88,6 +88,8 @@ Test(event, what_is_wrong_is_400_and_names_the_parameter)
         {"GET /event?event=e&actor=a&labels=x", "labels: column 1: \\\"x\\\" is not KEY=VALUE"},
         {"GET /event?event=e&actor=a&selector=x%20in%20y", "selector: column 6: found \\\"y\\\""},
         {"GET /event?event=e&actor=a&payload=%FF", "payload: it is not UTF-8"},
+        {"GET /event?event=e&actor=a&payload=5%&mates=1",
+         "parameter payload: \\\"%\\\" is no escape"},
     };
 
     up();
