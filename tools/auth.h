@@ -29,6 +29,7 @@ cs_err auth_read_tokens(struct auth *auth, const char *file, char *why, size_t w
 cs_err auth_add_san(struct auth *auth, const char *text, char *why, size_t why_len);
 cs_err auth_add_uid(struct auth *auth, const char *text, char *why, size_t why_len);
 bool auth_has_rules(const struct auth *auth);
+bool auth_has_tokens(const struct auth *auth); /* a file may have none */
 
 /* A chanserv_authorise_fn; `user` is the struct auth.  CS_EAUTH when no rule knows the caller and
  * some other identity would do, with words for which; CS_EPERM when one knows him, but not for

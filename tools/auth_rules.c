@@ -125,6 +125,11 @@ cs_err auth_add_uid(struct auth *auth, const char *text, char *why, size_t why_l
     return add(auth, &rule, equals ? equals + 1 : NULL, why, why_len);
 }
 
+bool auth_has_tokens(const struct auth *auth)
+{
+    return auth->count[AUTH_TOKEN] > 0;
+}
+
 /* ---- A file of tokens ----------------------------------------------------------------------- */
 
 static const char blanks[] = " \t\r";

@@ -41,6 +41,9 @@ struct serve {
 int serve__services(struct serve *s); /* opens them */
 int serve__rules(struct serve *s);    /* who may do what */
 
+/* A file of tokens was read that has none: says so. */
+void serve__no_tokens(const struct serve *s);
+
 /* From now on SIGHUP reads the files of tokens and certificates again, and SIGUSR1 writes all counters
  * to standard error. */
 cs_err serve__signals(struct serve *s);

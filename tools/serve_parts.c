@@ -92,6 +92,27 @@ static int add_rules(struct serve *s, const struct config_list *list, const char
     return code;
 }
 
+void serve__no_tokens(const struct serve *s)
+{
+    tool_complain("serve", "%s: there is no token in it: nobody is admitted by one",
+                  s->config.token_file.text);
+}
+
+/* Whoever begins with nobody to let in has the wrong file, or wants to know. */
+static int check_tokens(const struct serve *s)
+{
+    const struct config_text tokens = s->config.token_file;
+
+    if (s->config.client_san.len == 0 && s->config.allow_uid.len == 0)
+        return config_wrong(
+            &s->config, tokens.line,
+            "%stoken-file: %s: there is no token in it, so nobody could do anything: "
+            "a line is TOKEN GLOB[,GLOB...]; * is every service",
+            config_dashes(tokens.line), tokens.text);
+    serve__no_tokens(s);
+    return 0;
+}
+
 int serve__rules(struct serve *s)
 {
     struct config_text tokens = s->config.token_file;
@@ -108,5 +129,7 @@ int serve__rules(struct serve *s)
     if (tokens.text && auth_read_tokens(s->auth, tokens.text, why, sizeof why) != CS_OK)
         code = config_wrong(&s->config, tokens.line, "%stoken-file: %s", config_dashes(tokens.line),
                             why);
+    else if (tokens.text && !auth_has_tokens(s->auth))
+        code |= check_tokens(s);
     return code;
 }

@@ -30,6 +30,8 @@ static void read_again(struct serve *s)
     if (s->config.token_file.text &&
         auth_read_tokens(s->auth, s->config.token_file.text, why, sizeof why) != CS_OK)
         tool_complain("serve", "%s; the tokens from before stay", why);
+    else if (s->config.token_file.text && !auth_has_tokens(s->auth))
+        serve__no_tokens(s);
     if (s->config.cert.text && chanserv_server_reload(s->server) != CS_OK)
         tool_complain("serve", "%s; the certificate from before stays",
                       chanserv_server_errmsg(s->server));

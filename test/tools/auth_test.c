@@ -153,7 +153,11 @@ Test(auth, a_file_that_makes_no_sense_is_told_by_line)
 
 Test(auth, a_file_without_tokens_admits_nobody)
 {
+    cr_assert_not(auth_has_tokens(auth));
+    cr_assert_eq(read_tokens("one *\n"), CS_OK);
+    cr_assert(auth_has_tokens(auth));
     cr_assert_eq(read_tokens("# none yet\n"), CS_OK);
+    cr_assert_not(auth_has_tokens(auth));
     cr_assert_eq(ask("Bearer x", "a"), CS_EAUTH);
     cr_assert_eq(ask(NULL, "a"), CS_EAUTH);
     cr_assert_str_eq(why, "who are you? send a token (authorization: Bearer TOKEN)");

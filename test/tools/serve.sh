@@ -61,6 +61,21 @@ done
 has server "tokens:1: a line is TOKEN GLOB[,GLOB...]; * is every service; the tokens from before stay" \
     "SIGHUP: a file that makes no sense is told"
 runs 0 "and what was there stays" post --metadata "$(as green)" "$tcp" echo hi
+: > server
+printf '# nobody any more\n' > tokens
+kill -HUP "$server"
+for _ in $(seq 100); do
+    chanserv post --metadata "$(as green)" "$tcp" echo hi || break
+done
+has err "the token is not known here" "SIGHUP: a file without tokens takes all away"
+has server "tokens: there is no token in it: nobody is admitted by one" "and that is told"
+stop
+runs 64 "a file without tokens lets nobody in, which is no way to begin" serve --service e=echo --token-file tokens
+has err "--token-file: tokens: there is no token in it, so nobody could do anything: a line is TOKEN GLOB" \
+    "and it is said what would be right"
+serve --service echo=echo --token-file tokens --allow-uid "$(id -u)"
+has server "tokens: there is no token in it: nobody is admitted by one" "beside another rule it is only told"
+runs 0 "and who is admitted by that is served" post "$unix" echo hi
 stop
 printf 'red *\n' > tokens
 runs 23 "tokens in plain text beyond this machine are refused" serve --service e=echo --token-file tokens \
@@ -153,6 +168,10 @@ printf 'a\n' > broken
 chmod 600 broken
 wrong 'service = e=echo\ntoken-file = broken\n' \
     'wrong.conf:2: token-file: broken:1: a line is TOKEN GLOB[,GLOB...]; * is every service'
+printf '\n# soon\n' > empty
+chmod 600 empty
+wrong 'service = e=echo\n\ntoken-file = empty\n' \
+    'wrong.conf:3: token-file: empty: there is no token in it, so nobody could do anything: a line is TOKEN GLOB[,GLOB...]; * is every service'
 wrong 'service = e=echo\nallow-uid = no-such-user\n' \
     "wrong.conf:2: allow-uid: 'no-such-user' is no user of this machine, and no uid"
 wrong 'service = e=echo\nfoo = bar\n' \
