@@ -220,6 +220,45 @@ static void ask_and_go(struct attack *attack)
     is_served(attack);
 }
 
+/* ---- Who waits with much ---------------------------------------------------------------------- */
+
+/* "0=,1=,2=,...": each of a few bytes, that cost eighty times as much. */
+static void put_many(char *to, size_t most, const char *format)
+{
+    size_t n = 0;
+    for (int i = 0; n + 8 < most; i++)
+        n += (size_t)sprintf(to + n, format, i);
+    to[n - 1] = '\0';
+}
+
+/* Each at an event of its own, so that nobody has the labels of another. */
+static void waiters(struct attack *attack)
+{
+    static char labels[4096], selector[4096], body[10000], words[11000];
+    enum { WAITERS = 200, TOO_MANY = 150 };
+    int refused = 0;
+    put_many(labels, sizeof labels, "%d=,");
+    put_many(selector, sizeof selector, "%d,");
+    for (int i = 0; i < WAITERS; i++) {
+        int n = snprintf(body, sizeof body,
+                         "{\"event\":\"%d\",\"actor\":\"a\",\"labels\":\"%s\",\"selector\":\"%s\"}",
+                         i, labels, selector);
+        snprintf(words, sizeof words,
+                 "POST /event HTTP/1.1\r\n" HOST "Content-Length: %d\r\n\r\n%s", n, body);
+        dial(attack, words);
+        nap_ms(3);
+    }
+    for (int64_t until = now_ms() + PEER_PATIENCE_MS; refused < TOO_MANY && now_ms() < until;) {
+        nap_ms(20);
+        attack_hear(attack);
+        refused = 0;
+        for (int i = 0; i < WAITERS; i++)
+            refused += begins(attack->peers[i], "HTTP/1.1 429");
+    }
+    EXPECT(attack, refused >= TOO_MANY, "%d of %d were refused", refused, WAITERS);
+    is_served(attack);
+}
+
 const struct scenario attack_http1[] = {{.name = "smuggling",
                                          .counter = "http_refused_bad",
                                          .moves = 540,
@@ -255,4 +294,10 @@ const struct scenario attack_http1[] = {{.name = "smuggling",
                                          .moves = 500,
                                          .least = 1000,
                                          .run = ask_and_go},
+                                        {.name = "waiters-with-labels",
+                                         .counter = "http_requests",
+                                         .moves = 200,
+                                         .least = 200,
+                                         .options = "--rendezvous --rendezvous-waiting-max 8MiB",
+                                         .run = waiters},
                                         {.name = NULL}};
