@@ -48,6 +48,25 @@ static cs_err channel_merge(const struct wire__field *field, struct wire_channel
     return err == CS_DONE ? CS_OK : err;
 }
 
+static const uint8_t *channel_straight(const uint8_t *at, const uint8_t *end, uint32_t number,
+                                       struct wire_channel *ret)
+{
+    struct wire_channel channel = {.present = true};
+    const uint8_t *behind, *p;
+    cs_bytes msg;
+
+    behind = wire__straight_bytes(at, end, number, &msg);
+    if (behind == at)
+        return at;
+    p = wire__straight_bytes(msg.base, behind, CHANNEL_SESSION, &channel.session);
+    p = wire__straight_u32(p, behind, CHANNEL_ATTEMPT, &channel.attempt);
+    p = wire__straight_u32(p, behind, CHANNEL_NUMBER, &channel.number);
+    if (p != behind)
+        return at;
+    *ret = channel;
+    return behind;
+}
+
 static cs_err channel_check(const struct wire_channel *channel)
 {
     return channel->present && channel->session.len != SESSION_LEN ? CS_EPROTO : CS_OK;
@@ -103,7 +122,7 @@ static cs_err open_take(const struct wire__field *field, struct wire_open *open)
     }
 }
 
-cs_err wire_open_parse(cs_bytes msg, struct wire_open *ret)
+static cs_err open_parse_any(cs_bytes msg, struct wire_open *ret)
 {
     struct wire_open open = {.from = 0};
     struct wire__field field;
@@ -115,6 +134,24 @@ cs_err wire_open_parse(cs_bytes msg, struct wire_open *ret)
     }
     if (err != CS_DONE || (err = channel_check(&open.channel)) != CS_OK)
         return err;
+    *ret = open;
+    return CS_OK;
+}
+
+/* One is read for each source, so it is looked at in the straight way first. */
+cs_err wire_open_parse(cs_bytes msg, struct wire_open *ret)
+{
+    const uint8_t *at = msg.base, *end;
+    struct wire_open open = {.from = 0};
+
+    if (msg.len == 0)
+        return open_parse_any(msg, ret);
+    end = at + msg.len;
+    at = wire__straight_bytes(at, end, OPEN_TICKET, &open.ticket);
+    at = wire__straight_u64(at, end, OPEN_FROM, &open.from);
+    at = channel_straight(at, end, OPEN_CHANNEL, &open.channel);
+    if (at != end || channel_check(&open.channel) != CS_OK)
+        return open_parse_any(msg, ret);
     *ret = open;
     return CS_OK;
 }
@@ -229,14 +266,14 @@ static size_t channel_field_len(const struct wire_channel *c)
 
 static size_t channel_put(uint8_t *to, uint32_t number, const struct wire_channel *c)
 {
-    size_t n;
+    uint8_t *inner = to + 2;
 
     if (!c->present)
         return 0;
-    n = wire__put_head(to, number, channel_len(c));
-    n += wire__put_bytes(to + n, CHANNEL_SESSION, c->session);
-    n += wire__put_u64(to + n, CHANNEL_ATTEMPT, c->attempt);
-    return n + wire__put_u64(to + n, CHANNEL_NUMBER, c->number);
+    inner += wire__put_bytes(inner, CHANNEL_SESSION, c->session);
+    inner += wire__put_u64(inner, CHANNEL_ATTEMPT, c->attempt);
+    inner += wire__put_u64(inner, CHANNEL_NUMBER, c->number);
+    return wire__put_around(to, number, (size_t)(inner - to - 2));
 }
 
 static size_t text_put(uint8_t *to, uint32_t number, cs_bytes text)

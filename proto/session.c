@@ -50,6 +50,21 @@ static cs_err ack_take(const struct wire__field *field, struct wire_ack *ack)
     }
 }
 
+/* Nearly all of them: how far, or that it is done, and no more. */
+static bool ack_is_straight(cs_bytes msg, struct wire_ack *ret)
+{
+    const uint8_t *at = msg.base, *end = at + msg.len;
+    struct wire_ack ack = {0};
+
+    at = wire__straight_u32(at, end, ACK_NUMBER, &ack.number);
+    at = wire__straight_u64(at, end, ACK_NEXT, &ack.next);
+    at = wire__straight_bool(at, end, ACK_DONE, &ack.done);
+    if (at != end)
+        return false;
+    *ret = ack;
+    return true;
+}
+
 static cs_err ack_parse(cs_bytes msg, struct wire_ack *ret)
 {
     struct wire_ack ack = {.skips.fields = msg};
@@ -64,6 +79,22 @@ static cs_err ack_parse(cs_bytes msg, struct wire_ack *ret)
         return err;
     *ret = ack;
     return CS_OK;
+}
+
+/* What an ack says is looked at when its turn comes. */
+static void acks_pass(cs_bytes *msg)
+{
+    const uint8_t *at = msg->base, *before, *end;
+    cs_bytes ack;
+
+    if (msg->len == 0)
+        return;
+    end = at + msg->len;
+    do {
+        before = at;
+        at = wire__straight_bytes(at, end, ACKS, &ack);
+    } while (at != before);
+    *msg = cs_bytes_of(at, (size_t)(end - at));
 }
 
 static cs_err up_take(const struct wire__field *field, struct wire_session_up *up)
@@ -87,7 +118,7 @@ cs_err wire_session_up_parse(cs_bytes msg, struct wire_session_up *ret)
     struct wire__field field;
     cs_err err;
 
-    while ((err = wire__field_next(&msg, &field)) == CS_OK) {
+    while (acks_pass(&msg), (err = wire__field_next(&msg, &field)) == CS_OK) {
         if ((err = up_take(&field, &up)) != CS_OK)
             return err;
     }
@@ -115,7 +146,7 @@ cs_err wire_session_down_parse(cs_bytes msg, struct wire_session_down *ret)
     struct wire__field field;
     cs_err err;
 
-    while ((err = wire__field_next(&msg, &field)) == CS_OK) {
+    while (acks_pass(&msg), (err = wire__field_next(&msg, &field)) == CS_OK) {
         if ((err = down_take(&field, &down)) != CS_OK)
             return err;
     }
@@ -125,7 +156,7 @@ cs_err wire_session_down_parse(cs_bytes msg, struct wire_session_down *ret)
     return CS_OK;
 }
 
-cs_err wire_ack_next(cs_bytes *acks, struct wire_ack *ret)
+static cs_err ack_next_any(cs_bytes *acks, struct wire_ack *ret)
 {
     struct wire__field field;
     cs_err err;
@@ -135,6 +166,20 @@ cs_err wire_ack_next(cs_bytes *acks, struct wire_ack *ret)
             return field.type == WIRE__BYTES ? ack_parse(field.bytes, ret) : CS_EPROTO;
     }
     return err;
+}
+
+cs_err wire_ack_next(cs_bytes *acks, struct wire_ack *ret)
+{
+    const uint8_t *begin = acks->base, *at;
+    cs_bytes msg;
+
+    if (acks->len == 0)
+        return CS_DONE;
+    at = wire__straight_bytes(begin, begin + acks->len, ACKS, &msg);
+    if (at == begin || !ack_is_straight(msg, ret))
+        return ack_next_any(acks, ret);
+    *acks = cs_bytes_of(at, acks->len - (size_t)(at - begin));
+    return CS_OK;
 }
 
 bool wire_skip_next(struct wire_skips *skips, uint64_t *ret)
@@ -159,28 +204,29 @@ bool wire_skip_next(struct wire_skips *skips, uint64_t *ret)
 
 size_t wire_ack_put(uint8_t *to, uint32_t number, uint64_t next, bool done, cs_bytes reason)
 {
-    uint8_t ack[WIRE_ACK_MAX];
-    char text[WIRE_ACK_REASON_MAX];
-    size_t n = wire__put_u64(ack, ACK_NUMBER, number);
+    uint8_t *ack = to + 2;
 
-    n += wire__put_u64(ack + n, ACK_NEXT, next);
-    n += wire__put_u64(ack + n, ACK_DONE, done);
-    if (reason.len > sizeof text)
-        reason.len = sizeof text;
-    if (reason.len > 0)
-        wire__text_copy(text, reason);
-    n += wire__put_bytes(ack + n, ACK_REASON, cs_bytes_of(text, reason.len));
-    return wire__put_bytes(to, ACKS, cs_bytes_of(ack, n));
+    ack += wire__put_u64(ack, ACK_NUMBER, number);
+    ack += wire__put_u64(ack, ACK_NEXT, next);
+    ack += wire__put_u64(ack, ACK_DONE, done);
+    if (reason.len > WIRE_ACK_REASON_MAX)
+        reason.len = WIRE_ACK_REASON_MAX;
+    if (reason.len > 0) {
+        ack += wire__put_head(ack, ACK_REASON, reason.len);
+        wire__text_copy((char *)ack, reason);
+        ack += reason.len;
+    }
+    return wire__put_around(to, ACKS, (size_t)(ack - to - 2));
 }
 
 size_t wire_skip_put(uint8_t *to, uint32_t number, uint64_t seq)
 {
-    uint8_t ack[WIRE_SKIP_MAX];
-    size_t n = wire__put_u64(ack, ACK_NUMBER, number);
+    uint8_t *ack = to + 2;
 
-    ack[n++] = ACK_SKIP << 3 | WIRE__VARINT; /* a 0 has to be said */
-    n += wire_varint_put(ack + n, seq);
-    return wire__put_bytes(to, ACKS, cs_bytes_of(ack, n));
+    ack += wire__put_u64(ack, ACK_NUMBER, number);
+    *ack++ = ACK_SKIP << 3 | WIRE__VARINT; /* a 0 has to be said */
+    ack += wire_varint_put(ack, seq);
+    return wire__put_around(to, ACKS, (size_t)(ack - to - 2));
 }
 
 size_t wire_session_up_put(uint8_t *to, cs_bytes session, uint32_t attempt)

@@ -125,6 +125,61 @@ static inline cs_err wire__take_text(const struct wire__field *field, cs_bytes *
     return CS_OK;
 }
 
+/* ---- The straight way ------------------------------------------------------------------------
+ *
+ * Nearly all messages are as protobuf writes them: fields in order, each once, lengths of one byte.  Each
+ * of these takes the field `number`, if it is what stands at `at`, and answers where the next one begins;
+ * what it does not find or does not know it leaves where it is.  Who does not get to the end so has learnt
+ * nothing, and begins again with wire__field_next(). */
+
+static inline const uint8_t *wire__straight_u64(const uint8_t *at, const uint8_t *end,
+                                                uint32_t number, uint64_t *ret)
+{
+    const uint8_t *p = at + 1;
+    uint64_t v;
+
+    if (end - at < 2 || at[0] != (number << 3 | WIRE__VARINT))
+        return at;
+    v = *p & 0x7f;
+    for (unsigned shift = 7; *p >= 0x80; shift += 7) {
+        if (++p == end || shift >= 7 * WIRE_VARINT_MAX)
+            return at;
+        v |= (uint64_t)(*p & 0x7f) << shift;
+    }
+    *ret = v;
+    return p + 1;
+}
+
+static inline const uint8_t *wire__straight_u32(const uint8_t *at, const uint8_t *end,
+                                                uint32_t number, uint32_t *ret)
+{
+    uint64_t v = *ret;
+
+    at = wire__straight_u64(at, end, number, &v);
+    *ret = (uint32_t)v;
+    return at;
+}
+
+static inline const uint8_t *wire__straight_bytes(const uint8_t *at, const uint8_t *end,
+                                                  uint32_t number, cs_bytes *ret)
+{
+    const size_t n = (size_t)(end - at);
+
+    if (n < 2 || at[0] != (number << 3 | WIRE__BYTES) || at[1] >= 0x80 || at[1] > n - 2)
+        return at;
+    *ret = cs_bytes_of(at + 2, at[1]);
+    return at + 2 + at[1];
+}
+
+static inline const uint8_t *wire__straight_bool(const uint8_t *at, const uint8_t *end,
+                                                 uint32_t number, bool *ret)
+{
+    if (end - at < 2 || at[0] != (number << 3 | WIRE__VARINT) || at[1] >= 0x80)
+        return at;
+    *ret = at[1] > 0;
+    return at + 2;
+}
+
 /* ---- Fields as they are written: what is nothing is left out --------------------------------- */
 
 static inline size_t wire__varint_room(uint64_t v)
@@ -160,6 +215,14 @@ static inline size_t wire__put_bytes(uint8_t *to, uint32_t number, cs_bytes byte
     n = wire__put_head(to, number, bytes.len);
     memcpy(to + n, bytes.base, bytes.len);
     return n + bytes.len;
+}
+
+/* The head of the `len` bytes that were written before it, two bytes behind `to`; answers the length of both. */
+static inline size_t wire__put_around(uint8_t *to, uint32_t number, size_t len)
+{
+    if (len >= 0x80)
+        memmove(to + 1 + wire__varint_room(len), to + 2, len);
+    return wire__put_head(to, number, len) + len;
 }
 
 static inline size_t wire__len_u64(uint64_t value)

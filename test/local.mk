@@ -64,6 +64,7 @@ test_proto_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 test_proto_LDADD = libsupport.a $(PROTO_LIBS) $(CRITERION_LIBS)
 # files: test/proto/*.c test/proto/*.h
 test_proto_SOURCES = \
+	test/proto/as_general.h \
 	test/proto/as_protobuf.h \
 	test/proto/control_test.c \
 	test/proto/frame_test.c \

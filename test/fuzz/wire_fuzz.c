@@ -5,6 +5,7 @@
 #include "proto/status.h"
 #include "proto/wire.h"
 #include "proto/wire__field.h"
+#include "test/proto/as_general.h"
 #include "test/proto/as_protobuf.h"
 
 #include <stdlib.h>
@@ -246,6 +247,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     frame_as_protobuf(msg);
     as_protobuf_post(msg);
     as_protobuf_open(msg);
+    as_general_open(msg);
+    as_general_ack(msg);
     as_protobuf_announcement(msg);
     post(msg);
     opening(msg);

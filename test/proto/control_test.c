@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "proto/chanserv.pb-c.h"
 #include "proto/wire.h"
+#include "test/proto/as_general.h"
 #include "test/proto/as_protobuf.h"
 
 #include <criterion/criterion.h>
@@ -661,5 +662,33 @@ Test(control, the_verdict_is_that_of_protobuf_c)
         as_protobuf_post(cs_bytes_of(msg, len));
         as_protobuf_open(cs_bytes_of(msg, len));
         as_protobuf_announcement(cs_bytes_of(msg, len));
+    }
+}
+
+/* What our client writes, with each byte changed in all ways, and cut everywhere. */
+Test(control, an_open_in_order_is_read_as_any_other)
+{
+    const struct wire_open opens[] = {
+        {.ticket = cs_str("0123456789abcdef0123456789abcdef"),
+         .from = 300,
+         .channel = {true, channel_session(), 1, 1234567}},
+        {.ticket = cs_str("0123456789abcdef"), .channel = {true, channel_session(), UINT32_MAX, 7}},
+        {.ticket = cs_str("t"), .from = UINT64_MAX},
+    };
+    uint8_t msg[WIRE_OPEN_MAX];
+
+    for (size_t i = 0; i < sizeof opens / sizeof *opens; i++) {
+        const size_t len = wire_open_put(msg, &opens[i]);
+        struct wire_open read;
+
+        cr_assert_eq(wire_open_parse(cs_bytes_of(msg, len), &read), CS_OK);
+        cr_assert(read.from == opens[i].from && read.channel.number == opens[i].channel.number);
+        for (size_t cut = 0; cut <= len; cut++)
+            as_general_open(cs_bytes_of(msg, cut));
+        for (size_t at = 0; at < len; at++)
+            for (unsigned k = 0; k < 256; k++, msg[at]++) {
+                as_general_open(cs_bytes_of(msg, len));
+                as_protobuf_open(cs_bytes_of(msg, len));
+            }
     }
 }

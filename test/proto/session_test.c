@@ -3,6 +3,7 @@
 #include "proto/wire.h"
 
 #include "base/mem.h"
+#include "test/proto/as_general.h"
 
 #include <criterion/criterion.h>
 
@@ -215,4 +216,27 @@ Test(session, has_protobufs_verdict_on_any_short_bytes)
         taken += same_down(cs_bytes_of(msg, sizeof msg));
     }
     cr_assert_gt(taken, 1000);
+}
+
+/* How far, and that it is done, as our client says it: each byte changed in all ways, and cut everywhere; and
+ * bools of many bytes, of which protobuf looks at all. */
+Test(session, an_ack_in_order_is_read_as_any_other)
+{
+    static const char *const words[] = {"", "no longer wanted"};
+    static const char wide[] = "\x08\x01\x18\x80\x80\x80\x80\x80\x80\x80\x80\x80\x02";
+    uint8_t msg[WIRE_ACK_MAX];
+
+    for (size_t i = 0; i < 4; i++) {
+        size_t len = wire_ack_put(msg, i < 2 ? 300 : UINT32_MAX, i < 2 ? 0 : UINT64_MAX, i % 2 == 0,
+                                  cs_str(words[i % 2])) -
+                     2;
+
+        memmove(msg, msg + 2, len);
+        for (size_t cut = 0; cut <= len; cut++)
+            as_general_ack(cs_bytes_of(msg, cut));
+        for (size_t at = 0; at < len; at++)
+            for (unsigned k = 0; k < 256; k++, msg[at]++)
+                as_general_ack(cs_bytes_of(msg, len));
+    }
+    as_general_ack(BYTES(wide));
 }
