@@ -10,8 +10,15 @@ static struct cs_row_slot *home(const struct cs_row *row, uint64_t key)
     return &row->slots[key & (row->cap - 1)];
 }
 
+static cs_err rest_put(struct cs_row *row, uint64_t key, void *value)
+{
+    if (row->rest.len == 0 || key > row->rest_max)
+        row->rest_max = key;
+    return cs_map_put(&row->rest, key, value);
+}
+
 /* Two entries may want one place of a smaller row: the second goes to the rest. */
-static bool move_all(struct cs_row *to, const struct cs_row *from, struct cs_map *rest)
+static bool move_all(struct cs_row *to, struct cs_row *from)
 {
     for (size_t i = 0; i < from->cap; i++) {
         const struct cs_row_slot *slot = &from->slots[i];
@@ -21,7 +28,7 @@ static bool move_all(struct cs_row *to, const struct cs_row *from, struct cs_map
         if (!home(to, slot->key)->value) {
             *home(to, slot->key) = *slot;
             to->here++;
-        } else if (cs_map_put(rest, slot->key, slot->value) != CS_OK) {
+        } else if (rest_put(from, slot->key, slot->value) != CS_OK) {
             return false;
         }
     }
@@ -29,11 +36,11 @@ static bool move_all(struct cs_row *to, const struct cs_row *from, struct cs_map
 }
 
 /* What is in both, row and rest, after a move that failed. */
-static void take_back(const struct cs_row *row, struct cs_map *rest)
+static void take_back(struct cs_row *row)
 {
     for (size_t i = 0; i < row->cap; i++)
         if (row->slots[i].value)
-            (void)cs_map_remove(rest, row->slots[i].key);
+            (void)cs_map_remove(&row->rest, row->slots[i].key);
 }
 
 /* False: no memory, and all is as it was. */
@@ -43,8 +50,8 @@ static bool build(struct cs_row *row, size_t cap)
 
     if (!(built.slots = cs_zalloc(cap * sizeof *built.slots)))
         return false;
-    if (!move_all(&built, row, &row->rest)) {
-        take_back(row, &row->rest);
+    if (!move_all(&built, row)) {
+        take_back(row);
         cs_free(built.slots);
         return false;
     }
@@ -52,17 +59,22 @@ static bool build(struct cs_row *row, size_t cap)
     row->slots = built.slots;
     row->cap = built.cap;
     row->here = built.here;
+    row->few = 0;
     return true;
 }
 
-/* Half of its places taken by those who are at home: it is worth twice as many.  Few: half. */
+/* Half of its places taken by those who are at home: it is worth twice as many.  Few, and that for long: half.
+ * Who fills and empties it all the time passes by few each time. */
 static void fit(struct cs_row *row, uint64_t key)
 {
+    const bool few = row->cap > SMALL && row->here < row->cap / 8;
+
+    row->few = few ? row->few + 1 : 0;
     if (row->cap == 0) {
         (void)build(row, CAP_MIN);
     } else if (home(row, key)->value && row->here >= row->cap / 2) {
         (void)build(row, 2 * row->cap);
-    } else if (row->cap > SMALL && row->here < row->cap / 8) {
+    } else if (row->few > row->cap / 8) {
         (void)build(row, row->cap / 2);
     }
 }
@@ -75,7 +87,7 @@ cs_err cs_row_put(struct cs_row *row, uint64_t key, void *value)
         return CS_EEXIST;
     fit(row, key);
     if (row->cap == 0 || home(row, key)->value)
-        return cs_map_put(&row->rest, key, value);
+        return rest_put(row, key, value);
     *home(row, key) = (struct cs_row_slot){key, value};
     row->here++;
     return CS_OK;

@@ -18,7 +18,9 @@ struct cs_row_slot {
 struct cs_row {
     struct cs_row_slot *slots;
     size_t cap, here; /* a power of two, or 0; entries in it */
+    size_t few;       /* how often in a row somebody came who found hardly any */
     struct cs_map rest;
+    uint64_t rest_max; /* no key behind is greater: one that is new is not looked for there */
 };
 
 cs_err cs_row_put(struct cs_row *row, uint64_t key, void *value); /* CS_EEXIST, CS_ENOMEM */
@@ -33,7 +35,7 @@ static inline void *cs_row_get(const struct cs_row *row, uint64_t key) /* NULL: 
         if (slot->key == key && slot->value)
             return slot->value;
     }
-    return row->rest.len > 0 ? cs_map_get(&row->rest, key) : NULL;
+    return row->rest.len > 0 && key <= row->rest_max ? cs_map_get(&row->rest, key) : NULL;
 }
 
 #endif

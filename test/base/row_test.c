@@ -120,11 +120,36 @@ Test(row, one_that_was_large_shrinks_around_those_that_stay)
     for (uint64_t k = 0; k < KEYS; k++)
         if (k % 512 > 0)
             cr_assert_not_null(cs_row_remove(&row, k));
-    for (uint64_t k = KEYS; k < KEYS + 20; k++)
+    for (uint64_t k = KEYS + 1; k < 2 * KEYS; k++) {
         cr_assert_eq(cs_row_put(&row, k, &values[0]), CS_OK);
+        cr_assert_eq(cs_row_remove(&row, k), &values[0]);
+    }
     cr_assert_leq(row.cap, 256u);
     for (uint64_t k = 0; k < KEYS; k += 512)
         cr_assert_eq(cs_row_get(&row, k), &values[k]);
+    cs_row_fini(&row);
+}
+
+/* As a client opens what is announced to it all at once, and is done with all of it; one stays. */
+Test(row, one_that_fills_and_empties_is_built_seldom)
+{
+    const struct cs_row_slot *slots;
+    struct cs_row row = {0};
+    uint64_t k = 2;
+    size_t built = 0;
+
+    cr_assert_eq(cs_row_put(&row, 1, &values[1]), CS_OK);
+    for (int round = 0; round < 1000; round++) {
+        for (uint64_t i = 0; i < 100; i++) {
+            slots = row.slots;
+            cr_assert_eq(cs_row_put(&row, k + i, &values[0]), CS_OK);
+            built += row.slots != slots;
+        }
+        for (uint64_t i = 0; i < 100; i++)
+            cr_assert_eq(cs_row_remove(&row, k++), &values[0]);
+    }
+    cr_assert_leq(built, 10u);
+    cr_assert_eq(cs_row_get(&row, 1), &values[1]);
     cs_row_fini(&row);
 }
 
