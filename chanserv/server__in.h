@@ -399,8 +399,9 @@ struct chanserv_server {
     size_t ports_len;
     struct cs_names services;
     struct cs_list posts, accept, watchers, gos, looks;
-    struct cs_map sessions; /* by the public part of their names */
-    struct cs_names owners; /* of sessions */
+    struct cs_map sessions;          /* by the public part of their names */
+    struct chanserv__session *found; /* of them, by whoever asked last; or NULL */
+    struct cs_names owners;          /* of sessions */
     struct cs_list attached, lingering;
     struct mux_keep_total kept_attached, kept_lingering;
     mux_conn *limbo; /* where calls of sessions live that have no connection; NULL: no sessions */

@@ -24,10 +24,20 @@ static uint64_t key_of(cs_bytes id)
     return key;
 }
 
+/* Who asks often asks for the same one as before. */
+static struct chanserv__session *find_any(chanserv_server *server, cs_bytes id)
+{
+    struct chanserv__session *found = server->found;
+
+    if (!found || key_of(cs_bytes_of(found->id, sizeof found->id)) != key_of(id))
+        server->found = found = cs_map_get(&server->sessions, key_of(id));
+    return found;
+}
+
 /* NULL: there is none, or it is another's. */
 static struct chanserv__session *find(chanserv_server *server, mux_stream *stream, cs_bytes id)
 {
-    struct chanserv__session *session = cs_map_get(&server->sessions, key_of(id));
+    struct chanserv__session *session = find_any(server, id);
     const uint8_t *secret = (const uint8_t *)id.base + PUBLIC;
 
     if (!session || !cs_same_secret(secret, session->id + PUBLIC, CHANSERV__SESSION_ID - PUBLIC) ||
@@ -87,6 +97,8 @@ void chanserv__session_end(struct chanserv__session *session, cs_err why,
         chanserv__channel_end(channel, why, reason, cs_bytes_of(NULL, 0));
     cs_row_fini(&session->channels);
     (void)cs_map_remove(&server->sessions, key_of(cs_bytes_of(session->id, sizeof session->id)));
+    if (server->found == session)
+        server->found = NULL;
     chanserv__loops_forget(server, key_of(cs_bytes_of(session->id, sizeof session->id)));
     cs_unlink(&session->link);
     cs_task_drop(&session->judge);
