@@ -58,6 +58,17 @@ cs_err cs_random(void *to, size_t len);
 
 /* Equal?  In a time that depends on `len` alone: for secrets. */
 bool cs_same_secret(const void *a, const void *b, size_t len);
+/* The same of eight bytes, without a call. */
+static inline bool cs_same_secret8(const void *a, const void *b)
+{
+    volatile uint64_t differs; /* nobody may conclude anything from a part of it */
+    uint64_t p, q;
+
+    memcpy(&p, a, sizeof p);
+    memcpy(&q, b, sizeof q);
+    differs = p ^ q;
+    return differs == 0;
+}
 
 void cs_log(cs_level level, const char *room, const char *format, ...) CS_PRINTF(3, 4);
 

@@ -11,7 +11,7 @@ struct who {
     cs_bytes subject, token;
 };
 
-static struct who who_is(const mux_stream *stream)
+static inline struct who who_is(const mux_stream *stream)
 {
     const struct mux_peer *peer = mux_stream_peer(stream);
     struct who who = {.uid = peer->uid, .subject = peer->tls_subject};

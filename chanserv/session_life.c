@@ -13,6 +13,7 @@
 #include "mux/lasting.h"
 
 enum { PUBLIC = 8 };
+_Static_assert(CHANSERV__SESSION_ID == PUBLIC + 8, "what is secret has eight bytes");
 
 /* ---- Found ----------------------------------------------------------------------------------- */
 
@@ -35,12 +36,12 @@ static struct chanserv__session *find_any(chanserv_server *server, cs_bytes id)
 }
 
 /* NULL: there is none, or it is another's. */
-static struct chanserv__session *find(chanserv_server *server, mux_stream *stream, cs_bytes id)
+static inline struct chanserv__session *find(chanserv_server *server, mux_stream *stream,
+                                             cs_bytes id)
 {
     struct chanserv__session *session = find_any(server, id);
-    const uint8_t *secret = (const uint8_t *)id.base + PUBLIC;
 
-    if (!session || !cs_same_secret(secret, session->id + PUBLIC, CHANSERV__SESSION_ID - PUBLIC) ||
+    if (!session || !cs_same_secret8((const uint8_t *)id.base + PUBLIC, session->id + PUBLIC) ||
         !chanserv__owner_is(session->owner, stream))
         return NULL;
     return session;

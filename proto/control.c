@@ -270,7 +270,10 @@ static size_t channel_put(uint8_t *to, uint32_t number, const struct wire_channe
 
     if (!c->present)
         return 0;
-    inner += wire__put_bytes(inner, CHANNEL_SESSION, c->session);
+    inner +=
+        c->session.len == SESSION_LEN /* as it always is: copied without a call */
+            ? wire__put_bytes(inner, CHANNEL_SESSION, cs_bytes_of(c->session.base, SESSION_LEN))
+            : wire__put_bytes(inner, CHANNEL_SESSION, c->session);
     inner += wire__put_u64(inner, CHANNEL_ATTEMPT, c->attempt);
     inner += wire__put_u64(inner, CHANNEL_NUMBER, c->number);
     return wire__put_around(to, number, (size_t)(inner - to - 2));

@@ -54,14 +54,16 @@ static cs_err ack_take(const struct wire__field *field, struct wire_ack *ack)
 static bool ack_is_straight(cs_bytes msg, struct wire_ack *ret)
 {
     const uint8_t *at = msg.base, *end = at + msg.len;
-    struct wire_ack ack = {0};
+    uint32_t number = 0;
+    uint64_t next = 0;
+    bool done = false;
 
-    at = wire__straight_u32(at, end, ACK_NUMBER, &ack.number);
-    at = wire__straight_u64(at, end, ACK_NEXT, &ack.next);
-    at = wire__straight_bool(at, end, ACK_DONE, &ack.done);
+    at = wire__straight_u32(at, end, ACK_NUMBER, &number);
+    at = wire__straight_u64(at, end, ACK_NEXT, &next);
+    at = wire__straight_bool(at, end, ACK_DONE, &done);
     if (at != end)
         return false;
-    *ret = ack;
+    *ret = (struct wire_ack){.number = number, .next = next, .done = done};
     return true;
 }
 

@@ -240,6 +240,13 @@ Test(mem, secrets_are_compared_whole)
     cr_assert_not(cs_same_secret("abc", "abd", 3));
     cr_assert_not(cs_same_secret("Abc", "abc", 3));
     cr_assert(cs_same_secret("", "x", 0));
+    cr_assert(cs_same_secret8("abcdefgh", "abcdefgh"));
+    for (size_t at = 0; at < 8; at++) {
+        char other[] = "abcdefgh";
+
+        other[at] ^= 1;
+        cr_assert_not(cs_same_secret8("abcdefgh", other), "%zu", at);
+    }
 }
 
 struct lines {

@@ -193,6 +193,16 @@ Test(session, with_a_wrong_secret_is_unknown)
     raw_ended(raw_session("short", 1), CS_EINVAL, "bad-request", "");
 }
 
+Test(session, with_the_secret_of_another_is_unknown)
+{
+    struct raw_call *s = session(1);
+
+    raw_heard(post_as(1, MASTER, 0, "3"), "#0 numbers;");
+    raw_ended(raw_session("7654321089abcdef", 2), CS_ELOST, "lost", "");
+    raw_runs(s);
+    raw_heard(post_as(1, SOURCE, 0, "3"), "#0 numbers;");
+}
+
 /* ---- Rule 2 ----------------------------------------------------------------------------------- */
 
 Test(session, must_be_there_before_a_post_runs)
@@ -441,6 +451,7 @@ Test(session, a_good_bye_ends_everything)
     raw_said("closed the peer vanished; end the peer vanished client-left ; ");
     cr_assert_eq(raw_counters().sessions, 0);
     cr_assert_eq(raw_counters().posts, 0);
+    cr_assert_null(raw.server->found);
     (void)o;
 }
 
