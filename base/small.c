@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Class n holds blocks with room for at least 16 n - 8 bytes: what the C library rounds to. */
-enum { GRAIN = 16, HEAD = 8, CLASSES = 65, EACH_MAX = 1024, BYTES_MAX = 1024 * 1024 };
+enum { GRAIN = 16, HEAD = 8, CLASSES = 65, BYTES_MAX = 1024 * 1024 };
 
 struct waiting {
     struct waiting *next;
@@ -15,8 +15,7 @@ struct waiting {
 
 struct small {
     struct waiting *first[CLASSES];
-    uint16_t len[CLASSES];
-    size_t bytes;
+    size_t room; /* bytes that may still come to wait */
 };
 
 static _Thread_local struct small *mine;
@@ -34,7 +33,7 @@ static void give_back(struct small *small)
             free(block);
         }
     }
-    memset(small, 0, sizeof *small);
+    *small = (struct small){.room = BYTES_MAX};
 }
 
 void cs__small_give_back(void)
@@ -69,6 +68,7 @@ static struct small *begin(void)
         free(small);
         return NULL;
     }
+    small->room = BYTES_MAX;
     mine = small;
     return small;
 }
@@ -76,14 +76,23 @@ static struct small *begin(void)
 void *cs__small_alloc(size_t size)
 {
     size_t n = (size + HEAD + GRAIN - 1) / GRAIN;
+    struct small *small = mine;
     struct waiting *block;
 
-    if (CS__KEEPS_NOTHING || n >= CLASSES || !mine || !(block = mine->first[n]))
+    if (CS__KEEPS_NOTHING || n >= CLASSES || !small || !(block = small->first[n]))
         return malloc(size);
-    mine->first[n] = block->next;
-    mine->len[n]--;
-    mine->bytes -= n * GRAIN;
+    small->first[n] = block->next;
+    small->room += n * GRAIN;
     return block;
+}
+
+/* The first one of a thread, and what is not kept. */
+__attribute__((noinline)) static void let_go(void *memory)
+{
+    if (!CS__KEEPS_NOTHING && !mine && begin())
+        cs__small_free(memory);
+    else
+        free(memory);
 }
 
 void cs__small_free(void *memory)
@@ -92,18 +101,16 @@ void cs__small_free(void *memory)
     struct small *small = mine;
     struct waiting *block = memory;
 
-    if (n >= CLASSES || (!small && !(small = begin())) || small->len[n] >= EACH_MAX ||
-        small->bytes + n * GRAIN > BYTES_MAX) {
-        free(memory);
+    if (n >= CLASSES || !small || small->room < n * GRAIN) {
+        let_go(memory);
         return;
     }
+    small->room -= n * GRAIN;
     block->next = small->first[n];
     small->first[n] = block;
-    small->len[n]++;
-    small->bytes += n * GRAIN;
 }
 
 size_t cs__small_bytes(void)
 {
-    return mine ? mine->bytes : 0;
+    return mine ? BYTES_MAX - mine->room : 0;
 }

@@ -198,7 +198,7 @@ Test(small, of_one_size_there_are_as_many_as_a_burst_needs)
         all[i] = cs_alloc(40);
     for (size_t i = 0; i < 2000; i++)
         cs_free(all[i]);
-    cr_assert_eq(cs__small_bytes() - before, IS_ON ? 1024 * 48 : 0);
+    cr_assert_eq(cs__small_bytes() - before, IS_ON ? 2000 * 48 : 0);
 }
 
 static void *lets_go(void *user)
