@@ -102,46 +102,60 @@ static void met(rendezvous_meeting *meeting, cs_err why, void *user)
 
 /* ---- The routes ----------------------------------------------------------------------------- */
 
+/* Who waits by HTTP has his body here twice: of the request, and of its post. */
+struct waiter {
+    rendezvous *desk;
+    size_t bytes;
+    rendezvous_meeting *meeting;
+};
+
 static void request_end(gateway_request *request, cs_err why, void *state)
 {
+    struct waiter *waiter = state;
+
     (void)request, (void)why;
-    rendezvous_close(*(rendezvous_meeting **)state);
+    waiter->desk->hall.bytes -= waiter->bytes;
+    rendezvous_close(waiter->meeting);
 }
 
-static cs_err post(gateway_request *request, const char *service, cs_bytes body)
+static cs_err post(gateway_request *request, rendezvous *desk, cs_bytes body)
 {
-    static const struct gateway_reply_ops reply = {.state_bytes = sizeof(rendezvous_meeting *),
+    static const struct gateway_reply_ops reply = {.state_bytes = sizeof(struct waiter),
                                                    .end = request_end};
     static const struct rendezvous_meeting_ops ops = {.end = met};
     struct chanserv_post_options options = {.timeout_ms = 0};
-    const struct rendezvous_ask ask = {.service = service, .post = &options};
-    cs_err err = gateway_keep(request, &reply, NULL);
+    const struct rendezvous_ask ask = {.service = desk->service, .post = &options};
+    struct waiter waiter = {.desk = desk,
+                            .bytes = rendezvous__cost(gateway_body(request).len) +
+                                     rendezvous__cost(body.len)};
+    cs_err err = gateway_keep(request, &reply, &waiter);
 
     if (err != CS_OK)
         return err;
+    desk->hall.bytes += waiter.bytes;
     gateway_on_behalf(request, &options);
     err = rendezvous__come(gateway_client(gateway_of(request)), &ask, body, &ops, request,
-                           gateway_state(request)); /* request_end() closes it */
+                           &((struct waiter *)gateway_state(request))->meeting);
     return err == CS_OK ? CS_AGAIN : err;
 }
 
 static cs_err on_event(gateway_request *request, void *user)
 {
-    const rendezvous *desk = user;
+    rendezvous *desk = user;
     char *body = NULL;
     size_t len = 0;
     FILE *to;
     cs_err err;
 
     if (is_object(gateway_body(request)))
-        return post(request, desk->service, gateway_body(request));
+        return post(request, desk, gateway_body(request));
     if (!(to = open_memstream(&body, &len)))
         return CS_ENOMEM;
     err = put_params(to, request);
     if (!rendezvous__put_end(to, &body))
         err = CS_ENOMEM;
     if (err == CS_OK)
-        err = post(request, desk->service, cs_bytes_of(body, len));
+        err = post(request, desk, cs_bytes_of(body, len));
     free(body);
     return err;
 }

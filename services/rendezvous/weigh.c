@@ -1,7 +1,8 @@
 /* weigh -- what places take of memory: those who wait, and those who are still told how it ended.
  *
  * Counted are the blocks of the room itself, by what they cost and not by what is in them: of short labels
- * eighty times as much.  A post, and what its connection has, are bounded where they are. */
+ * eighty times as much, and bodies of those who wait by HTTP.  A post, and what its connection has, are
+ * bounded where they are. */
 #include "services/rendezvous/desk.h"
 
 #include <stdlib.h>

@@ -23,8 +23,14 @@ static void up(void)
 
 static void down(void)
 {
+    struct rendezvous_counters counters;
+
     for (int i = 0; i < 3; i++)
         browser_fini(&b[i]);
+    cs_loop_settle(world.loop);
+    rendezvous_count(desk, &counters);
+    cr_expect_eq(counters.waiting_bytes, 0, "of who has gone stay %llu",
+                 (unsigned long long)counters.waiting_bytes);
     rendezvous_free(desk);
     world_down();
 }
@@ -193,6 +199,24 @@ Test(event, who_takes_too_much_memory_is_429)
     cr_expect_not(metrics_have("\nrendezvous_waiting_bytes 0\n"));
     browser_leave(&b[0]);
     cr_expect(metrics_have("\nrendezvous_waiting_bytes 0\n"), "%s", b[2].body);
+    down();
+}
+
+/* What nobody reads of a body is there while he waits. */
+Test(event, a_body_of_blanks_is_429_too)
+{
+    static char body[5000];
+
+    memset(body, ' ', sizeof body - 1);
+    memcpy(body, "{\"event\":\"e\",\"actor\":\"a\"", 24);
+    body[sizeof body - 2] = '}';
+    up_with(&(struct rendezvous_options){.waiting_max_bytes = 11000});
+    browser_ask(&b[0], "POST /event", NULL, "{\"event\":\"e\",\"actor\":\"a\",\"mates\":3}");
+    browser_ask(&b[1], "POST /event", NULL, body);
+    cr_expect_eq(b[0].status, 0);
+    cr_expect_eq(b[1].status, 429, "%s", b[1].body);
+    browser_ask(&b[2], "GET /event?event=e&actor=b&mates=3", NULL, NULL);
+    cr_expect_eq(b[2].status, 0, "what he took is free again");
     down();
 }
 
