@@ -161,6 +161,14 @@ static void skip(chanserv_post *post, uint64_t seq)
         chanserv__outlet_over(o, CS_ECANCELED, CHANSERV__SKIPPED);
 }
 
+static void skip_all(struct chanserv__channel *channel, struct wire_skips skips)
+{
+    uint64_t seq;
+
+    while (chanserv__channel_post(channel) && wire_skip_next(&skips, &seq))
+        skip(channel->of.post, seq);
+}
+
 void chanserv__channel_waits(chanserv_outlet *o, bool waits)
 {
     struct cs_map *skippable = o->post->skippable;
@@ -175,12 +183,10 @@ void chanserv__channel_waits(chanserv_outlet *o, bool waits)
 
 cs_err chanserv__channel_acked(struct chanserv__channel *channel, const struct wire_ack *ack)
 {
-    struct wire_skips skips = ack->skips;
     cs_err err = CS_OK;
-    uint64_t seq;
 
-    while (chanserv__channel_post(channel) && wire_skip_next(&skips, &seq))
-        skip(channel->of.post, seq);
+    if (channel->is_post)
+        skip_all(channel, ack->skips);
     if (channel->stream && ack->next > 0)
         err = mux_stream_acked(channel->stream, ack->next);
     if (err == CS_OK && ack->done)
@@ -238,11 +244,8 @@ void chanserv__channel_end(struct chanserv__channel *channel, cs_err why,
         post_end(channel->of.post, why, reason);
     if (chanserv__channel_outlet(channel))
         outlet_end(channel->of.outlet, why, reason, words);
-    if (channel->stream) {
-        if (mux_stream_kept(channel->stream))
-            mux_keep_summed(mux_stream_kept(channel->stream), NULL);
+    if (channel->stream)
         mux_stream_forget(channel->stream, why);
-    }
     cs_row_remove(&channel->session->channels, channel->number);
     channel->session->server->counters.channels--;
     chanserv__total_add(&channel->session->server->totals->channels, -1);

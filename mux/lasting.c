@@ -119,8 +119,7 @@ void mux__lasting_free(mux_stream *stream)
 
 static struct mux__wire wire_none(const mux_conn *conn)
 {
-    return (struct mux__wire){.window = (uint32_t)conn->opt.window_bytes,
-                              .born_ms = (uint32_t)cs_loop_now_ms(conn->loop)};
+    return (struct mux__wire){.window = (uint32_t)conn->opt.window_bytes};
 }
 
 static void move(mux_stream *s, mux_conn *to)
@@ -238,16 +237,18 @@ void mux_stream_forget(mux_stream *stream, cs_err why)
     bool said = stream->is_server && stream->finished && !stream->aborted;
     struct mux__lasting *lasting = mux__lasting_of(stream);
 
+    if (lasting && lasting->ended && stream->cut && !stream->over) {
+        mux__stream_free(stream); /* as most: nobody has anything to hear */
+        return;
+    }
     if (lasting) {
         lasting->sort = &nobody;
         lasting->tells = false;
+        if (keep_of(lasting))
+            mux_keep_summed(keep_of(lasting), NULL);
     }
     if (stream->over)
         return;
-    if (lasting && lasting->ended && stream->cut) { /* as most: nobody has anything to hear */
-        mux__stream_free(stream);
-        return;
-    }
     if (!said) {
         mux_stream_cancel(stream, why);
         return;
@@ -376,6 +377,7 @@ cs_err mux_stream_reopen(mux_stream *stream, mux_conn *conn, cs_bytes message)
     if ((err = mux__message_queue(stream, message)) != CS_OK)
         return err;
     fresh = wire_none(conn);
+    fresh.born_ms = (uint32_t)cs_loop_now_ms(conn->loop);
     fresh.rx = stream->rx;
     fresh.gzip_out = stream->gzip_out;
     carry(stream, conn, &fresh);

@@ -80,7 +80,8 @@ uint64_t mux_limbo_arrived(const mux_conn *limbo);
 void mux_stream_detach(mux_stream *stream);
 
 /* It need not last any longer: what was said well is over (CS_DONE), everything else is cancelled with
- * `why`; end() comes, if it has not, and nothing of struct mux_lasting_ops. */
+ * `why`; end() comes, if it has not, and nothing of struct mux_lasting_ops.  What it keeps counts nowhere
+ * any more.  Where end() has come and nothing carries it, it is gone when this returns. */
 void mux_stream_forget(mux_stream *stream, cs_err why);
 
 /* ---- A server's ----------------------------------------------------------------------------- */

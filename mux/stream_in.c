@@ -110,6 +110,7 @@ void mux__stream_on_close(mux_stream *stream, uint32_t h2_error)
 {
     if (stream->over)
         return;
+    stream->id = 0; /* nghttp2 is about to forget it */
     if (!stream->is_server)
         mux__call_reset(stream, h2_error);
     else if (stream->trailers_out && (h2_error == 0 || (stream->plain && stream->aborted)))
