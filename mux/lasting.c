@@ -155,11 +155,13 @@ static void detach(mux_stream *stream, cs_err why)
     struct mux__wire none = wire_none(lasting->sort->limbo);
     bool said = stream->is_server && stream->finished;
 
-    lasting->ran = lasting->ran || !mux_stream_never_ran(stream);
+    if (!stream->is_server) {
+        lasting->ran = lasting->ran || !mux_stream_never_ran(stream);
+        if (stream->waits)
+            mux__front_give_up(stream);
+    }
     if (stream->conn->h2 && stream->id > 0)
         mux__h2_detach(stream);
-    if (stream->waits)
-        mux__front_give_up(stream);
     stream->conn->grown -= stream->window - stream->conn->opt.window_bytes;
     mux__sendq_fini(&stream->out); /* what is kept stays */
     if (stream->is_server)
