@@ -38,6 +38,8 @@ uint64_t attack_random(struct attack *attack); /* by the seed */
 
 /* The server still answers this connection. */
 void attack_is_served(struct attack *attack, struct peer *peer, uint32_t id);
+/* It was told to go with ENHANCE_YOUR_CALM, or only cut. */
+void attack_is_cut(struct attack *attack, struct peer *peer);
 
 /* What becomes of the innocent client, where a limit is everybody's: it is served as ever; no new
  * connection of it comes in; it is answered, perhaps RESOURCE_EXHAUSTED. */

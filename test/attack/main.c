@@ -105,6 +105,12 @@ void attack_is_served(struct attack *attack, struct peer *peer, uint32_t id)
            peer->goaway_words);
 }
 
+void attack_is_cut(struct attack *attack, struct peer *peer)
+{
+    EXPECT(attack, peer->calm || peer_until_ended(peer, PEER_PATIENCE_MS),
+           "is not cut after %llu frames", (unsigned long long)attack->work.frames);
+}
+
 /* ---- Judging --------------------------------------------------------------------------------- */
 
 struct before {
