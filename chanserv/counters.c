@@ -32,6 +32,7 @@ void chanserv__counters_here(chanserv_server *server, struct chanserv__counted *
     *ret = server->counters;
     ret->sessions_kept = server->kept_attached.bytes + server->kept_lingering.bytes;
     ret->sessions_waits = server->kept_attached.waits + server->kept_lingering.waits;
+    ret->keep_waits = server->kept_attached.own_waits + server->kept_lingering.own_waits;
     ret->connections = mux->connections;
     ret->connections_total = mux->connections_total;
     ret->connections_refused = mux->connections_refused;

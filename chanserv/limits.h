@@ -55,6 +55,10 @@
     ROW(X, lingering_bytes, BYTES, 64 << 20, "lingering", lingering_bytes_lost, \
         "sessions lost: lingering_bytes", \
         "bytes kept for these: the oldest is lost, and the newest alone may have more") \
+    ROW(X, keep_bytes, BYTES, 1 << 20, "keep", keep_waits, \
+        "times a producer waited for keep_bytes", \
+        "of a channel of a session, sent and not acknowledged, but for the newest message if over 16 KiB: " \
+        "its producer waits") \
     ROW(X, attached_bytes, BYTES, 256 << 20, "attached", sessions_waits, \
         "times a producer waited for attached_bytes or lingering_bytes", \
         "bytes kept for the others: a producer waits until each message is acknowledged")

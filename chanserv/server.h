@@ -275,9 +275,6 @@ struct chanserv_server_options {
     int64_t header_max_bytes; /* 64 KiB: a source's header */
     int linger_ms;            /* 30 000: a session whose connection broke; CS_OFF: no sessions */
     int grace_ms;             /* 5 000: a drain; CS_OFF: it ends all at once */
-    /* 1 MiB: of a channel of a session, sent and not acknowledged, but for its newest message if that
-     * is over 16 KiB: two as large as the bound may be under way. */
-    int64_t keep_bytes;
     CHANSERV_LIMITS(MUX_LIMIT_FIELD, ) /* see limits.h */
     /* Told from the loop: a drain has begun; then, `over`, last: see chanserv_server_drain(). */
     void (*drains)(bool over, void *user);
@@ -385,8 +382,9 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
     X(http_bodies_refused, "of these, refused 413: body_max_bytes of a gateway")                   \
     X(http_timeouts, "of these, refused 408: request_timeout_ms of a gateway")                     \
     X(http_idle, "connections of HTTP/1.1 closed between two requests: idle_timeout_ms")           \
-    X(http_stalled, "connections of HTTP/1.1 cut, their answer unread: idle_timeout_ms")           \
+    X(http_stalled, "connections of HTTP/1.1 cut, their answer unread: stall_timeout_ms")          \
     X(http_lingered, "sources that no reader came back to: linger_ms of a gateway")                \
+    X(http_not_kept, "readers that came back for what is kept no more: keep_bytes of a gateway")   \
     X(http_lingering_lost, "sources that wait for their reader, ended: lingering_bytes")
 
 /* Every counter, one table: X(name, help).  What is "now" goes down again, the rest only up. */

@@ -35,7 +35,6 @@ void chanserv__options_resolve(struct chanserv_server_options *o)
     o->header_max_bytes = at_most(bytes_or(o->header_max_bytes, 65536), HEADER_LIMIT);
     o->linger_ms = timeout_or(o->linger_ms, 30000);
     o->grace_ms = timeout_or(o->grace_ms, 5000);
-    o->keep_bytes = bytes_or(o->keep_bytes, 1 << 20);
 #define ROW(X, option, unit, standard, ...) o->option = RESOLVE_##unit(o->option, standard);
     CHANSERV_LIMITS(ROW, )
 #undef ROW

@@ -24,6 +24,7 @@ void gateway__conn1_await(struct gateway__conn1 *conn)
     conn->patience = now;
     cs_timer_set(conn->timer, now == GATEWAY__NONE   ? CS_OFF
                               : now == GATEWAY__HEAD ? options->request_timeout_ms
+                              : now == GATEWAY__ROOM ? options->stall_timeout_ms
                                                      : options->idle_timeout_ms);
 }
 

@@ -16,15 +16,18 @@ static int timeout_or(int given, int standard)
     return given == 0 ? standard : given < 0 ? CS_FOREVER : given;
 }
 
+#define RESOLVE_MS timeout_or
+#define RESOLVE_BYTES bytes_or
+
 static void resolve(struct gateway_options *o)
 {
-    o->header_max_bytes = bytes_or(o->header_max_bytes, 64 << 10);
-    o->body_max_bytes = bytes_or(o->body_max_bytes, 1 << 20);
-    o->request_timeout_ms = timeout_or(o->request_timeout_ms, 10000);
-    o->idle_timeout_ms = timeout_or(o->idle_timeout_ms, 60000);
-    o->linger_ms = timeout_or(o->linger_ms, 30000);
-    o->lingering_bytes = bytes_or(o->lingering_bytes, 64 << 20);
-    o->keep_bytes = o->keep_bytes < 0 ? 0 : bytes_or(o->keep_bytes, 256 << 10);
+    const bool keeps_none = o->keep_bytes < 0;
+
+#define ROW(X, option, unit, standard, ...) o->option = RESOLVE_##unit(o->option, standard);
+    GATEWAY_LIMITS(ROW, )
+#undef ROW
+    if (keeps_none)
+        o->keep_bytes = 0;
 }
 
 static bool options_ok(const struct gateway_options *o)

@@ -21,6 +21,7 @@
 #define GATEWAY_GATEWAY_H
 
 #include "chanserv/chanserv.h"
+#include "gateway/limits.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -30,12 +31,7 @@ typedef struct gateway gateway;
 typedef struct gateway_request gateway_request; /* asked, and its answer under way */
 
 struct gateway_options {
-    int64_t header_max_bytes; /* 0: 64 KiB of request line and fields: beyond, 431 */
-    int64_t body_max_bytes;   /* 0: 1 MiB: beyond, 413 */
-    int request_timeout_ms;   /* 0: 10 000, for the head, and again for the body: beyond, 408 */
-    /* 0: 60 000: between two requests of a connection of HTTP/1.1, and while nobody reads an answer
-     * there; then the connection is closed, or cut. */
-    int idle_timeout_ms;
+    GATEWAY_LIMITS(GATEWAY_LIMIT_FIELD, ) /* see limits.h */
     /* Names with spaces between that a Host may have beside loopback and IP addresses, without port:
      * "mq.example *.lan"; "*": any; NULL: none.  A page anywhere can make a browser ask localhost
      * under a name of its own: that is what this refuses.  Copied. */
@@ -43,11 +39,7 @@ struct gateway_options {
     /* Origins with spaces between whose pages may ask, "https://app.example"; "*": all; NULL: those
      * that a host above serves itself.  Copied. */
     const char *cors_origins;
-    bool no_page;       /* GET / is not there, or is a route of yours: else it is the page */
-    int linger_ms;      /* 0: 30 000: how long a source of GET /v1/source/ waits for its reader */
-    int64_t keep_bytes; /* 0: 256 KiB of such a source, written last, for him; CS_OFF: none */
-    int64_t lingering_bytes; /* 0: 64 MiB of all such sources that nobody reads, and 1 KiB each:
-                                beyond, the one that waits longest goes */
+    bool no_page; /* GET / is not there, or is a route of yours: else it is the page */
     int64_t reserved[4];
 };
 

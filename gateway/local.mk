@@ -29,6 +29,7 @@ libgateway_la_SOURCES = \
 	gateway/json_stat.c \
 	gateway/kept.c \
 	gateway/kept__in.h \
+	gateway/limits.h \
 	gateway/metrics.c \
 	gateway/page.c \
 	gateway/page__in.h \
@@ -59,6 +60,7 @@ libchanserv_gateway_la_LDFLAGS = -pthread $(SANITIZERS) $(LTO) $(RELRO) $(BOUND)
 	-Wl,--version-script=$(top_srcdir)/chanserv-gateway.map $(NO_UNDEFINED)
 
 gatewayincludedir = $(includedir)/chanserv/gateway
-gatewayinclude_HEADERS = gateway/admin.h gateway/gateway.h gateway/json.h
+gatewayinclude_HEADERS = gateway/admin.h gateway/gateway.h gateway/json.h \
+	gateway/limits.h
 # Not compiled: test/page.sh makes gateway/page_html.c of it.
 EXTRA_DIST += gateway/page.html

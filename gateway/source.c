@@ -233,6 +233,7 @@ static cs_err take_over(struct gateway__reader *r, struct gateway__kept *k)
         return gateway_fail(r->request, CS_ERANGE, "the next frame has the number %llu",
                             (unsigned long long)k->next);
     r->lost = !gateway__kept_find(k, r->at) ? r->at < k->next : gateway__kept_first(k) > r->at;
+    chanserv_server_foreign(k->gateway->server)->http_not_kept += r->lost;
     if (r->lost && r->dialect != GATEWAY__SSE)
         return gateway_fail(r->request, CS_ERANGE, "what is kept begins with the number %llu",
                             (unsigned long long)gateway__kept_first(k));

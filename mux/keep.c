@@ -92,10 +92,19 @@ void mux_keep_summed(mux_keep *keep, struct mux_keep_sum *sum)
 
 void mux__keep_waits(struct mux_keep *keep)
 {
-    if (mux__keep_has_enough(keep) || cs_linked(&keep->waits))
-        return; /* for an acknowledgement of its own, or already */
-    keep->sum->total->waits++;
-    cs_list_push(&keep->sum->total->waiting, &keep->waits);
+    struct mux_keep_total *total = keep->sum ? keep->sum->total : NULL;
+
+    if (mux__keep_has_enough(keep)) { /* for an acknowledgement of its own */
+        if (total && !keep->own_wait) {
+            total->own_waits++;
+            keep->own_wait = true;
+        }
+        return;
+    }
+    if (cs_linked(&keep->waits))
+        return;
+    total->waits++;
+    cs_list_push(&total->waiting, &keep->waits);
 }
 
 /* ---- Let go --------------------------------------------------------------------------------- */
@@ -339,6 +348,7 @@ cs_err mux_keep_acked(mux_keep *keep, uint64_t next)
             return CS_EINVAL;
         drop_until(keep, keep->first->next);
     }
+    keep->own_wait = keep->own_wait && mux__keep_has_enough(keep);
     if (waited && keep->stream && !mux__keep_is_full(keep)) {
         cs_unlink(&keep->waits);
         mux__stream_has_room(keep->stream);

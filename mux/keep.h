@@ -23,7 +23,8 @@ typedef struct mux_keep mux_keep;
 struct mux_keep_total {
     cs_loop *loop;
     uint64_t bytes, bytes_max;
-    uint64_t waits; /* how often a stream came to wait for it */
+    uint64_t waits;     /* how often a stream came to wait for it, */
+    uint64_t own_waits; /* and one of those for an acknowledgement, its own bound reached */
     struct cs_list waiting;
     cs_task task;
 };

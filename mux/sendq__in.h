@@ -38,6 +38,7 @@ struct mux_keep {
     mux__chunk *rest; /* attached to a stream that reads no gzip: what is still to be unpacked, */
     uint32_t rest_at; /* from there on; or NULL */
     bool packs;       /* something is kept compressed, or was */
+    bool own_wait;    /* that it has enough is counted */
     uint32_t bytes, bytes_max;
 };
 

@@ -439,6 +439,8 @@ test_attack_attack_SOURCES = \
 	test/attack/good.h \
 	test/attack/harmless.c \
 	test/attack/http1.c \
+	test/attack/http1.h \
+	test/attack/http1_sources.c \
 	test/attack/limits.c \
 	test/attack/links.c \
 	test/attack/main.c \

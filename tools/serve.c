@@ -54,12 +54,14 @@ static const char more_help[] =
     "\n"
     "Timeouts (5, 1.5s, 250ms, 2m, 1h, off):\n"
     "      --serving-timeout --sourcing-timeout --write-timeout --ping-interval --ping-timeout\n"
-    "      --grace --connection-age --accept-timeout --handshake-timeout --preface-timeout\n"
-    "      --header-timeout --stall-timeout --idle-timeout\n"
+    "      --linger --grace --connection-age --accept-timeout --handshake-timeout\n"
+    "      --preface-timeout --header-timeout --stall-timeout --idle-timeout\n"
+    "      --http-request-timeout --http-idle-timeout --http-stall-timeout --http-linger\n"
     "Sizes (65536, 64KiB, 1MiB, 1GiB, off):\n"
     "      --inline-max --part --body-max --header-max --window --window-max --post-queue\n"
-    "      --frame-max --assembly --lingering --attached --message-max --fields-max --window-grow\n"
-    "      --connection-memory --rendezvous-waiting-max\n"
+    "      --frame-max --assembly --lingering --keep --attached --message-max --fields-max\n"
+    "      --window-grow --connection-memory --rendezvous-waiting-max\n"
+    "      --http-header-max --http-body-max --http-keep --http-lingering\n"
     "Numbers (1 and up, off):\n"
     "      --connections-max --connections-peer-max --posts-max --posts-peer-max --opens-peer-max\n"
     "      --memory-max-percent --sources-max --post-sources-max --sessions-max --channels-max\n"
@@ -133,11 +135,14 @@ static void on_drains(bool over, void *user)
 /* Curl and browsers, and what operators' tools ask, on every port. */
 static int mount_gateway(struct serve *s)
 {
-    const struct gateway_options with = {.hosts = s->config.hosts.text,
-                                         .cors_origins = s->config.cors.text,
-                                         .no_page = s->config.no_page};
-    cs_err err = s->config.no_gateway ? CS_OK : gateway_new(s->server, &with, &s->gateway);
+    struct gateway_options with = s->config.http;
+    cs_err err = CS_OK;
 
+    with.hosts = s->config.hosts.text;
+    with.cors_origins = s->config.cors.text;
+    with.no_page = s->config.no_page;
+    if (!s->config.no_gateway)
+        err = gateway_new(s->server, &with, &s->gateway);
     if (err == CS_OK && s->config.rendezvous)
         err = rendezvous_new(s->server, &s->config.meets, &s->rendezvous);
     if (err == CS_OK && s->rendezvous && s->gateway)

@@ -12,11 +12,12 @@
 
 #define AT(field) offsetof(struct serve_config, field)
 #define LIMIT(field) offsetof(struct serve_config, options.field)
+#define HTTP(field) offsetof(struct serve_config, http.field)
 #define MEETS(field) offsetof(struct serve_config, meets.field)
 #define CONFIG_MS CONFIG_DURATION
 
-/* A limit has the name of its field in server.h, mux.h or, with that before it, rendezvous.h, without the
- * unit at the end. */
+/* A limit has the name of its field in server.h, mux.h or, with "http" or that before it, gateway.h and
+ * rendezvous.h, without the unit at the end. */
 static const struct config_option table[] = {
     {"listen", CONFIG_LIST, AT(listen)},
     {"service", CONFIG_LIST, AT(service)},
@@ -42,6 +43,7 @@ static const struct config_option table[] = {
     {"serving-timeout", CONFIG_DURATION, LIMIT(serving_timeout_ms)},
     {"sourcing-timeout", CONFIG_DURATION, LIMIT(sourcing_timeout_ms)},
     {"write-timeout", CONFIG_DURATION, LIMIT(write_timeout_ms)},
+    {"linger", CONFIG_DURATION, LIMIT(linger_ms)},
     {"grace", CONFIG_DURATION, LIMIT(grace_ms)},
     {"connection-age", CONFIG_DURATION, LIMIT(net.connection_age_ms)},
     {"inline-max", CONFIG_BYTES, LIMIT(inline_max_bytes)},
@@ -59,6 +61,9 @@ static const struct config_option table[] = {
 #undef ROW
 #define ROW(X, option, unit, standard, name, ...) {name, CONFIG_##unit, LIMIT(net.option)},
         MUX_LIMITS(ROW, )
+#undef ROW
+#define ROW(X, option, unit, standard, name, ...) {name, CONFIG_##unit, HTTP(option)},
+            GATEWAY_LIMITS(ROW, )
 #undef ROW
 };
 enum { OPTIONS = sizeof table / sizeof *table };

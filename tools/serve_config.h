@@ -8,6 +8,7 @@
 #define TOOLS_SERVE_CONFIG_H
 
 #include "chanserv/chanserv.h"
+#include "gateway/gateway.h"
 #include "services/rendezvous/rendezvous.h"
 
 enum { CONFIG_LIST_MAX = 256, CONFIG_OPTIONS_MAX = 96 };
@@ -29,7 +30,8 @@ struct serve_config {
         log_format;
     bool insecure, verbose, gzip, no_gateway, no_page, rendezvous;
     struct chanserv_server_options options; /* the limits and timeouts; nothing else is set */
-    struct rendezvous_options meets;        /* the same of --rendezvous */
+    struct gateway_options http;            /* the same of the gateway */
+    struct rendezvous_options meets;        /* ... of --rendezvous */
     struct mux_tls tls;                     /* config_options() fills it */
     const char *file;                       /* --config, or NULL */
     bool check;                             /* --check-config */

@@ -63,6 +63,6 @@ struct scenario {
 /* Each ends with one without a name. */
 extern const struct scenario attack_resets[], attack_floods[], attack_fields[], attack_windows[],
     attack_links[], attack_bodies[], attack_sessions[], attack_limits[], attack_secure[],
-    attack_harmless[], attack_http1[];
+    attack_harmless[], attack_http1[], attack_http1_sources[];
 
 #endif

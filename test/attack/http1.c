@@ -1,17 +1,17 @@
 /* http1 -- clients of HTTP/1.1 that mean two things at once, take their time, or never listen. */
-#include "test/attack/attack.h"
+#include "test/attack/http1.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#define HOST "Host: localhost\r\n"
+#define HOST HTTP1_HOST
 #define POST "POST /v1/post/echo HTTP/1.1\r\n" HOST
 #define CHUNKED POST "Transfer-Encoding: chunked\r\n\r\n"
 #define SMUGGLED "GET /v1/services HTTP/1.1\r\n" HOST "\r\n"
 
-static struct peer *dial(struct attack *attack, const char *words)
+struct peer *http1_dial(struct attack *attack, const char *words)
 {
     struct peer *peer = attack_dial(attack);
     peer->rude = true; /* it speaks no HTTP/2 at all */
@@ -20,8 +20,7 @@ static struct peer *dial(struct attack *attack, const char *words)
     return peer;
 }
 
-/* What came, as text: as frames of HTTP/2 it would be one that has not come whole. */
-static bool begins(const struct peer *peer, const char *with)
+bool http1_begins(const struct peer *peer, const char *with)
 {
     return peer->in_len >= strlen(with) && memcmp(peer->in, with, strlen(with)) == 0;
 }
@@ -38,21 +37,20 @@ static int answers(const struct peer *peer)
     return n;
 }
 
-/* It is told what this was with such a status, once, and let go. */
-static void is_refused(struct attack *attack, struct peer *peer, const char *status, int ms)
+void http1_is_answered(struct attack *attack, struct peer *peer, const char *status, int ms)
 {
     char head[32];
     snprintf(head, sizeof head, "HTTP/1.1 %s", status);
     EXPECT(attack, peer_until_ended(peer, ms), "is not let go that deserves a %s", status);
-    EXPECT(attack, begins(peer, head) && answers(peer) == 1, "%d answers, %.40s; wanted %s",
+    EXPECT(attack, http1_begins(peer, head) && answers(peer) == 1, "%d answers, %.40s; wanted %s",
            answers(peer), peer->in ? (const char *)peer->in : "nothing", status);
 }
 
-static void is_served(struct attack *attack)
+void http1_is_served(struct attack *attack)
 {
     struct peer *peer =
-        dial(attack, "GET /v1/services HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n");
-    is_refused(attack, peer, "200", PEER_PATIENCE_MS);
+        http1_dial(attack, "GET /v1/services HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n");
+    http1_is_answered(attack, peer, "200", PEER_PATIENCE_MS);
 }
 
 /* ---- Two requests in one ---------------------------------------------------------------------- */
@@ -96,11 +94,11 @@ static void smuggling(struct attack *attack)
     };
     for (size_t i = 0; i < 20 * sizeof says / sizeof says[0]; i++) {
         size_t at = i % (sizeof says / sizeof says[0]);
-        struct peer *peer = dial(attack, says[at].words);
-        is_refused(attack, peer, says[at].status, PEER_PATIENCE_MS);
+        struct peer *peer = http1_dial(attack, says[at].words);
+        http1_is_answered(attack, peer, says[at].status, PEER_PATIENCE_MS);
         attack_drop(attack, peer);
     }
-    is_served(attack);
+    http1_is_served(attack);
 }
 
 /* ---- Without end ------------------------------------------------------------------------------ */
@@ -109,7 +107,7 @@ static void smuggling(struct attack *attack)
 static void slow_heads(struct attack *attack)
 {
     for (int i = 0; i < 300; i++)
-        dial(attack, "GET / HTTP/1.1\r\n" HOST "X: ");
+        http1_dial(attack, "GET / HTTP/1.1\r\n" HOST "X: ");
     for (int n = 0; n < 110; n++) {
         for (int i = 0; i < 300; i++) {
             peer_bytes(attack->peers[i], "y", 1);
@@ -118,7 +116,7 @@ static void slow_heads(struct attack *attack)
         nap_ms(100);
     }
     for (int i = 0; i < 300; i++)
-        is_refused(attack, attack->peers[i], "408", PEER_PATIENCE_MS);
+        http1_is_answered(attack, attack->peers[i], "408", PEER_PATIENCE_MS);
 }
 
 /* Nobody reads them to an end that does not come; the client may find out by a reset only. */
@@ -127,14 +125,14 @@ static void without_end(struct attack *attack, const char *begin, const char *pa
 {
     char head[32];
     for (int i = 0; i < 100; i++) {
-        struct peer *peer = dial(attack, begin);
+        struct peer *peer = http1_dial(attack, begin);
         for (int n = 0; n < 200; n++)
             for (int k = 0; k < 20; k++)
                 peer_bytes(peer, part, strlen(part));
         peer_flush(peer);
         EXPECT(attack, peer_until_ended(peer, PEER_PATIENCE_MS), "%.9s ... is read for ever", part);
         snprintf(head, sizeof head, "HTTP/1.1 %s", status);
-        EXPECT(attack, peer->in_len == 0 || begins(peer, head), "%.40s; wanted %s",
+        EXPECT(attack, peer->in_len == 0 || http1_begins(peer, head), "%.40s; wanted %s",
                (const char *)peer->in, status);
         attack_drop(attack, peer);
     }
@@ -150,7 +148,16 @@ static void endless_heads(struct attack *attack)
     without_end(attack, "GET / HTTP/1.1\r\n" HOST "X: ", LONG, "431");
     without_end(attack, "GET /", LONG, "414");
     without_end(attack, "GET / HTTP/1.1\r\n" HOST, "X:\r\n", "431");
-    is_served(attack);
+    http1_is_served(attack);
+}
+
+static void endless_bodies(struct attack *attack)
+{
+    char part[sizeof LONG + 16];
+    snprintf(part, sizeof part, "%zx\r\n" LONG "\r\n", sizeof LONG - 1);
+    without_end(attack, CHUNKED, part, "413");
+    without_end(attack, POST "Content-Length: 100000\r\n\r\n", LONG, "413");
+    http1_is_served(attack);
 }
 
 static void endless_chunks(struct attack *attack)
@@ -158,7 +165,7 @@ static void endless_chunks(struct attack *attack)
     without_end(attack, CHUNKED "1;", LONG, "400");
     without_end(attack, CHUNKED, "1;" LONG "\r\nx\r\n", "400");
     without_end(attack, CHUNKED "0\r\n", "X: " LONG "\r\n", "431");
-    is_served(attack);
+    http1_is_served(attack);
 }
 
 /* ---- Who never listens ------------------------------------------------------------------------ */
@@ -176,13 +183,13 @@ static void pipelined_unread(struct attack *attack)
     for (int i = 0; i < 100; i++)
         strcat(many, SMUGGLED);
     for (int i = 0; i < 200; i++)
-        dial(attack, "")->deaf = true;
+        http1_dial(attack, "")->deaf = true;
     for (int n = 0; n < 100; n++) {
         for (int i = 0; i < 200; i++)
             push(attack, attack->peers[i], many, strlen(many));
         nap_ms(10);
     }
-    is_served(attack);
+    http1_is_served(attack);
 }
 
 static void ask_gen(char words[256], const char *body)
@@ -197,9 +204,9 @@ static void answers_unread(struct attack *attack)
     char words[256];
     ask_gen(words, "sources=20&frames=1000&size=4000");
     for (int i = 0; i < 40; i++)
-        dial(attack, words)->deaf = true;
+        http1_dial(attack, words)->deaf = true;
     nap_ms(500);
-    is_served(attack);
+    http1_is_served(attack);
 }
 
 static void ask_and_go(struct attack *attack)
@@ -217,7 +224,16 @@ static void ask_and_go(struct attack *attack)
         else
             peer_free(&peer);
     }
-    is_served(attack);
+    http1_is_served(attack);
+}
+
+/* Answered, and no word more. */
+static void silent_between(struct attack *attack)
+{
+    for (int i = 0; i < 100; i++)
+        http1_dial(attack, SMUGGLED);
+    for (int i = 0; i < 100; i++)
+        http1_is_answered(attack, attack->peers[i], "200", PEER_PATIENCE_MS);
 }
 
 /* ---- Who waits with much ---------------------------------------------------------------------- */
@@ -245,7 +261,7 @@ static void waiters(struct attack *attack)
                          i, labels, selector);
         snprintf(words, sizeof words,
                  "POST /event HTTP/1.1\r\n" HOST "Content-Length: %d\r\n\r\n%s", n, body);
-        dial(attack, words);
+        http1_dial(attack, words);
         nap_ms(3);
     }
     for (int64_t until = now_ms() + PEER_PATIENCE_MS; refused < TOO_MANY && now_ms() < until;) {
@@ -253,10 +269,10 @@ static void waiters(struct attack *attack)
         attack_hear(attack);
         refused = 0;
         for (int i = 0; i < WAITERS; i++)
-            refused += begins(attack->peers[i], "HTTP/1.1 429");
+            refused += http1_begins(attack->peers[i], "HTTP/1.1 429");
     }
     EXPECT(attack, refused >= TOO_MANY, "%d of %d were refused", refused, WAITERS);
-    is_served(attack);
+    http1_is_served(attack);
 }
 
 const struct scenario attack_http1[] = {{.name = "smuggling",
@@ -265,11 +281,13 @@ const struct scenario attack_http1[] = {{.name = "smuggling",
                                          .least = 560,
                                          .run = smuggling},
                                         {.name = "slow-heads",
+                                         .limit = "request_timeout_ms",
                                          .counter = "http_timeouts",
                                          .moves = 300,
                                          .least = 300,
                                          .run = slow_heads},
                                         {.name = "endless-heads",
+                                         .limit = "header_max_bytes",
                                          .counter = "http_heads_refused",
                                          .moves = 400,
                                          .least = 400,
@@ -279,6 +297,27 @@ const struct scenario attack_http1[] = {{.name = "smuggling",
                                          .moves = 200,
                                          .least = 300,
                                          .run = endless_chunks},
+                                        {.name = "endless-bodies",
+                                         .limit = "body_max_bytes",
+                                         .counter = "http_bodies_refused",
+                                         .moves = 200,
+                                         .least = 200,
+                                         .options = "--http-body-max 64KiB",
+                                         .run = endless_bodies},
+                                        {.name = "silent-between-requests",
+                                         .limit = "idle_timeout_ms",
+                                         .counter = "http_idle",
+                                         .moves = 100,
+                                         .least = 100,
+                                         .options = "--http-idle-timeout 300ms",
+                                         .run = silent_between},
+                                        {.name = "answers-never-read",
+                                         .limit = "stall_timeout_ms",
+                                         .counter = "http_stalled",
+                                         .moves = 40,
+                                         .least = 40,
+                                         .options = "--http-stall-timeout 500ms",
+                                         .run = answers_unread},
                                         {.name = "pipelined-unread",
                                          .counter = "http_requests",
                                          .moves = 200,

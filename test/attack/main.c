@@ -279,8 +279,9 @@ static bool try(const struct scenario *scenario)
 /* ---- The program ----------------------------------------------------------------------------- */
 
 static const struct scenario *const groups[] = {
-    attack_resets,   attack_floods, attack_fields, attack_windows,  attack_links, attack_bodies,
-    attack_sessions, attack_limits, attack_secure, attack_harmless, attack_http1};
+    attack_resets, attack_floods,   attack_fields,   attack_windows,
+    attack_links,  attack_bodies,   attack_sessions, attack_limits,
+    attack_secure, attack_harmless, attack_http1,    attack_http1_sources};
 
 static bool is_wanted(const char *name, int argc, char **argv)
 {

@@ -1,5 +1,6 @@
 /* sessions -- what is kept for those who may come back, and for those who never opened. */
 #include "test/attack/attack.h"
+#include "test/attack/tickets.h"
 
 #include <string.h>
 
@@ -24,6 +25,17 @@ static void session_up(struct peer *peer, uint32_t id, const uint8_t *session, u
     peer_message(peer, id, up, len, false);
 }
 
+/* Behind its tag: Channel{session, 1, number}, number below 128. */
+static size_t put_channel(uint8_t *to, const uint8_t *session, unsigned number)
+{
+    size_t len = 3;
+    memcpy(to, (const uint8_t[]){SESSION + 6, 0x0a, SESSION}, len);
+    memcpy(to + len, session, SESSION);
+    len += SESSION;
+    memcpy(to + len, (const uint8_t[]){0x10, 1, 0x18, (uint8_t)number}, 4);
+    return len + 4;
+}
+
 /* PostRequest{service "gen", body, channel{session, 1, number}}, number below 128. */
 static void session_post(struct peer *peer, uint32_t id, const uint8_t *session, unsigned number,
                          const char *body)
@@ -32,15 +44,7 @@ static void session_post(struct peer *peer, uint32_t id, const uint8_t *session,
     size_t len = 7 + strlen(body);
     memcpy(post + 7, body, strlen(body));
     post[len++] = 0x32;
-    post[len++] = SESSION + 6;
-    post[len++] = 0x0a;
-    post[len++] = SESSION;
-    memcpy(post + len, session, SESSION);
-    len += SESSION;
-    post[len++] = 0x10;
-    post[len++] = 1;
-    post[len++] = 0x18;
-    post[len++] = (uint8_t)number;
+    len += put_channel(post + len, session, number);
     peer_request(peer, id, "Post");
     peer_message(peer, id, post, len, true);
 }
@@ -74,6 +78,41 @@ static void channels(struct attack *attack)
         session_post(peer, 2 * n + 1, session, n, "sources=100");
     peer_flush(peer);
     EXPECT(attack, peer_until(peer, &peer->opened, 2, PEER_PATIENCE_MS), "nobody was served");
+}
+
+/* OpenRequest{ticket, channel{session, 1, number}}, number below 128. */
+static void session_open(struct peer *peer, uint32_t id, const uint8_t *session, unsigned number,
+                         const uint8_t *ticket)
+{
+    uint8_t open[ROOM] = {0x0a, TICKET};
+    size_t len = 2 + TICKET;
+    memcpy(open + 2, ticket, TICKET);
+    open[len++] = 0x1a;
+    len += put_channel(open + len, session, number);
+    peer_request(peer, id, "Open");
+    peer_message(peer, id, open, len, true);
+}
+
+/* Reads as fast as it comes, and acknowledges nothing of it. */
+static void never_acknowledged(struct attack *attack)
+{
+    enum { SOURCES = 40 };
+    uint8_t session[SESSION];
+    struct peer *peer = attack_open(attack);
+    peer_setting(peer, 4, INT32_MAX);
+    peer_word(peer, WINDOW_UPDATE, 0, INT32_MAX - 65535);
+    draw(attack, session);
+    session_up(peer, 1, session, 1);
+    tickets_take(attack, peer, 3, "gen", "sources=40&frames=1000&size=4000", SOURCES);
+    peer->on_data = NULL;
+    for (unsigned n = 0; n < SOURCES; n++)
+        session_open(peer, 2 * n + 5, session, n + 1, tickets.all[n]);
+    peer_flush(peer);
+    peer_until(peer, &peer->data, SOURCES * 256 * 1024, PEER_PATIENCE_MS);
+    EXPECT(attack, peer->data >= SOURCES * 256 * 1024, "only %llu bytes came",
+           (unsigned long long)peer->data);
+    EXPECT(attack, peer->data < SOURCES * 300 * 1024, "%llu bytes came",
+           (unsigned long long)peer->data);
 }
 
 /* As many as a connection takes. */
@@ -235,6 +274,13 @@ const struct scenario attack_sessions[] = {
      .least = 10,
      .options = "--attached 10KiB",
      .run = channels},
+    {.name = "never-acknowledged",
+     .limit = "keep_bytes",
+     .counter = "keep_waits",
+     .moves = 40,
+     .least = 40,
+     .options = "--keep 256KiB",
+     .run = never_acknowledged},
     {.name = "many-sessions",
      .counter = "sessions_total",
      .moves = 1000,

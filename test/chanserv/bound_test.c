@@ -143,6 +143,30 @@ Test(bound, attached_sessions_have_one_message_each_beyond_it)
     cr_assert_eq(raw_counters().sessions_kept, 0);
 }
 
+/* Once each time, however often it is looked at; and what all keep together is not asked about. */
+Test(bound, a_channel_that_keeps_enough_is_counted_each_time)
+{
+    up(&(struct chanserv_server_options){.keep_bytes = 5 * FRAME});
+    struct party a = party("aaaaaaaaaaaaaaaa");
+    struct raw_call *hog = flooded(&a);
+    const uint64_t first = frames(hog);
+
+    cr_assert_eq(first, 5);
+    cr_assert_eq(raw_counters().keep_waits, 1);
+    ack(&a, 2, 0, false);
+    cr_assert_eq(raw_counters().keep_waits, 1, "nothing was acknowledged");
+    ack_source(&a, 0, false);
+    cr_assert_eq(frames(hog), 10);
+    cr_assert_eq(raw_counters().keep_waits, 2);
+    flooded(&a);
+    cr_assert_eq(raw_counters().keep_waits, 3, "each of them keeps so much");
+    cr_assert_eq(raw_counters().sessions_waits, 0);
+    for (int i = 0; i < 100; i++)
+        ack_source(&a, 0, false);
+    raw_ended(hog, CS_DONE, "", "");
+    cr_assert_leq(raw_counters().keep_waits, 10);
+}
+
 /* More of them than are woken in one turn. */
 Test(bound, all_that_wait_for_it_go_on)
 {

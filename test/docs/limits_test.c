@@ -2,7 +2,7 @@
  * the list of attacks. */
 #include "test/docs/doc.h"
 
-#include "chanserv/chanserv.h"
+#include "gateway/gateway.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -10,9 +10,11 @@
 
 static const struct {
     const char *option, *name, *counter;
+    size_t at; /* there is such a counter */
 } rows[] = {
-#define ROW(X, option, unit, standard, name, counter, ...) {#option, name, #counter},
-    CHANSERV_LIMITS(ROW, ) MUX_LIMITS(ROW, )
+#define ROW(X, option, unit, standard, name, counter, ...)                                         \
+    {#option, name, #counter, offsetof(struct chanserv_counters, counter)},
+    CHANSERV_LIMITS(ROW, ) MUX_LIMITS(ROW, ) GATEWAY_LIMITS(ROW, )
 #undef ROW
 };
 enum { ROWS = sizeof rows / sizeof *rows };
@@ -38,8 +40,7 @@ Test(limits, each_has_a_counter_of_its_own)
 {
     for (size_t i = 0; i < ROWS; i++)
         for (size_t j = i + 1; j < ROWS; j++)
-            cr_expect_str_neq(rows[i].counter, rows[j].counter, "%s and %s", rows[i].option,
-                              rows[j].option);
+            cr_expect_neq(rows[i].at, rows[j].at, "%s and %s", rows[i].option, rows[j].option);
 }
 
 /* What one of these files says of it, for the caller to free; NULL: nothing. */
@@ -63,8 +64,9 @@ static char *found_in(const char *const *files, size_t n, const char *scenario)
 /* One of main.c's. */
 static char *scenario_of(const char *name)
 {
-    static const char *const files[] = {"resets", "floods",   "fields", "windows", "links",
-                                        "bodies", "sessions", "limits", "secure",  "harmless"};
+    static const char *const files[] = {"resets", "floods",   "fields",   "windows",
+                                        "links",  "bodies",   "sessions", "limits",
+                                        "secure", "harmless", "http1",    "http1_sources"};
     return found_in(files, sizeof files / sizeof *files, name);
 }
 

@@ -4,6 +4,7 @@
 
 #include "chanserv/client__in.h"
 #include "chanserv/server__in.h"
+#include "gateway/gateway__in.h"
 #include "mux/mux__in.h"
 #include "services/rendezvous/desk.h"
 
@@ -74,8 +75,7 @@ Test(operations, the_options_of_a_server_have_these_defaults)
                                OPTION(body_max_bytes),
                                OPTION(header_max_bytes),
                                OPTION(linger_ms),
-                               OPTION(grace_ms),
-                               OPTION(keep_bytes)};
+                               OPTION(grace_ms)};
     const struct row limits[] = {CHANSERV_LIMITS(LIMIT, )};
     table_is("### Limits of a server", limits, COUNT(limits));
     table_is("## Options of a server", rows, COUNT(rows));
@@ -121,6 +121,26 @@ Test(operations, the_options_of_a_connection_have_these_defaults)
     const struct row limits[] = {MUX_LIMITS(LIMIT, )};
     table_is("## Options of a connection", rows, COUNT(rows));
     table_is("### Limits of a connection", limits, COUNT(limits));
+}
+
+#define GATEWAY_LIMIT(X, option, unit, standard, name, counter, beyond)                            \
+    {#option, NULL, options.option, {#counter, beyond}},
+
+Test(operations, the_limits_of_a_gateway_have_these_defaults)
+{
+    chanserv_server *server;
+    gateway *made;
+    cs_loop *loop;
+
+    cr_assert_eq(cs_loop_new_virtual(&loop), CS_OK);
+    cr_assert_eq(chanserv_server_new(loop, NULL, &server), CS_OK);
+    cr_assert_eq(gateway_new(server, NULL, &made), CS_OK);
+    const struct gateway_options options = made->options;
+    const struct row limits[] = {GATEWAY_LIMITS(GATEWAY_LIMIT, )};
+    table_is("### Limits of a gateway", limits, COUNT(limits));
+    gateway_free(made);
+    chanserv_server_free(server);
+    cs_loop_free(loop);
 }
 
 Test(operations, the_limits_of_a_rendezvous_have_these_defaults)

@@ -516,7 +516,7 @@ Test(conn1, an_answer_that_takes_long_is_not_idle)
 
 Test(conn1, who_does_not_read_has_his_time_too)
 {
-    begin(&(struct gateway_options){.idle_timeout_ms = 1000});
+    begin(&(struct gateway_options){.stall_timeout_ms = 1000, .idle_timeout_ms = 1});
     wire_peer_reads(t.peer, 0);
     say(GET("/big"));
     for (int i = 0; i < 5; i++) {

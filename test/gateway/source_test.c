@@ -186,8 +186,10 @@ Test(source, what_is_not_kept_is_said_to_be_lost)
     browser_leave(&a);
     ask(&b, ndjson[0], "last-event-id: 0");
     cr_expect_eq(b.status, 400);
+    cr_expect_eq(chanserv_server_foreign(world.server)->http_not_kept, 1);
     ask(&b, sse[0], "last-event-id: 0");
     cr_expect_eq(b.status, 200);
+    cr_expect_eq(chanserv_server_foreign(world.server)->http_not_kept, 2);
     cr_expect_str_eq(b.body, RETRY "event: lost\ndata: {\"lost\":{\"from\":1,\"kept\":4}}\n\n");
     cr_expect(b.finished);
     cr_expect_str_eq(world.said, "slow client-left; ");

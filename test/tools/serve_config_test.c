@@ -112,7 +112,8 @@ Test(serve_config, durations_sizes_and_numbers_have_units)
 static bool is_duration(const char *name)
 {
     return strstr(name, "timeout") || strstr(name, "interval") || strcmp(name, "grace") == 0 ||
-           strcmp(name, "connection-age") == 0;
+           strcmp(name, "connection-age") == 0 || strcmp(name, "linger") == 0 ||
+           strcmp(name, "http-linger") == 0;
 }
 
 Test(serve_config, every_limit_is_one_of_the_table_and_no_two_go_to_one_place)
@@ -134,6 +135,7 @@ Test(serve_config, every_limit_is_one_of_the_table_and_no_two_go_to_one_place)
     const int64_t values[] = {o->serving_timeout_ms,
                               o->sourcing_timeout_ms,
                               o->write_timeout_ms,
+                              o->linger_ms,
                               o->grace_ms,
                               o->net.connection_age_ms,
                               o->inline_max_bytes,
@@ -151,6 +153,9 @@ Test(serve_config, every_limit_is_one_of_the_table_and_no_two_go_to_one_place)
 #undef ROW
 #define ROW(X, option, ...) o->net.option,
                                   MUX_LIMITS(ROW, )
+#undef ROW
+#define ROW(X, option, ...) config->http.option,
+                                      GATEWAY_LIMITS(ROW, )
 #undef ROW
     };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
