@@ -60,6 +60,7 @@ completes "chanserv stat --ma" --max
 completes "chanserv meet --se" --selector --server-name --service
 completes "chanserv serve --list" --listen
 completes "chanserv serve --rend" --rendezvous --rendezvous-waiters-max --rendezvous-waiting-max
+completes "chanserv serve --http-li" --http-linger --http-lingering
 offers "chanserv serve --service a=" gen echo tail: exec: exec-uplink:
 completes "chanserv serve --service a=ge" gen
 completes "chanserv serve --listen [::1]:0 --service=a=ta" tail:
