@@ -3,7 +3,7 @@
  *
  *     ROW(X, option, unit, standard, name, counter, beyond)
  *
- * 0 is the standard, CS_OFF switches one off; but of keep_bytes it means that nothing is kept.
+ * 0 is the standard, CS_OFF switches one off; but of keep_bytes it means that only the newest frame is kept.
  */
 #ifndef GATEWAY_LIMITS_H
 #define GATEWAY_LIMITS_H

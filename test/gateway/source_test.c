@@ -198,6 +198,23 @@ Test(source, what_is_not_kept_is_said_to_be_lost)
     down();
 }
 
+Test(source, without_any_to_keep_only_the_newest_is)
+{
+    static const struct gateway_options options = {.keep_bytes = CS_OFF};
+
+    up_with(&options, "slow", "");
+    cr_assert_eq(browser_ask(&a, what, sse, NULL), CS_OK);
+    world_tick();
+    world_tick();
+    browser_leave(&a);
+    ask(&b, sse[0], "last-event-id: 0");
+    cr_expect_str_eq(b.body, RETRY FRAME("1", "tick1"));
+    browser_leave(&b);
+    ask(&b, sse[0], NULL);
+    cr_expect_str_eq(b.body, RETRY "event: lost\ndata: {\"lost\":{\"from\":0,\"kept\":1}}\n\n");
+    down();
+}
+
 Test(source, what_is_kept_is_bounded)
 {
     static const struct gateway_options options = {.keep_bytes = 100000};
