@@ -223,12 +223,14 @@ size_t wire_ack_put(uint8_t *to, uint32_t number, uint64_t next, bool done, cs_b
 
 size_t wire_skip_put(uint8_t *to, uint32_t number, uint64_t seq)
 {
-    uint8_t *ack = to + 2;
+    uint8_t *ack = to + 2; /* never so long that its head has three */
+    size_t len;
 
     ack += wire__put_u64(ack, ACK_NUMBER, number);
     *ack++ = ACK_SKIP << 3 | WIRE__VARINT; /* a 0 has to be said */
     ack += wire_varint_put(ack, seq);
-    return wire__put_around(to, ACKS, (size_t)(ack - to - 2));
+    len = (size_t)(ack - to - 2);
+    return wire__put_head(to, ACKS, len) + len;
 }
 
 size_t wire_session_up_put(uint8_t *to, cs_bytes session, uint32_t attempt)
