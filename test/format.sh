@@ -21,10 +21,14 @@ fi
 
 scratch=$(mktemp) || exit 1
 trap 'rm -f "$scratch"' EXIT
-while IFS= read -r file; do
-    "$tool" --style=file --dry-run -Werror "$file" > "$scratch" 2>&1
-    verdict $? "$scratch" "$file is as clang-format writes it"
-done < <(find base proto mux chanserv gateway services tools examples bench test \
+mapfile -t files < <(find base proto mux chanserv gateway services tools examples bench test \
     \( -name node_modules -o -name .libs \) -prune -o -name '*.[ch]' ! -name '*.pb-c.*' -print \
     2>/dev/null | sort)
+# All at once takes a fifth of the time; only if something is wrong, each is asked.
+"$tool" --style=file --dry-run -Werror "${files[@]}" > /dev/null 2>&1
+all=$?
+for file in "${files[@]}"; do
+    [ $all -eq 0 ] || "$tool" --style=file --dry-run -Werror "$file" > "$scratch" 2>&1
+    verdict $? "$scratch" "$file is as clang-format writes it"
+done
 tap_end
