@@ -135,11 +135,12 @@ static inline cs_err wire__take_text(const struct wire__field *field, cs_bytes *
 static inline const uint8_t *wire__straight_u64(const uint8_t *at, const uint8_t *end,
                                                 uint32_t number, uint64_t *ret)
 {
-    const uint8_t *p = at + 1;
+    const uint8_t *p;
     uint64_t v;
 
     if (end - at < 2 || at[0] != (number << 3 | WIRE__VARINT))
         return at;
+    p = at + 1;
     v = *p & 0x7f;
     for (unsigned shift = 7; *p >= 0x80; shift += 7) {
         if (++p == end || shift >= 7 * WIRE_VARINT_MAX)
