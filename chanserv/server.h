@@ -389,7 +389,7 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
 
 /* Every counter, one table: X(name, help).  What is "now" goes down again, the rest only up. */
 #define CHANSERV_COUNTERS(X)                                                                       \
-    X(connections, "connections open now")                                                         \
+    X(connections, "connections open now, a gateway's own too")                                    \
     X(connections_total, "connections accepted")                                                   \
     X(accepts_paused, "times nobody was let in for want of descriptors or memory")                 \
     X(connections_rolled, "connections told to go: their age, a new certificate, a drain")         \

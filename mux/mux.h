@@ -305,8 +305,8 @@ CS_API void mux_handlers_set_peer_max(mux_handlers *handlers, int64_t connection
 CS_API cs_err mux_handle(mux_handlers *handlers, const char *method, mux_accept_fn *accept,
                          void *user);
 
-/* CS_OK: mux_listen() would not refuse it for its looks; CS_EINVAL.  *ret_far: who is on another machine
- * could come to it, as far as it shows; what a name means, or what "fd:3" is, it does not. */
+/* What mux_listen() would say of an address by its looks: CS_OK, CS_EINVAL.  *ret_far: somebody on another
+ * machine could come to it; false, too, of what does not show it: a name, "fd:3".  From any thread. */
 CS_API cs_err mux_addr_check(const char *addr, bool *ret_far);
 
 /* "host:port", "[v6]:port", ":port" (all addresses), "unix:/path".  Port 0 picks one.  "fd:3": a

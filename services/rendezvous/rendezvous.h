@@ -53,8 +53,8 @@ struct rendezvous_options {
     int key_ms;                /* 0: 10 000 */
     /* 0: 256 MiB; CS_OFF: none.  Of memory, for all places together: what they ask, what finding a mate by
      * labels and selectors takes (eighty times what they are long, when each is short), the roster each
-     * had last, matches until all have heard them, and of a request by HTTP its body twice.  Beyond, who comes ends CS_ELIMIT, and who waits
-     * stays. */
+     * had last, matches until all have heard them, and of a request by HTTP its body twice.  Beyond, who
+     * comes ends CS_ELIMIT, and who waits stays. */
     int64_t waiting_max_bytes;
     int64_t reserved[7];
 };

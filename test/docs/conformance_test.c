@@ -33,13 +33,15 @@ static bool is_in_tree(const char *pattern, const char *words)
     return found;
 }
 
-/* "suite/test", or "test/room/program". */
+/* "suite/test", "test/room/program", or the tests of a client: "test/interop/js/file.js". */
 static bool is_there(const char *name)
 {
     const char *slash = strchr(name, '/');
     char words[256];
 
     cr_assert(slash, "%s names nothing", name);
+    if (strstr(name, ".js"))
+        return is_in_tree(name, "\ntest('");
     if (strncmp(name, "test/", 5) == 0) {
         snprintf(words, sizeof words, "%s.c", name);
         return is_in_tree(words, "int main(");
