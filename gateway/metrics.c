@@ -16,12 +16,6 @@ static bool ends_with(const char *text, const char *end)
     return len >= n && strcmp(text + len - n, end) == 0;
 }
 
-/* The help says which go down again. */
-static bool goes_down(const char *name, const char *help)
-{
-    return ends_with(help, " now") || strcmp(name, "channels") == 0;
-}
-
 void gateway__metric_head(struct gateway__text *to, const char *name, const char *help,
                           const char *type)
 {
@@ -31,10 +25,10 @@ void gateway__metric_head(struct gateway__text *to, const char *name, const char
         gateway__text_words(to, all[i]);
 }
 
-/* Whoever goes only up is called _total. */
+/* Whoever goes only up is called _total; the help says which go down again. */
 static void put(struct gateway__text *to, const char *name, const char *help, uint64_t value)
 {
-    const bool down = goes_down(name, help);
+    const bool down = ends_with(help, " now");
     char full[100], line[128];
 
     snprintf(full, sizeof full, "chanserv_%s%s", name,

@@ -73,6 +73,7 @@ Test(metrics, each_counter_is_there_once_with_help_and_type)
     char name[100], again[100], type[20], help[400], labels[32];
     double value;
     int all = 0, wanted = 2, at;
+    char line[120];
 
 #define X(counter, words) wanted++;
     CHANSERV_COUNTERS(X)
@@ -90,6 +91,9 @@ Test(metrics, each_counter_is_there_once_with_help_and_type)
                      text);
         cr_assert_str_eq(again, name);
         text += at;
+        snprintf(line, sizeof line, "\n# TYPE %s ", name);
+        cr_assert_null(strstr(text, line), "%s is there twice", name);
+        cr_assert(!strstr(help, " now") || strcmp(type, "gauge") == 0, "%s: %s", name, help);
         at = strcmp(type, "histogram") == 0 ? read_histogram(text, name)
                                             : read_value(text, name, labels, &value);
         cr_assert_eq(strncmp(name, "chanserv_", 9), 0);
