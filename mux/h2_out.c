@@ -51,9 +51,19 @@ static int64_t weight(const nghttp2_nv *nva, size_t n)
     return bytes;
 }
 
+/* Of very many that end in one turn the first are written while the rest is made: else two peers that ask each
+ * other by the hundred wait for each other, one at a time. */
+static void ended_one(mux_conn *conn)
+{
+    if (++conn->out.ends == MUX__OUT_ENDS)
+        conn->out.enough = mux__link_is_apart(conn->link);
+}
+
 static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 {
     mux_conn *conn = user;
+    if (frame->hd.type <= NGHTTP2_HEADERS && frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
+        ended_one(conn);
     if (conn->is_server && frame->hd.type == NGHTTP2_HEADERS)
         conn->held.said -= weight(frame->headers.nva, frame->headers.nvlen);
     if (frame->hd.type == NGHTTP2_RST_STREAM &&

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <unistd.h>
 
 struct sock_link {
@@ -10,6 +11,7 @@ struct sock_link {
     cs_io *io;
     int wanted;
     bool watched;
+    bool is_local; /* the peer: on this machine */
     struct mux__lowat lowat;
     cs_task reap;
 };
@@ -156,6 +158,21 @@ static cs_err sock_join(mux__link *link, cs_loop *loop)
     return err == CS_OK ? cs_io_new(loop, sock->fd, on_io, sock, &sock->io) : err;
 }
 
+/* On the loopback interface the kernel knows where the peer wrote last; of unix sockets it does not. */
+static bool sock_is_apart(mux__link *link)
+{
+    const struct sock_link *sock = of(link);
+    int there = -1;
+    socklen_t len = sizeof there;
+
+    if (!sock->is_local)
+        return true;
+#ifdef SO_INCOMING_CPU
+    (void)getsockopt(sock->fd, SOL_SOCKET, SO_INCOMING_CPU, &there, &len);
+#endif
+    return there >= 0 && there != sched_getcpu();
+}
+
 static const struct mux__link_ops sock_ops = {.read = sock_read,
                                               .write = sock_write,
                                               .want = sock_want,
@@ -163,7 +180,8 @@ static const struct mux__link_ops sock_ops = {.read = sock_read,
                                               .shut = sock_shut,
                                               .watch = sock_watch,
                                               .leave = sock_leave,
-                                              .join = sock_join};
+                                              .join = sock_join,
+                                              .is_apart = sock_is_apart};
 
 /* Who is there.  The accepted end of a unix socket has a peer without a name, so that its own
  * (the listener's) says more. */
@@ -190,6 +208,7 @@ static void introduce(struct sock_link *sock)
         }
         sock->lowat.max = 0; /* poll() does not heed the mark of a unix socket */
     }
+    sock->is_local = mux__sockaddr_is_local(&sa);
     mux__sockaddr_format(&sa, sock->link.addr, sizeof sock->link.addr);
     peer->addr = cs_str(sock->link.addr);
 }

@@ -41,6 +41,9 @@ struct mux__link_ops {
      * at first.  CS_ENOMEM: good for freeing alone.  Between the two, and on either, it may be freed. */
     void (*leave)(mux__link *link);
     cs_err (*join)(mux__link *link, cs_loop *loop);
+    /* The peer is on another processor, as far as can be told: what is written now it may begin with while
+     * we go on. */
+    bool (*is_apart)(mux__link *link);
 };
 
 /* `ready(can, user)`: CS_IO_READ and/or CS_IO_WRITE of what was wanted, CS_IO_GONE when watched. */
@@ -79,6 +82,10 @@ static inline void mux__link_watch(mux__link *l, bool on)
 {
     if (l->ops->watch)
         l->ops->watch(l, on);
+}
+static inline bool mux__link_is_apart(mux__link *l)
+{
+    return l->ops->is_apart && l->ops->is_apart(l);
 }
 void mux__link_free(mux__link *link); /* NULL is fine */
 

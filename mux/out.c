@@ -33,6 +33,8 @@ void mux__out_reset(struct mux__out *out)
     drop_holds(out);
     out->len = out->at = 0;
     out->bytes = out->copied = 0;
+    out->ends = 0;
+    out->enough = false;
     /* An idle connection keeps no buffer. */
     cs_block_drop(out->copies_in);
     out->copies_in = NULL;

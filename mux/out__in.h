@@ -30,7 +30,8 @@ enum {
     MUX__OUT_IOV = 120,
     MUX__OUT_BATCH = 256 * 1024, /* where a larger writev() gained nothing any more */
     MUX__OUT_COPIES = 64 * 1024, /* room for what is copied */
-    MUX__OUT_SHORT = 1024        /* shorter pieces are copied */
+    MUX__OUT_SHORT = 1024,       /* shorter pieces are copied */
+    MUX__OUT_ENDS = 48           /* streams that end in it: the peer may begin with these */
 };
 
 struct mux__out {
@@ -41,6 +42,8 @@ struct mux__out {
     cs_block *copies_in;
     uint8_t *copies; /* its bytes */
     size_t copied;
+    int ends;
+    bool enough; /* so many, and the peer is on another processor */
 };
 
 bool mux__out_ready(struct mux__out *out); /* has its buffer; false: no memory */
@@ -48,7 +51,7 @@ void mux__out_fini(struct mux__out *out);
 void mux__out_reset(struct mux__out *out); /* all was written: begin the next batch */
 static inline bool mux__out_full(const struct mux__out *out)
 {
-    return out->bytes >= MUX__OUT_BATCH;
+    return out->bytes >= MUX__OUT_BATCH || out->enough;
 }
 /* Room for a frame of `len` bytes of payload in at most `pieces` pieces? */
 bool mux__out_fits(const struct mux__out *out, size_t len, size_t pieces);

@@ -351,6 +351,11 @@ static cs_err tls_join(mux__link *plain, cs_loop *loop)
     return err;
 }
 
+static bool tls_is_apart(mux__link *plain)
+{
+    return mux__link_is_apart(of(plain)->inner);
+}
+
 const struct mux__link_ops mux__tls_ops = {.read = tls_read,
                                            .write = tls_write,
                                            .want = tls_want,
@@ -358,7 +363,8 @@ const struct mux__link_ops mux__tls_ops = {.read = tls_read,
                                            .shut = tls_shut,
                                            .watch = tls_watch,
                                            .leave = tls_leave,
-                                           .join = tls_join};
+                                           .join = tls_join,
+                                           .is_apart = tls_is_apart};
 
 mux__link *mux__tls_inner(mux__link *link)
 {

@@ -83,6 +83,7 @@ test_mux_SOURCES = \
 	test/mux/alive_test.c \
 	test/mux/asked.c \
 	test/mux/asked.h \
+	test/mux/batch_test.c \
 	test/mux/call_test.c \
 	test/mux/calm_test.c \
 	test/mux/chaos_test.c \

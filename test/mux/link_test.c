@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -338,6 +339,59 @@ Test(link_of_tcp, knows_its_peer)
     cr_assert(cs_same(t.link->peer.addr, cs_str(addr)));
     cr_assert_eq(t.link->peer.uid, -1);
     cr_assert_eq(t.link->peer.pid, -1);
+}
+
+/* The processors that this thread may run on: how many, and the first two. */
+static int processors(size_t ret[2])
+{
+    cpu_set_t mine;
+    int n = 0;
+
+    cr_assert_eq(sched_getaffinity(0, sizeof mine, &mine), 0);
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &mine) && n++ < 2)
+            ret[n - 1] = cpu;
+    return n;
+}
+
+static void move_to(size_t cpu)
+{
+    cpu_set_t there;
+
+    CPU_ZERO(&there);
+    CPU_SET(cpu, &there);
+    cr_assert_eq(sched_setaffinity(0, sizeof there, &there), 0);
+}
+
+static void peer_writes_on(size_t cpu)
+{
+    char byte;
+    size_t n;
+
+    move_to(cpu);
+    cr_assert_eq(write(t.far, "x", 1), 1);
+    while (mux__link_read(t.link, &byte, 1, &n) == CS_AGAIN)
+        ;
+}
+
+Test(link_of_tcp, knows_whether_the_peer_is_on_another_processor)
+{
+    size_t cpus[2];
+    const int n = processors(cpus);
+
+    peer_writes_on(cpus[0]);
+    cr_assert_not(mux__link_is_apart(t.link));
+    if (n > 1) { /* with one there is no other */
+        peer_writes_on(cpus[1]);
+        cr_assert_not(mux__link_is_apart(t.link));
+        move_to(cpus[0]);
+        cr_assert(mux__link_is_apart(t.link));
+    }
+}
+
+Test(link_of_unix, does_not_know_where_the_peer_is)
+{
+    cr_assert_not(mux__link_is_apart(t.link));
 }
 
 Test(link_of_unix, knows_whose_process_is_there)
