@@ -129,7 +129,7 @@ cs_err mux__call_request_header(mux_stream *stream, cs_bytes name, cs_bytes valu
     if (cs_same(name, PATH)) {
         stream->plain = stream->framed =
             stream->conn->is_across && cs_same(value, cs_str(mux__plain_method));
-        stream->what.handler = cs_names_get(&stream->conn->handlers->methods, value);
+        stream->what.handler = mux__handlers_find(stream->conn->handlers, value);
         if (!stream->what.handler && !stream->plain)
             mux__stream_tell(stream, "unknown method %.*s",
                              (int)(value.len < 200 ? value.len : 200), (const char *)value.base);

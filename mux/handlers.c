@@ -74,11 +74,19 @@ cs_err mux_handle(mux_handlers *handlers, const char *method, mux_accept_fn *acc
         return CS_ENOMEM;
     handler->accept = accept;
     handler->user = user;
-    handler->method = memcpy(handler + 1, method, len + 1);
-    cs_err err = cs_names_put(&handlers->methods, cs_bytes_of(handler->method, len), handler);
+    handler->method = cs_bytes_of(memcpy(handler + 1, method, len + 1), len);
+    cs_err err = cs_names_put(&handlers->methods, handler->method, handler);
     if (err != CS_OK)
         cs_free(handler);
     return err;
+}
+
+/* Most ask for the same as the one before them. */
+struct mux__handler *mux__handlers_find(mux_handlers *handlers, cs_bytes method)
+{
+    if (!handlers->found || !cs_same(handlers->found->method, method))
+        handlers->found = cs_names_get(&handlers->methods, method);
+    return handlers->found;
 }
 
 void mux_handlers_end_local(mux_handlers *handlers)

@@ -95,7 +95,7 @@ void mux__fields_add_meta(struct mux__fields *fields, const struct mux__meta *me
 struct mux__handler {
     mux_accept_fn *accept;
     void *user;
-    char *method; /* lives behind the struct */
+    cs_bytes method; /* lives behind the struct, with a NUL */
 };
 struct mux_handlers { /* counted: a connection may outlive its server by a turn */
     unsigned refs;
@@ -104,6 +104,7 @@ struct mux_handlers { /* counted: a connection may outlive its server by a turn 
     bool has_complained;     /* of too many, since there were fewer */
     struct mux__peers *peers;
     struct cs_names methods;
+    struct mux__handler *found;     /* there last, or NULL */
     struct cs_list local_conns;     /* servers' ends of mux_dial_local(), */
     struct cs_list across_conns;    /* and of mux_dial_across() */
     bool local_ended, across_ended; /* no more of them: mux_handlers_end_local() */
@@ -123,6 +124,7 @@ struct mux_handlers { /* counted: a connection may outlive its server by a turn 
 /* One of its connections has gone: what that held is given back to the system, soon. */
 void mux__handlers_trim(mux_handlers *handlers, cs_loop *loop);
 void mux__handlers_drop(mux_handlers *handlers);
+struct mux__handler *mux__handlers_find(mux_handlers *handlers, cs_bytes method); /* or NULL */
 
 /* ---- Connections --------------------------------------------------------------------------- */
 

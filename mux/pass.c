@@ -299,7 +299,7 @@ static cs_err begin(struct pass *p, mux_stream *near, const struct mux_pass *pas
                                                            : left > 0         ? left
                                                                               : 1,
                                              .send_max_bytes = 64 * 1024};
-    const char *method = near->plain ? mux__plain_method : near->what.handler->method;
+    const char *method = near->plain ? mux__plain_method : near->what.handler->method.base;
     size_t len;
     uint8_t *packed = pack(near, &len);
     cs_err err = packed ? CS_OK : CS_ENOMEM;

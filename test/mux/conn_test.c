@@ -263,6 +263,33 @@ Test(conn, a_stream_that_waits_costs_little)
     talk_end(&t);
 }
 
+static char asked[8];
+
+static void by_name(mux_stream *stream, void *user)
+{
+    strncat(asked, user, sizeof asked - strlen(asked) - 1);
+    cr_assert_eq(mux_stream_accept(stream, &many_ops, NULL), CS_OK);
+    mux_stream_finish(stream, CS_DONE, NULL);
+}
+
+Test(conn, each_call_comes_to_its_own_method_whichever_was_asked_before)
+{
+    static const char *const methods[] = {"/test.Talk/A", "/test.Talk/B", "/test.Talk/C"};
+
+    talk_begin(&t, NULL, NULL);
+    for (size_t i = 0; i < 3; i++)
+        cr_assert_eq(mux_handle(t.handlers, methods[i], by_name, (void *)(methods[i] + 11)), CS_OK);
+    for (const char *which = "AABACCB"; *which; which++) {
+        mux_stream *stream;
+        cr_assert_eq(mux_stream_open(t.conn, methods[*which - 'A'], NULL, &many_ops, NULL, &stream),
+                     CS_OK);
+        mux_stream_finish(stream, CS_OK, NULL);
+    }
+    talk_settle(&t);
+    cr_assert_str_eq(asked, "AABACCB");
+    talk_end(&t);
+}
+
 static void heir_end(mux_stream *stream, cs_err why, void *state)
 {
     (void)stream;
