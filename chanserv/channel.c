@@ -20,12 +20,10 @@ cs_err chanserv__channel_new(struct chanserv__session *session, uint32_t number,
         server->counters.channels_refused++;
         return CS_ELIMIT;
     }
-    if (!(channel = cs_zalloc(sizeof *channel)))
+    if (!(channel = cs_alloc(sizeof *channel)))
         return CS_ENOMEM;
-    channel->session = session;
-    channel->number = number;
-    channel->stream = stream;
-    channel->is_post = post != NULL;
+    *channel = (struct chanserv__channel){
+        .session = session, .number = number, .stream = stream, .is_post = post != NULL};
     if (post)
         channel->of.post = post;
     else
@@ -39,7 +37,7 @@ cs_err chanserv__channel_new(struct chanserv__session *session, uint32_t number,
     }
     if (err == CS_OK) {
         server->counters.channels++;
-        chanserv__total_add(&server->totals->channels, 1);
+        chanserv__total_add(server, &server->totals->channels, 1);
         *ret = channel;
     } else {
         cs_free(channel);
@@ -239,6 +237,8 @@ static void outlet_end(chanserv_outlet *o, cs_err why, enum chanserv__reason rea
 void chanserv__channel_end(struct chanserv__channel *channel, cs_err why,
                            enum chanserv__reason reason, cs_bytes words)
 {
+    chanserv_server *server = channel->session->server;
+
     CS_TRACE("server > channel %u done", (unsigned)channel->number);
     if (chanserv__channel_post(channel))
         post_end(channel->of.post, why, reason);
@@ -247,7 +247,7 @@ void chanserv__channel_end(struct chanserv__channel *channel, cs_err why,
     if (channel->stream)
         mux_stream_forget(channel->stream, why);
     cs_row_remove(&channel->session->channels, channel->number);
-    channel->session->server->counters.channels--;
-    chanserv__total_add(&channel->session->server->totals->channels, -1);
+    server->counters.channels--;
+    chanserv__total_add(server, &server->totals->channels, -1);
     cs_free(channel);
 }

@@ -46,7 +46,7 @@ cs_err chanserv__outlet_new(chanserv_post *post, cs_bytes header,
         memcpy(cs_extra(o, sizeof *o), state, ops->state_bytes);
     chanserv__stat_born(o);
     post->outlets++;
-    chanserv__total_add(&server->totals->outlets, 1);
+    chanserv__total_add(server, &server->totals->outlets, 1);
     *ret = o;
     return CS_OK;
 }
@@ -91,7 +91,7 @@ void chanserv__outlet_discard(chanserv_outlet *o)
     header_drop(o);
     let_go(o);
     outlet_free(o);
-    chanserv__total_add(&post->server->totals->outlets, -1);
+    chanserv__total_add(post->server, &post->server->totals->outlets, -1);
     chanserv__post_outlet_gone(post);
 }
 
@@ -156,7 +156,7 @@ void chanserv__outlet_over(chanserv_outlet *o, cs_err why, enum chanserv__reason
         CS_TRACE("server > #%u over: %s", (unsigned)o->seq, chanserv_outlet_reason(o));
     chanserv__ticket_die(server, o, told_later(o, was));
     let_go(o);
-    chanserv__total_add(&server->totals->outlets, -1);
+    chanserv__total_add(server, &server->totals->outlets, -1);
     if (was == CHANSERV__OPEN) {
         server->counters.sources_open--;
         post->owner->opens--;

@@ -52,7 +52,7 @@ void chanserv__post_count(chanserv_post *post, int by)
 {
     post->server->counters.posts += (uint64_t)by;
     post->owner->posts += by;
-    chanserv__total_add(&post->server->totals->posts, by);
+    chanserv__total_add(post->server, &post->server->totals->posts, by);
 }
 
 chanserv_post *chanserv__post_new(chanserv_server *server, mux_stream *stream,

@@ -378,10 +378,6 @@ static inline bool chanserv__total_is(const atomic_llong *total, int64_t limit)
 {
     return atomic_load_explicit(total, memory_order_relaxed) >= limit;
 }
-static inline void chanserv__total_add(atomic_llong *total, int by)
-{
-    atomic_fetch_add_explicit(total, by, memory_order_relaxed);
-}
 
 struct chanserv_server {
     cs_loop *loop;
@@ -432,6 +428,14 @@ struct chanserv_server {
     bool freed;       /* by its owner */
     bool dead;        /* and its listeners are gone */
 };
+static inline void chanserv__total_add(const chanserv_server *server, atomic_llong *total, int by)
+{
+    if (server->loops)
+        atomic_fetch_add_explicit(total, by, memory_order_relaxed);
+    else /* nobody else counts, and it is a good deal cheaper */
+        atomic_store_explicit(total, atomic_load_explicit(total, memory_order_relaxed) + by,
+                              memory_order_relaxed);
+}
 
 /* server_options.c */
 /* 0 and CS_OFF are numbers then. */

@@ -71,7 +71,7 @@ static void lingers_no_more(struct chanserv__session *session)
     if (session->stream || !cs_linked(&session->link))
         return; /* or it has just been made */
     session->server->counters.sessions_lingering--;
-    chanserv__total_add(&session->server->totals->lingering, -1);
+    chanserv__total_add(session->server, &session->server->totals->lingering, -1);
     session->owner->lingering_len--;
     cs_unlink(&session->of_owner);
     cs_timer_set(session->timer, CS_OFF);
@@ -104,7 +104,7 @@ void chanserv__session_end(struct chanserv__session *session, cs_err why,
     cs_unlink(&session->link);
     cs_task_drop(&session->judge);
     server->counters.sessions--;
-    chanserv__total_add(&server->totals->sessions, -1);
+    chanserv__total_add(server, &server->totals->sessions, -1);
     session_free(session);
 }
 
@@ -232,7 +232,7 @@ void chanserv__session_linger(struct chanserv__session *session)
     session->since_ms = cs_loop_now_ms(server->loop);
     mux_keep_sum_move(&session->kept, &server->kept_lingering);
     server->counters.sessions_lingering++;
-    chanserv__total_add(&server->totals->lingering, 1);
+    chanserv__total_add(server, &server->totals->lingering, 1);
     session->owner->lingering_len++;
     cs_list_push(&session->owner->lingering, &session->of_owner);
     cs_unlink(&session->link);
@@ -270,7 +270,7 @@ static struct chanserv__session *session_new(chanserv_server *server, mux_stream
         return NULL;
     }
     server->counters.sessions++;
-    chanserv__total_add(&server->totals->sessions, 1);
+    chanserv__total_add(server, &server->totals->sessions, 1);
     server->counters.sessions_total++;
     return session;
 }
