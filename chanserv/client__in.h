@@ -410,7 +410,7 @@ struct chanserv__broken {
 
 /* As mux_stream_open(), for a line that outlives its connection: it goes out as soon as it can. */
 cs_err chanserv__tie_open(struct chanserv__line *line, struct chanserv__bond *bond,
-                          const char *method, const struct mux_call_options *call,
+                          const char *method, const struct mux_call_options *options,
                           const struct mux_stream_ops *ops, void *state);
 void chanserv__tie_sorts(struct chanserv__bond *bond);
 void chanserv__tie_go(struct chanserv__tie *tie); /* if it is detached and may go */

@@ -35,7 +35,8 @@ static cs_err ask_bytes(const struct chanserv__tie *tie, uint8_t few[WIRE_OPEN_M
 {
     const struct chanserv__bond *bond = tie->bond;
     struct chanserv__line *line = tie->line;
-    uint64_t from = chanserv__tie_first(tie) + mux_stream_received(line->stream);
+    uint64_t from =
+        chanserv__tie_first(tie) + (line->stream ? mux_stream_received(line->stream) : 0);
     struct wire_channel channel = {.present = !tie->plain,
                                    .session = cs_bytes_of(bond->id, sizeof bond->id),
                                    .attempt = bond->attempt,
@@ -50,6 +51,26 @@ static cs_err ask_bytes(const struct chanserv__tie *tie, uint8_t few[WIRE_OPEN_M
     return CS_OK;
 }
 
+/* On the connection of the moment: what `call` makes, or, NULL, again what is there. */
+static cs_err go_out(struct chanserv__tie *tie, const struct mux_lasting_call *call)
+{
+    mux_conn *conn = tie->bond->node->conn;
+    mux_stream **stream = &tie->line->stream;
+    uint8_t few[WIRE_OPEN_MAX], *bytes;
+    size_t len;
+    cs_err err = ask_bytes(tie, few, &bytes, &len);
+
+    if (err != CS_OK)
+        return err;
+    tie->alone = tie->plain;
+    tie->out = true;
+    err = call ? mux_stream_open_lasting(call, conn, cs_bytes_of(bytes, len), stream)
+               : mux_stream_reopen(*stream, conn, cs_bytes_of(bytes, len));
+    if (bytes != few)
+        cs_free(bytes);
+    return err;
+}
+
 static uint64_t progress_of(const struct chanserv__tie *tie)
 {
     return mux_stream_received(tie->line->stream) + mux_stream_oldest(tie->line->stream);
@@ -58,8 +79,6 @@ static uint64_t progress_of(const struct chanserv__tie *tie)
 void chanserv__tie_go(struct chanserv__tie *tie)
 {
     struct chanserv__line *line = tie->line;
-    uint8_t few[WIRE_OPEN_MAX], *bytes;
-    size_t len;
     cs_err err;
 
     if (!line || line->over || !cs_linked(&tie->link) || !mux_stream_is_detached(line->stream) ||
@@ -76,27 +95,38 @@ void chanserv__tie_go(struct chanserv__tie *tie)
     }
     if (!tie->plain && !chanserv__bond_carries(tie->bond))
         return;
-    err = ask_bytes(tie, few, &bytes, &len);
-    if (err == CS_OK) {
-        if (tie->broken)
-            tie->broken->progress = progress_of(tie);
-        tie->alone = tie->plain;
-        tie->out = true;
-        err = mux_stream_reopen(line->stream, tie->bond->node->conn, cs_bytes_of(bytes, len));
-        if (bytes != few)
-            cs_free(bytes);
-    }
-    if (err != CS_OK)
+    if (tie->broken)
+        tie->broken->progress = progress_of(tie);
+    if ((err = go_out(tie, NULL)) != CS_OK)
         chanserv__line_fail(line, err, NULL);
 }
 
+/* As a rule the session stands, and it is made where it belongs; else it is detached from the first. */
+static cs_err make(struct chanserv__tie *tie, const struct mux_lasting_call *call)
+{
+    const struct chanserv__bond *bond = tie->bond;
+
+    return bond->node->conn && !bond->elsewhere && chanserv__bond_carries(bond)
+               ? go_out(tie, call)
+               : mux_stream_open_lasting(call, NULL, cs_bytes_of(NULL, 0), &tie->line->stream);
+}
+
 cs_err chanserv__tie_open(struct chanserv__line *line, struct chanserv__bond *bond,
-                          const char *method, const struct mux_call_options *call,
+                          const char *method, const struct mux_call_options *options,
                           const struct mux_stream_ops *ops, void *state)
 {
     chanserv_source *source = line->is_feed ? NULL : CS_CONTAINER(line, chanserv_source, line);
+    const bool talks = source && source->uplink;
     struct chanserv__tie *tie = cs_zalloc(sizeof *tie);
-    cs_err err;
+    const struct mux_lasting_call call = {.sort = talks    ? &bond->talking
+                                                  : source ? &bond->reading
+                                                           : &bond->posting,
+                                          .method = method,
+                                          .options = options,
+                                          .ops = ops,
+                                          .state = state,
+                                          .user = tie};
+    cs_err err = CS_OK;
 
     if (!tie)
         return CS_ENOMEM;
@@ -106,24 +136,19 @@ cs_err chanserv__tie_open(struct chanserv__line *line, struct chanserv__bond *bo
     tie->number = ++bond->number;
     tie->acked = chanserv__tie_first(tie);
     cs_link_init(&tie->due);
-    if (source && source->uplink && (err = cs_map_put(&bond->talks, tie->number, tie)) != CS_OK) {
-        cs_free(tie);
-        return err;
-    }
-    err = mux_stream_open_later(source && source->uplink ? &bond->talking
-                                : source                 ? &bond->reading
-                                                         : &bond->posting,
-                                method, call, ops, state, tie, &line->stream);
-    if (err != CS_OK) {
+    if (talks)
+        err = cs_map_put(&bond->talks, tie->number, tie);
+    if (err == CS_OK && (err = make(tie, &call)) != CS_OK)
         (void)cs_map_remove(&bond->talks, tie->number);
+    if (err != CS_OK) {
         cs_free(tie);
         return err;
     }
     line->client->streams++;
     cs_list_push(&bond->ties, &tie->link);
     line->tie = tie;
-    if (!source || !source->uplink) /* its request is all it says */
-        mux_stream_finish(line->stream, CS_OK, NULL);
+    if (tie->out)
+        return CS_OK;
     chanserv__bond_begin(bond);
     chanserv__tie_go(tie);
     if (mux_stream_is_detached(line->stream))

@@ -305,24 +305,27 @@ void mux_stream_unset_header(mux_stream *stream, const char *name)
 
 /* ---- Carried on: a client's ------------------------------------------------------------------ */
 
-cs_err mux_stream_open_later(const struct mux_lasting_sort *sort, const char *method,
-                             const struct mux_call_options *options,
-                             const struct mux_stream_ops *ops, void *state, void *user,
-                             mux_stream **ret)
+cs_err mux_stream_open_lasting(const struct mux_lasting_call *call, mux_conn *conn,
+                               cs_bytes message, mux_stream **ret)
 {
-    struct mux__lasting *lasting = lasting_new(sort, 0, user);
-    mux_stream *stream = lasting ? mux__stream_new(sort->limbo, ops, state) : NULL;
+    const struct mux_lasting_sort *sort = call->sort;
+    struct mux__lasting *lasting = lasting_new(sort, 0, call->user);
+    mux_stream *stream =
+        lasting ? mux__stream_new(conn ? conn : sort->limbo, call->ops, call->state) : NULL;
     cs_err err = CS_OK;
 
     if (!stream) {
         cs_free(lasting);
         return CS_ENOMEM;
     }
-    stream->what.method = method;
+    stream->what.method = call->method;
     last(stream, lasting);
-    stream->cut = true;
-    if (options)
-        err = mux__stream_options(stream, options);
+    stream->finished = !lasting->keeps;
+    stream->cut = !conn;
+    if (call->options)
+        err = mux__stream_options(stream, call->options);
+    if (err == CS_OK && conn && (err = mux__message_queue(stream, message)) == CS_OK)
+        err = mux__front_open(stream);
     if (err == CS_OK)
         *ret = stream;
     else

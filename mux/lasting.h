@@ -98,12 +98,20 @@ void mux_stream_unset_header(mux_stream *stream, const char *name);
 
 /* ---- A client's ----------------------------------------------------------------------------- */
 
-/* A lasting call that is detached from the first: mux_stream_reopen() makes it.  As mux_stream_open() and
- * mux_stream_last(). */
-cs_err mux_stream_open_later(const struct mux_lasting_sort *sort, const char *method,
-                             const struct mux_call_options *options,
-                             const struct mux_stream_ops *ops, void *state, void *user,
-                             mux_stream **ret);
+/* As mux_stream_open() and mux_stream_last() take it. */
+struct mux_lasting_call {
+    const struct mux_lasting_sort *sort; /* without `keep_max`: `message` is all that it says */
+    const char *method;
+    const struct mux_call_options *options; /* or NULL */
+    const struct mux_stream_ops *ops;
+    void *state;
+    void *user; /* of the sort's ops */
+};
+
+/* A lasting call, made on `conn` with this one message.  `conn` NULL: it is detached from the first, and
+ * mux_stream_reopen() makes it.  CS_ENOMEM; CS_EMISUSE: its options have metadata that may not be said. */
+cs_err mux_stream_open_lasting(const struct mux_lasting_call *call, mux_conn *conn,
+                               cs_bytes message, mux_stream **ret);
 
 /* It is over, with `why` and these words; CS_OK, NULL: with those that detached it.  Harmless if it is not
  * detached. */
