@@ -35,10 +35,10 @@ static cs_err hear(struct chanserv__bond *bond, const struct wire_session_down *
         chanserv__bond_changed(bond);
     }
     while ((err = wire_ack_next(&acks, &ack)) == CS_OK) {
-        struct chanserv__tie *tie = cs_map_get(&bond->talks, ack.number);
+        struct chanserv__line *line = cs_map_get(&bond->talks, ack.number);
 
-        if (tie && tie->line)
-            chanserv__tie_heard(tie, ack.next);
+        if (line && line->tie)
+            chanserv__tie_heard(line->tie, ack.next);
     }
     return err == CS_DONE ? CS_OK : err;
 }

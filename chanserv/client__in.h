@@ -326,7 +326,7 @@ struct chanserv__bond {
     uint8_t id[16];
     uint32_t attempt, asked, number; /* asked: the highest attempt so far; number: given last */
     struct cs_list ties;             /* in the order in which they go out again */
-    struct cs_map talks;             /* by number, those that keep what they send */
+    struct cs_map talks;             /* by number, the lines that keep what they send */
     struct cs_list due;              /* of these: have something to acknowledge */
     struct cs_buf out;               /* last words of those that are gone, encoded */
     uint32_t *dones; /* whom they were about: said again on the next stream, in a ring */
@@ -386,14 +386,17 @@ void chanserv__bond_say_again(struct chanserv__bond *bond); /* what was said to 
 
 /* ---- tie.c: all entered ---------------------------------------------------------------------- */
 
-struct chanserv__tie { /* of each source that is open: small */
+/* Of each source that is open: small, and in the memory of its stream.  A feed's has its own, because it may
+ * stay for longer. */
+struct chanserv__tie {
     struct chanserv__bond *bond;
     struct chanserv__line *line;     /* NULL: its stream has ended */
     struct cs_link link, due;        /* of the bond's lists */
     uint64_t acked;                  /* received, as the server was told */
     struct chanserv__broken *broken; /* it broke once; or NULL */
     uint32_t number;
-    uint32_t refs : 28; /* the line's, and of each source whose Open was not answered */
+    uint32_t refs : 27; /* the line's; a feed's: and of each source whose Open was not answered */
+    bool own : 1;       /* memory: a feed's */
     bool plain : 1;     /* the server has no sessions, */
     bool out : 1;       /* to the server, once at least */
     bool alone : 1;     /* and it went out so: it does not outlive its stream */

@@ -125,8 +125,9 @@ static cs_err server_init(chanserv_server *server)
                          chanserv__session_accept, server);
         if (err == CS_OK)
             err = mux_limbo_new(server->loop, server->handlers, &server->limbo);
-        server->lasting = (struct mux_lasting_sort){&chanserv__channel_lasting, server->limbo,
-                                                    (size_t)server->options.keep_bytes};
+        server->lasting = (struct mux_lasting_sort){.ops = &chanserv__channel_lasting,
+                                                    .limbo = server->limbo,
+                                                    .keep_max = (size_t)server->options.keep_bytes};
     }
     return err;
 }

@@ -15,9 +15,11 @@ static const struct mux_lasting_ops feed_lasting, source_lasting;
 
 void chanserv__tie_sorts(struct chanserv__bond *bond)
 {
-    bond->posting = (struct mux_lasting_sort){&feed_lasting, bond->limbo, 0};
-    bond->reading = (struct mux_lasting_sort){&source_lasting, bond->limbo, 0};
-    bond->talking = (struct mux_lasting_sort){&source_lasting, bond->limbo, UPLINK_MAX};
+    const size_t bytes = sizeof(struct chanserv__tie);
+
+    bond->posting = (struct mux_lasting_sort){&feed_lasting, bond->limbo, 0, 0};
+    bond->reading = (struct mux_lasting_sort){&source_lasting, bond->limbo, 0, bytes};
+    bond->talking = (struct mux_lasting_sort){&source_lasting, bond->limbo, UPLINK_MAX, bytes};
 }
 
 /* ---- Asking --------------------------------------------------------------------------------- */
@@ -117,7 +119,7 @@ cs_err chanserv__tie_open(struct chanserv__line *line, struct chanserv__bond *bo
 {
     chanserv_source *source = line->is_feed ? NULL : CS_CONTAINER(line, chanserv_source, line);
     const bool talks = source && source->uplink;
-    struct chanserv__tie *tie = cs_zalloc(sizeof *tie);
+    struct chanserv__tie copied = {0}, *tie = source ? &copied : cs_zalloc(sizeof *tie);
     const struct mux_lasting_call call = {.sort = talks    ? &bond->talking
                                                   : source ? &bond->reading
                                                            : &bond->posting,
@@ -133,17 +135,20 @@ cs_err chanserv__tie_open(struct chanserv__line *line, struct chanserv__bond *bo
     tie->bond = bond;
     tie->line = line;
     tie->refs = 1;
+    tie->own = line->is_feed;
     tie->number = ++bond->number;
     tie->acked = chanserv__tie_first(tie);
-    cs_link_init(&tie->due);
     if (talks)
-        err = cs_map_put(&bond->talks, tie->number, tie);
+        err = cs_map_put(&bond->talks, tie->number, line);
     if (err == CS_OK && (err = make(tie, &call)) != CS_OK)
         (void)cs_map_remove(&bond->talks, tie->number);
     if (err != CS_OK) {
-        cs_free(tie);
+        if (tie->own)
+            cs_free(tie);
         return err;
     }
+    tie = mux_stream_lasting_user(line->stream);
+    cs_link_init(&tie->due);
     line->client->streams++;
     cs_list_push(&bond->ties, &tie->link);
     line->tie = tie;
@@ -353,7 +358,8 @@ void chanserv__tie_release(struct chanserv__tie *tie)
         return;
     tie_end(tie, "", false);
     cs_free(tie->broken);
-    cs_free(tie);
+    if (tie->own)
+        cs_free(tie);
 }
 
 void chanserv__tie_ended(struct chanserv__line *line, cs_err why)

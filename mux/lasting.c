@@ -9,6 +9,8 @@
 #include "mux/mux__in.h"
 #include "proto/wire.h"
 
+#include <stddef.h>
+
 /* Most of those that are very many never send anything: what keeps it is made for the first message. */
 static mux_keep *keep_of(const struct mux__lasting *lasting)
 {
@@ -33,19 +35,15 @@ static cs_err attach(struct mux__lasting *lasting, mux_stream *stream, uint64_t 
     return keep ? mux_keep_attach(keep, stream, from) : may_attach(lasting, from);
 }
 
-static struct mux__lasting *lasting_new(const struct mux_lasting_sort *sort, uint64_t first,
-                                        void *user)
+/* In zeroed memory. */
+static void lasting_init(struct mux__lasting *lasting, const struct mux_lasting_sort *sort,
+                         uint64_t first, void *user)
 {
-    struct mux__lasting *lasting = cs_zalloc(sizeof *lasting);
-
-    if (!lasting)
-        return NULL;
     lasting->sort = sort;
     lasting->user = user;
     lasting->of.first = first;
     lasting->keeps = sort->keep_max > 0;
     lasting->tells = sort->ops->gone != NULL;
-    return lasting;
 }
 
 cs_err mux__lasting_keeps(mux_stream *stream)
@@ -93,8 +91,9 @@ cs_err mux_stream_last(mux_stream *stream, const struct mux_lasting_sort *sort, 
 
     if (stream->lasts || stream->over || stream->finished || stream->sent_any)
         return CS_EMISUSE;
-    if (!(lasting = lasting_new(sort, first, user)))
+    if (!(lasting = cs_zalloc(sizeof *lasting)))
         return CS_ENOMEM;
+    lasting_init(lasting, sort, first, user);
     last(stream, lasting);
     return CS_OK;
 }
@@ -110,7 +109,8 @@ void mux__lasting_free(mux_stream *stream)
         mux__keep_fini(keep_of(lasting));
         cs_free(keep_of(lasting));
     }
-    cs_free(lasting);
+    if (!lasting->inside)
+        cs_free(lasting);
     stream->lasts = false;
     stream->more.extra = NULL;
 }
@@ -305,22 +305,43 @@ void mux_stream_unset_header(mux_stream *stream, const char *name)
 
 /* ---- Carried on: a client's ------------------------------------------------------------------ */
 
+/* There are very many: all that is known at once lies in one block. */
+struct block {
+    mux_stream stream;
+    struct mux__lasting lasting;
+    max_align_t user[];
+};
+
+static mux_stream *block_new(const struct mux_lasting_call *call, mux_conn *conn)
+{
+    const struct mux_lasting_sort *sort = call->sort;
+    struct block *block = cs_zalloc(sizeof *block + sort->user_bytes);
+    void *user = call->user;
+
+    if (!block)
+        return NULL;
+    if (mux__stream_begin(&block->stream, conn, call->ops, call->state) != CS_OK) {
+        cs_free(block);
+        return NULL;
+    }
+    if (sort->user_bytes > 0)
+        user = memcpy(block->user, call->user, sort->user_bytes);
+    lasting_init(&block->lasting, sort, 0, user);
+    block->lasting.inside = true;
+    last(&block->stream, &block->lasting);
+    return &block->stream;
+}
+
 cs_err mux_stream_open_lasting(const struct mux_lasting_call *call, mux_conn *conn,
                                cs_bytes message, mux_stream **ret)
 {
-    const struct mux_lasting_sort *sort = call->sort;
-    struct mux__lasting *lasting = lasting_new(sort, 0, call->user);
-    mux_stream *stream =
-        lasting ? mux__stream_new(conn ? conn : sort->limbo, call->ops, call->state) : NULL;
+    mux_stream *stream = block_new(call, conn ? conn : call->sort->limbo);
     cs_err err = CS_OK;
 
-    if (!stream) {
-        cs_free(lasting);
+    if (!stream)
         return CS_ENOMEM;
-    }
     stream->what.method = call->method;
-    last(stream, lasting);
-    stream->finished = !lasting->keeps;
+    stream->finished = call->sort->keep_max == 0;
     stream->cut = !conn;
     if (call->options)
         err = mux__stream_options(stream, call->options);
@@ -444,6 +465,11 @@ bool mux_stream_is_lasting(const mux_stream *stream)
 bool mux_stream_is_detached(const mux_stream *stream)
 {
     return stream->cut;
+}
+
+void *mux_stream_lasting_user(const mux_stream *stream)
+{
+    return stream->lasts ? mux__lasting_of(stream)->user : NULL;
 }
 
 mux_keep *mux_stream_kept(const mux_stream *stream)

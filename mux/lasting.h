@@ -49,6 +49,9 @@ struct mux_lasting_sort {
     const struct mux_lasting_ops *ops;
     mux_conn *limbo; /* has them while nothing carries them */
     size_t keep_max; /* see mux_stream_last() */
+    /* Of calls that mux_stream_open_lasting() makes: `user` is so many bytes, which are copied, and the copy
+     * goes with the stream.  0: it is passed as it is. */
+    size_t user_bytes;
 };
 
 /* From now on `stream` is lasting.  What it sends is numbered from `first` on and kept:
@@ -61,6 +64,7 @@ cs_err mux_stream_last(mux_stream *stream, const struct mux_lasting_sort *sort, 
 
 bool mux_stream_is_lasting(const mux_stream *stream);
 bool mux_stream_is_detached(const mux_stream *stream);
+void *mux_stream_lasting_user(const mux_stream *stream); /* that the sort's ops get, or NULL */
 
 /* What it keeps.  NULL: nothing, and nothing was sent so far. */
 mux_keep *mux_stream_kept(const mux_stream *stream);
@@ -105,7 +109,7 @@ struct mux_lasting_call {
     const struct mux_call_options *options; /* or NULL */
     const struct mux_stream_ops *ops;
     void *state;
-    void *user; /* of the sort's ops */
+    void *user; /* of the sort's ops; see user_bytes */
 };
 
 /* A lasting call, made on `conn` with this one message.  `conn` NULL: it is detached from the first, and

@@ -317,11 +317,12 @@ struct mux__lasting {
     } of;
     cs_err why; /* it is detached; to be told */
     bool tell : 1;
-    bool ended : 1; /* our last word was said, and its owner told: end() */
-    bool ran : 1;   /* a client's: on some stream it may have been processed */
-    bool keeps : 1; /* what it sends, */
-    bool made : 1;  /* and there is something to keep it in */
-    bool tells : 1; /* its owner when it is gone */
+    bool ended : 1;  /* our last word was said, and its owner told: end() */
+    bool ran : 1;    /* a client's: on some stream it may have been processed */
+    bool keeps : 1;  /* what it sends, */
+    bool made : 1;   /* and there is something to keep it in */
+    bool tells : 1;  /* its owner when it is gone */
+    bool inside : 1; /* the stream's block of memory */
 };
 
 /* What it has as soon as something arrives on it. */
@@ -421,6 +422,9 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     uint16_t step;     /* the last message's bytes, if it was small */
 };
 
+/* In zeroed memory; CS_ENOMEM. */
+cs_err mux__stream_begin(mux_stream *stream, mux_conn *conn, const struct mux_stream_ops *ops,
+                         void *state);
 mux_stream *mux__stream_new(mux_conn *conn, const struct mux_stream_ops *ops, void *state);
 cs_err mux__stream_options(mux_stream *stream, const struct mux_call_options *options);
 void mux__stream_free(mux_stream *stream); /* without a word */

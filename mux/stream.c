@@ -9,11 +9,9 @@
 
 static void call(cs_task *task);
 
-mux_stream *mux__stream_new(mux_conn *conn, const struct mux_stream_ops *ops, void *state)
+cs_err mux__stream_begin(mux_stream *stream, mux_conn *conn, const struct mux_stream_ops *ops,
+                         void *state)
 {
-    mux_stream *stream = cs_zalloc(sizeof *stream);
-    if (!stream)
-        return NULL;
     stream->conn = conn;
     stream->is_server = conn->is_server;
     stream->gzip_out = conn->opt.gzip && !conn->is_server; /* a server's: if the request lists it */
@@ -22,13 +20,21 @@ mux_stream *mux__stream_new(mux_conn *conn, const struct mux_stream_ops *ops, vo
     stream->send_max = MUX__SEND_MAX;
     stream->window = (uint32_t)conn->opt.window_bytes;
     stream->born_ms = (uint32_t)cs_loop_now_ms(conn->loop);
-    if (ops && mux_stream_accept(stream, ops, state) != CS_OK) {
-        cs_free(stream);
-        return NULL;
-    }
+    if (ops && mux_stream_accept(stream, ops, state) != CS_OK)
+        return CS_ENOMEM;
     cs_list_push(&conn->streams, &stream->link_in);
     conn->stats->streams++;
     conn->stats->streams_total++;
+    return CS_OK;
+}
+
+mux_stream *mux__stream_new(mux_conn *conn, const struct mux_stream_ops *ops, void *state)
+{
+    mux_stream *stream = cs_zalloc(sizeof *stream);
+    if (stream && mux__stream_begin(stream, conn, ops, state) != CS_OK) {
+        cs_free(stream);
+        return NULL;
+    }
     return stream;
 }
 

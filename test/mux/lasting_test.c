@@ -268,11 +268,10 @@ static const struct mux_lasting_ops client_lasting = {.detached = client_detache
 
 /* ---- The stage ------------------------------------------------------------------------------- */
 
-static cs_err begin(unsigned seed, uint64_t down, uint64_t up)
+static cs_err stage(unsigned seed, uint64_t down, uint64_t up)
 {
     static const struct mux_options quick = {.ping_interval_ms = 20, .ping_timeout_ms = 20};
     static const struct mux_options slow = {.ping_interval_ms = CS_OFF};
-    uint64_t from = 0;
     cs_err err;
 
     memset(&w, 0, sizeof w);
@@ -289,17 +288,23 @@ static cs_err begin(unsigned seed, uint64_t down, uint64_t up)
         err = mux_limbo_new(w.loop, NULL, &w.limbo[0]);
     if (err == CS_OK)
         err = mux_limbo_new(w.loop, w.handlers, &w.limbo[1]);
-    w.sort[0] = (struct mux_lasting_sort){&client_lasting, w.limbo[0], BOUND};
-    w.sort[1] = (struct mux_lasting_sort){&server_lasting, w.limbo[1], BOUND};
+    w.sort[0] = (struct mux_lasting_sort){&client_lasting, w.limbo[0], BOUND, 0};
+    w.sort[1] = (struct mux_lasting_sort){&server_lasting, w.limbo[1], BOUND, 0};
     if (err == CS_OK)
         err = mux_dial_local(w.loop, &quick, &slow, w.handlers, &w.conn);
+    return err;
+}
+
+static cs_err begin(unsigned seed, uint64_t down, uint64_t up)
+{
+    const uint64_t from = 0;
+    const struct mux_lasting_call call = {
+        .sort = &w.sort[0], .method = METHOD, .ops = &client_ops, .user = &w.client};
+    cs_err err = stage(seed, down, up);
+
     if (err == CS_OK)
-        err = mux_stream_open(w.conn, METHOD, NULL, &client_ops, NULL, &w.client.stream);
-    if (err == CS_OK)
-        err =
-            mux_stream_send(w.client.stream, cs_bytes_of(&from, sizeof from), cs_bytes_of(NULL, 0));
-    if (err == CS_OK)
-        err = mux_stream_last(w.client.stream, &w.sort[0], 0, &w.client);
+        err = mux_stream_open_lasting(&call, w.conn, cs_bytes_of(&from, sizeof from),
+                                      &w.client.stream);
     if (err == CS_OK)
         send_some(&w.client);
     return err;
@@ -434,6 +439,34 @@ Test(lasting, a_detached_call_is_ended_by_either_side)
     cr_assert_eq(w.server.why, CS_ETIMEOUT);
     cr_assert_eq(w.server.ends, 1);
     cr_assert_eq(w.client.why, CS_ECANCELED);
+    end();
+}
+
+Test(lasting, a_call_is_made_later_and_its_user_goes_with_it)
+{
+    enum { SOME = 3 };
+    static const struct mux_lasting_ops none;
+    struct mux_lasting_sort sort = {.ops = &none, .user_bytes = sizeof w.runs};
+    int number = 7;
+    struct mux_lasting_call call = {
+        .sort = &sort, .method = METHOD, .ops = &client_ops, .user = &number};
+
+    cr_assert_eq(stage(1, SOME, 0), CS_OK);
+    sort.limbo = w.limbo[0];
+    cr_assert_eq(mux_stream_open_lasting(&call, NULL, cs_bytes_of(NULL, 0), &w.client.stream),
+                 CS_OK);
+    cr_assert(mux_stream_is_detached(w.client.stream));
+    number = 8;
+    cr_assert_eq(*(int *)mux_stream_lasting_user(w.client.stream), 7);
+    cs_loop_settle(w.loop);
+    cr_assert_eq(w.runs, 0);
+    cr_assert_eq(mux_stream_send(w.client.stream, cs_str("more"), cs_bytes_of(NULL, 0)), CS_EMISUSE,
+                 "it keeps nothing: one message is all that it says");
+    reopen();
+    cr_assert_not(mux_stream_is_detached(w.client.stream));
+    cs_loop_settle(w.loop);
+    cr_assert_eq(w.runs, 1);
+    cr_assert_eq(w.client.got, SOME);
     end();
 }
 
