@@ -35,17 +35,6 @@ static cs_err attach(struct mux__lasting *lasting, mux_stream *stream, uint64_t 
     return keep ? mux_keep_attach(keep, stream, from) : may_attach(lasting, from);
 }
 
-/* In zeroed memory. */
-static void lasting_init(struct mux__lasting *lasting, const struct mux_lasting_sort *sort,
-                         uint64_t first, void *user)
-{
-    lasting->sort = sort;
-    lasting->user = user;
-    lasting->of.first = first;
-    lasting->keeps = sort->keep_max > 0;
-    lasting->tells = sort->ops->gone != NULL;
-}
-
 cs_err mux__lasting_keeps(mux_stream *stream)
 {
     struct mux__lasting *lasting = mux__lasting_of(stream);
@@ -65,8 +54,47 @@ cs_err mux__lasting_keeps(mux_stream *stream)
     return CS_OK;
 }
 
-static void last(mux_stream *stream, struct mux__lasting *lasting)
+/* There are very many: all that is known at once lies in one block. */
+struct block {
+    mux_stream stream;
+    struct mux__lasting lasting;
+    max_align_t user[];
+};
+
+static struct block *block_of(mux_stream *stream)
 {
+    return CS_CONTAINER(stream, struct block, stream);
+}
+
+static mux_stream *block_new(mux_conn *conn, const struct mux_stream_ops *ops, void *state,
+                             size_t user_bytes)
+{
+    struct block *block = cs_zalloc(sizeof *block + user_bytes);
+
+    if (!block)
+        return NULL;
+    if (mux__stream_begin(&block->stream, conn, ops, state) != CS_OK) {
+        cs_free(block);
+        return NULL;
+    }
+    block->stream.roomy = true;
+    return &block->stream;
+}
+
+mux_stream *mux__lasting_new(mux_conn *conn)
+{
+    return block_new(conn, NULL, NULL, 0);
+}
+
+/* In zeroed memory. */
+static void last(mux_stream *stream, struct mux__lasting *lasting,
+                 const struct mux_lasting_sort *sort, uint64_t first, void *user)
+{
+    lasting->sort = sort;
+    lasting->user = user;
+    lasting->of.first = first;
+    lasting->keeps = sort->keep_max > 0;
+    lasting->tells = sort->ops->gone != NULL;
     lasting->extra = stream->more.extra;
     stream->more.lasting = lasting;
     stream->lasts = true;
@@ -79,6 +107,7 @@ cs_err mux_limbo_new(cs_loop *loop, mux_handlers *handlers, mux_conn **ret)
     if (err == CS_OK && handlers) {
         (*ret)->handlers = handlers;
         handlers->refs++;
+        handlers->lasts = true;
         (*ret)->stats = &handlers->stats;
     }
     return err;
@@ -91,10 +120,10 @@ cs_err mux_stream_last(mux_stream *stream, const struct mux_lasting_sort *sort, 
 
     if (stream->lasts || stream->over || stream->finished || stream->sent_any)
         return CS_EMISUSE;
-    if (!(lasting = cs_zalloc(sizeof *lasting)))
+    lasting = stream->roomy ? &block_of(stream)->lasting : cs_zalloc(sizeof *lasting);
+    if (!lasting)
         return CS_ENOMEM;
-    lasting_init(lasting, sort, first, user);
-    last(stream, lasting);
+    last(stream, lasting, sort, first, user);
     return CS_OK;
 }
 
@@ -109,7 +138,7 @@ void mux__lasting_free(mux_stream *stream)
         mux__keep_fini(keep_of(lasting));
         cs_free(keep_of(lasting));
     }
-    if (!lasting->inside)
+    if (!stream->roomy)
         cs_free(lasting);
     stream->lasts = false;
     stream->more.extra = NULL;
@@ -305,37 +334,24 @@ void mux_stream_unset_header(mux_stream *stream, const char *name)
 
 /* ---- Carried on: a client's ------------------------------------------------------------------ */
 
-/* There are very many: all that is known at once lies in one block. */
-struct block {
-    mux_stream stream;
-    struct mux__lasting lasting;
-    max_align_t user[];
-};
-
-static mux_stream *block_new(const struct mux_lasting_call *call, mux_conn *conn)
+static mux_stream *client_new(const struct mux_lasting_call *call, mux_conn *conn)
 {
     const struct mux_lasting_sort *sort = call->sort;
-    struct block *block = cs_zalloc(sizeof *block + sort->user_bytes);
+    mux_stream *stream = block_new(conn, call->ops, call->state, sort->user_bytes);
     void *user = call->user;
 
-    if (!block)
+    if (!stream)
         return NULL;
-    if (mux__stream_begin(&block->stream, conn, call->ops, call->state) != CS_OK) {
-        cs_free(block);
-        return NULL;
-    }
     if (sort->user_bytes > 0)
-        user = memcpy(block->user, call->user, sort->user_bytes);
-    lasting_init(&block->lasting, sort, 0, user);
-    block->lasting.inside = true;
-    last(&block->stream, &block->lasting);
-    return &block->stream;
+        user = memcpy(block_of(stream)->user, call->user, sort->user_bytes);
+    last(stream, &block_of(stream)->lasting, sort, 0, user);
+    return stream;
 }
 
 cs_err mux_stream_open_lasting(const struct mux_lasting_call *call, mux_conn *conn,
                                cs_bytes message, mux_stream **ret)
 {
-    mux_stream *stream = block_new(call, conn ? conn : call->sort->limbo);
+    mux_stream *stream = client_new(call, conn ? conn : call->sort->limbo);
     cs_err err = CS_OK;
 
     if (!stream)

@@ -114,6 +114,7 @@ struct mux_handlers { /* counted: a connection may outlive its server by a turn 
     void *wires_user;
     cs_loop *wires_loop;    /* of: */
     mux_handlers *wires_to; /* another loop's, whose they become; or NULL */
+    bool lasts; /* calls may come to last: there is to be room for it in their streams */
     struct mux_stats stats, across_stats;
     struct mux__gzip *gzip; /* of all connections; NULL: nothing was compressed yet */
     size_t unpacked;        /* in this turn */
@@ -317,12 +318,11 @@ struct mux__lasting {
     } of;
     cs_err why; /* it is detached; to be told */
     bool tell : 1;
-    bool ended : 1;  /* our last word was said, and its owner told: end() */
-    bool ran : 1;    /* a client's: on some stream it may have been processed */
-    bool keeps : 1;  /* what it sends, */
-    bool made : 1;   /* and there is something to keep it in */
-    bool tells : 1;  /* its owner when it is gone */
-    bool inside : 1; /* the stream's block of memory */
+    bool ended : 1; /* our last word was said, and its owner told: end() */
+    bool ran : 1;   /* a client's: on some stream it may have been processed */
+    bool keeps : 1; /* what it sends, */
+    bool made : 1;  /* and there is something to keep it in */
+    bool tells : 1; /* its owner when it is gone */
 };
 
 /* What it has as soon as something arrives on it. */
@@ -412,6 +412,7 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     bool passes : 1;      /* client: pass.c; readable() also says that it is over */
     bool impatient : 1;   /* a refusal has waited long enough for the rest of its request */
     bool big_headers : 1; /* over a limit of limits.h; the rest was passed over */
+    bool roomy : 1;       /* there is room for its struct mux__lasting behind it */
     bool waits : 1;       /* client: for a connection */
     bool patient : 1;     /* client: wait_for_ready */
     bool lasts : 1;       /* lasting.c; and of such a stream: */
@@ -475,6 +476,7 @@ size_t mux__stream_fill(mux_stream *stream, size_t max, bool *end);
 
 /* ---- lasting.c: calls that outlive their streams --------------------------------------------- */
 
+mux_stream *mux__lasting_new(mux_conn *conn); /* a server's, that may come to last; or NULL */
 void mux__lasting_free(mux_stream *stream);
 void mux__keep_promise(mux_stream *from, mux_stream *to); /* what nghttp2 was promised; keep.c */
 cs_err mux__message_queue(mux_stream *stream, cs_bytes message); /* behind nothing, and not kept */
