@@ -114,15 +114,18 @@ static void remember_done(struct chanserv__bond *bond, uint32_t number)
     bond->dones_len += bond->dones_len < CHANSERV__DONES;
 }
 
-static void say_done(struct chanserv__bond *bond, uint32_t number, const char *why)
+static void say_done(struct chanserv__bond *bond, uint32_t number, cs_bytes why)
 {
+    struct cs_buf *out = &bond->out;
     uint8_t ack[WIRE_ACK_MAX];
-    size_t n = wire_ack_put(ack, number, 0, true, cs_str(why));
 
-    (void)cs_buf_add(&bond->out, cs_bytes_of(ack, n));
+    if (out->cap - out->len >= sizeof ack) /* as a rule: without a copy */
+        out->len += wire_ack_put(out->base + out->len, number, 0, true, why);
+    else
+        (void)cs_buf_add(out, cs_bytes_of(ack, wire_ack_put(ack, number, 0, true, why)));
 }
 
-void chanserv__bond_done(struct chanserv__bond *bond, uint32_t number, const char *why, bool now)
+void chanserv__bond_done(struct chanserv__bond *bond, uint32_t number, cs_bytes why, bool now)
 {
     if (bond->attempt == 0 || bond->freed || bond->standing == CHANSERV__BOND_OFF)
         return;
@@ -151,7 +154,7 @@ void chanserv__bond_say_again(struct chanserv__bond *bond)
     struct cs_link *link;
 
     for (size_t i = 0; i < bond->dones_len; i++)
-        say_done(bond, bond->dones[i], "");
+        say_done(bond, bond->dones[i], cs_bytes_of(NULL, 0));
     for (link = cs_list_first(&bond->ties); link; link = cs_list_next(&bond->ties, link)) {
         struct chanserv__tie *tie = CS_CONTAINER(link, struct chanserv__tie, link);
 

@@ -69,8 +69,7 @@ struct chanserv__line {
     mux_stream *stream;  /* NULL: not opened, or ended */
     struct chanserv__watcher *watcher;
     void *state;
-    struct chanserv__tie *tie; /* it outlives its connection; or NULL.  Of a source that is not
-                                  opened: its feed's, which must stay until then */
+    struct chanserv__tie *tie; /* it outlives its connection; or NULL */
     cs_timer *timer;           /* of silence; NULL unless the option is on */
     char *errmsg;              /* written once, before anybody can see that it failed */
     cs_err status;             /* once `over` */
@@ -380,7 +379,7 @@ void chanserv__bond_drop(mux_stream **stream); /* cancels it and leaves NULL; NU
 void chanserv__bond_flush(struct chanserv__bond *bond);   /* now, what there is to say */
 void chanserv__bond_arrived(struct chanserv__bond *bond); /* it will */
 void chanserv__bond_due(struct chanserv__bond *bond, struct chanserv__tie *tie); /* its number */
-void chanserv__bond_done(struct chanserv__bond *bond, uint32_t number, const char *why, bool now);
+void chanserv__bond_done(struct chanserv__bond *bond, uint32_t number, cs_bytes why, bool now);
 void chanserv__bond_skip(struct chanserv__bond *bond, uint32_t number, uint64_t seq);
 void chanserv__bond_say_again(struct chanserv__bond *bond); /* what was said to the stream before */
 

@@ -11,6 +11,7 @@
 
 enum { BREAKS_MAX = 3, BREAKS_MS = 60000, PAUSE_MS = 100, UPLINK_MAX = 1 << 20 };
 
+static const cs_bytes NO_WORDS = {NULL, 0};
 static const struct mux_lasting_ops feed_lasting, source_lasting;
 
 void chanserv__tie_sorts(struct chanserv__bond *bond)
@@ -236,13 +237,14 @@ static bool is_of_session(mux_stream *stream, cs_err why, void *user)
     return tie->unsaid;
 }
 
-static void tie_end(struct chanserv__tie *tie, const char *why, bool now)
+static void tie_end(struct chanserv__tie *tie, cs_bytes why, bool now)
 {
     if (!cs_linked(&tie->link))
         return; /* said already */
     cs_unlink(&tie->link);
     cs_unlink(&tie->due);
-    (void)cs_map_remove(&tie->bond->talks, tie->number);
+    if (tie->bond->talks.len > 0)
+        (void)cs_map_remove(&tie->bond->talks, tie->number);
     if (tie->bond->leaves || tie->bond->elsewhere || tie->bond->doomed)
         chanserv__bond_changed(tie->bond);
     if (!tie->plain)
@@ -254,7 +256,7 @@ void chanserv__tie_lost(struct chanserv__tie *tie, cs_err why, const char *words
     struct chanserv__line *line = tie->line;
 
     if (!line)
-        tie_end(tie, "", false); /* what nobody opened is lost with it */
+        tie_end(tie, NO_WORDS, false); /* what nobody opened is lost with it */
     if (!line || line->over || (anew && line->is_feed && !tie->out))
         return;
     if (tie->out && mux_stream_never_ran(line->stream))
@@ -272,7 +274,7 @@ void chanserv__tie_unheard(struct chanserv__tie *tie, cs_err why, const char *wo
     if (why == CS_EPEER && !last && (!line->is_feed || chanserv__nodes_one(line->client)))
         return;
     mux_stream_give_up(line->stream, why, words);
-    tie_end(tie, "", false);
+    tie_end(tie, NO_WORDS, false);
 }
 
 /* ---- Arrived -------------------------------------------------------------------------------- */
@@ -356,7 +358,7 @@ void chanserv__tie_release(struct chanserv__tie *tie)
 {
     if (!tie || --tie->refs > 0)
         return;
-    tie_end(tie, "", false);
+    tie_end(tie, NO_WORDS, false);
     cs_free(tie->broken);
     if (tie->own)
         cs_free(tie);
@@ -371,6 +373,6 @@ void chanserv__tie_ended(struct chanserv__line *line, cs_err why)
     line->tie = NULL;
     tie->line = NULL;
     if (why != CS_DONE) /* of a feed that was given up, what nobody opened goes too */
-        tie_end(tie, why == CS_ECANCELED ? "no longer wanted" : "", line->by_us);
+        tie_end(tie, why == CS_ECANCELED ? cs_str("no longer wanted") : NO_WORDS, line->by_us);
     chanserv__tie_release(tie);
 }
