@@ -107,7 +107,6 @@ cs_err mux_limbo_new(cs_loop *loop, mux_handlers *handlers, mux_conn **ret)
     if (err == CS_OK && handlers) {
         (*ret)->handlers = handlers;
         handlers->refs++;
-        handlers->lasts = true;
         (*ret)->stats = &handlers->stats;
     }
     return err;
@@ -124,6 +123,7 @@ cs_err mux_stream_last(mux_stream *stream, const struct mux_lasting_sort *sort, 
     if (!lasting)
         return CS_ENOMEM;
     last(stream, lasting, sort, first, user);
+    stream->conn->lasts = true;
     return CS_OK;
 }
 

@@ -114,7 +114,6 @@ struct mux_handlers { /* counted: a connection may outlive its server by a turn 
     void *wires_user;
     cs_loop *wires_loop;    /* of: */
     mux_handlers *wires_to; /* another loop's, whose they become; or NULL */
-    bool lasts; /* calls may come to last: there is to be room for it in their streams */
     struct mux_stats stats, across_stats;
     struct mux__gzip *gzip; /* of all connections; NULL: nothing was compressed yet */
     size_t unpacked;        /* in this turn */
@@ -172,10 +171,11 @@ struct mux_conn {
     cs_loop *loop;
     struct mux_options opt; /* with the defaults filled in */
     bool is_server, freed, goaway;
-    bool settled;   /* the peer's SETTINGS came */
-    bool spent;     /* a client's: it is old, or its calls are used up */
-    bool told;      /* a client's: its calls know that it takes no more */
-    bool answers;   /* a client's: a call was answered, well or not */
+    bool settled; /* the peer's SETTINGS came */
+    bool spent;   /* a client's: it is old, or its calls are used up */
+    bool lasts;   /* calls of its have come to last: there is to be room for that in more of them */
+    bool told;    /* a client's: its calls know that it takes no more */
+    bool answers; /* a client's: a call was answered, well or not */
     bool is_across; /* a server's: its peer is another loop of the process, */
     bool is_local;  /* or of this one */
     uint32_t open;  /* a client's streams that nghttp2 has, */
@@ -476,7 +476,7 @@ size_t mux__stream_fill(mux_stream *stream, size_t max, bool *end);
 
 /* ---- lasting.c: calls that outlive their streams --------------------------------------------- */
 
-mux_stream *mux__lasting_new(mux_conn *conn); /* a server's, that may come to last; or NULL */
+mux_stream *mux__lasting_new(mux_conn *conn); /* a server's, with room for it to last; or NULL */
 void mux__lasting_free(mux_stream *stream);
 void mux__keep_promise(mux_stream *from, mux_stream *to); /* what nghttp2 was promised; keep.c */
 cs_err mux__message_queue(mux_stream *stream, cs_bytes message); /* behind nothing, and not kept */
