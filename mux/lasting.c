@@ -9,8 +9,6 @@
 #include "mux/mux__in.h"
 #include "proto/wire.h"
 
-#include <stddef.h>
-
 /* Most of those that are very many never send anything: what keeps it is made for the first message. */
 static mux_keep *keep_of(const struct mux__lasting *lasting)
 {
@@ -58,7 +56,7 @@ cs_err mux__lasting_keeps(mux_stream *stream)
 struct block {
     mux_stream stream;
     struct mux__lasting lasting;
-    max_align_t user[];
+    int64_t user[]; /* and for pointers */
 };
 
 static struct block *block_of(mux_stream *stream)

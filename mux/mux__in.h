@@ -386,7 +386,7 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     uint32_t send_max;
     uint32_t ahead; /* mux_stream_hold() */
     cs_err why : 8;
-    cs_err status : 8; /* ours (server), once finished */
+    cs_err status : 7; /* ours (server), once finished */
     bool is_server : 1;
     bool accepted : 1;
     bool no_memory : 1;  /* to be accepted */
