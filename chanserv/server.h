@@ -387,10 +387,9 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
     X(http_not_kept, "readers that came back for what is kept no more: keep_bytes of a gateway")   \
     X(http_lingering_lost, "sources that wait for their reader, ended: lingering_bytes")
 
-/* Every counter, one table: X(name, help).  What ends with "now" goes down again, the
- * rest only up. */
+/* Every counter, one table: X(name, help).  What ends with "now" goes down again, the rest only up. */
 #define CHANSERV_COUNTERS(X)                                                                       \
-    X(connections, "connections open, a gateway's own too, now")                                   \
+    X(connections, "connections, a gateway's own too, open now")                                   \
     X(connections_total, "connections accepted")                                                   \
     X(accepts_paused, "times nobody was let in for want of descriptors or memory")                 \
     X(connections_rolled, "connections told to go: their age, a new certificate, a drain")         \
@@ -427,7 +426,7 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
     X(sessions_lost, "sessions given up: linger_ms, or one of the limits of lingering")            \
     X(sessions_refused, "sessions refused, for whatever reason")                                   \
     X(sessions_kept, "bytes kept for sessions until they are acknowledged, now")                   \
-    X(channels, "posts and sources that their client of a session is not done with, now")          \
+    X(channels, "posts and sources of sessions that their client is not done with, now")           \
     X(channels_resumed, "posts and sources that went on, on another stream")                       \
     X(bytes_in, "bytes read from connections")                                                     \
     X(bytes_out, "bytes written to connections")                                                   \

@@ -109,7 +109,7 @@ static cs_err make(struct chanserv__tie *tie, const struct mux_lasting_call *cal
 {
     const struct chanserv__bond *bond = tie->bond;
 
-    return bond->node->conn && !bond->elsewhere && chanserv__bond_carries(bond)
+    return bond->node->conn && chanserv__bond_carries(bond)
                ? go_out(tie, call)
                : mux_stream_open_lasting(call, NULL, cs_bytes_of(NULL, 0), &tie->line->stream);
 }

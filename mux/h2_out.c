@@ -52,11 +52,11 @@ static int64_t weight(const nghttp2_nv *nva, size_t n)
 }
 
 /* Of very many that end in one turn the first are written while the rest is made: else two peers that ask each
- * other by the hundred wait for each other, one at a time. */
+ * other by the hundred wait for each other, one at a time.  A connection that is freed says all it can at once. */
 static void ended_one(mux_conn *conn)
 {
     if (++conn->out.ends == MUX__OUT_ENDS)
-        conn->out.enough = mux__link_is_apart(conn->link);
+        conn->out.enough = !conn->freed && mux__link_is_apart(conn->link);
 }
 
 static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *frame, void *user)

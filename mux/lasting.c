@@ -9,6 +9,8 @@
 #include "mux/mux__in.h"
 #include "proto/wire.h"
 
+#include <stddef.h>
+
 /* Most of those that are very many never send anything: what keeps it is made for the first message. */
 static mux_keep *keep_of(const struct mux__lasting *lasting)
 {
@@ -56,8 +58,9 @@ cs_err mux__lasting_keeps(mux_stream *stream)
 struct block {
     mux_stream stream;
     struct mux__lasting lasting;
-    int64_t user[]; /* and for pointers */
+    int64_t user[]; /* aligned for what a user has */
 };
+_Static_assert(offsetof(struct block, stream) == 0, "it is freed as its stream");
 
 static struct block *block_of(mux_stream *stream)
 {
@@ -75,7 +78,7 @@ static mux_stream *block_new(mux_conn *conn, const struct mux_stream_ops *ops, v
         cs_free(block);
         return NULL;
     }
-    block->stream.roomy = true;
+    block->stream.has_room = true;
     return &block->stream;
 }
 
@@ -117,11 +120,11 @@ cs_err mux_stream_last(mux_stream *stream, const struct mux_lasting_sort *sort, 
 
     if (stream->lasts || stream->over || stream->finished || stream->sent_any)
         return CS_EMISUSE;
-    lasting = stream->roomy ? &block_of(stream)->lasting : cs_zalloc(sizeof *lasting);
+    lasting = stream->has_room ? &block_of(stream)->lasting : cs_zalloc(sizeof *lasting);
     if (!lasting)
         return CS_ENOMEM;
     last(stream, lasting, sort, first, user);
-    stream->conn->lasts = true;
+    stream->conn->has_lasting = true;
     return CS_OK;
 }
 
@@ -136,7 +139,7 @@ void mux__lasting_free(mux_stream *stream)
         mux__keep_fini(keep_of(lasting));
         cs_free(keep_of(lasting));
     }
-    if (!stream->roomy)
+    if (!stream->has_room)
         cs_free(lasting);
     stream->lasts = false;
     stream->more.extra = NULL;
@@ -419,7 +422,7 @@ cs_err mux_stream_reopen(mux_stream *stream, mux_conn *conn, cs_bytes message)
     fresh = wire_none(conn);
     fresh.born_ms = (uint32_t)cs_loop_now_ms(conn->loop);
     fresh.rx = stream->rx;
-    fresh.gzip_out = stream->gzip_out;
+    fresh.gzip_out = conn->opt.gzip;
     carry(stream, conn, &fresh);
     mux__inflow_restart(stream);
     forget_answer(stream);

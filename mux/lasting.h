@@ -49,8 +49,8 @@ struct mux_lasting_sort {
     const struct mux_lasting_ops *ops;
     mux_conn *limbo; /* has them while nothing carries them */
     size_t keep_max; /* see mux_stream_last() */
-    /* Of calls that mux_stream_open_lasting() makes: `user` is so many bytes, which are copied, and the copy
-     * goes with the stream.  0: it is passed as it is. */
+    /* Of calls that mux_stream_open_lasting() makes: `user` is so many bytes, aligned for int64_t and
+     * pointers, which are copied, and the copy goes with the stream.  0: it is passed as it is. */
     size_t user_bytes;
 };
 
@@ -112,8 +112,8 @@ struct mux_lasting_call {
     void *user; /* of the sort's ops; see user_bytes */
 };
 
-/* A lasting call, made on `conn` with this one message.  `conn` NULL: it is detached from the first, and
- * mux_stream_reopen() makes it.  CS_ENOMEM; CS_EMISUSE: its options have metadata that may not be said. */
+/* A lasting call, made on `conn` with this one message.  `conn` NULL: without one it is detached from the first,
+ * and mux_stream_reopen() makes it.  CS_ENOMEM; CS_EMISUSE: its options have metadata that may not be said. */
 cs_err mux_stream_open_lasting(const struct mux_lasting_call *call, mux_conn *conn,
                                cs_bytes message, mux_stream **ret);
 

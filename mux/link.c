@@ -167,9 +167,7 @@ static bool sock_is_apart(mux__link *link)
 
     if (!sock->is_local)
         return true;
-#ifdef SO_INCOMING_CPU
     (void)getsockopt(sock->fd, SOL_SOCKET, SO_INCOMING_CPU, &there, &len);
-#endif
     return there >= 0 && there != sched_getcpu();
 }
 

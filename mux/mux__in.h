@@ -104,7 +104,7 @@ struct mux_handlers { /* counted: a connection may outlive its server by a turn 
     bool has_complained;     /* of too many, since there were fewer */
     struct mux__peers *peers;
     struct cs_names methods;
-    struct mux__handler *found;     /* there last, or NULL */
+    struct mux__handler *found;     /* the one asked for last, or NULL */
     struct cs_list local_conns;     /* servers' ends of mux_dial_local(), */
     struct cs_list across_conns;    /* and of mux_dial_across() */
     bool local_ended, across_ended; /* no more of them: mux_handlers_end_local() */
@@ -171,17 +171,17 @@ struct mux_conn {
     cs_loop *loop;
     struct mux_options opt; /* with the defaults filled in */
     bool is_server, freed, goaway;
-    bool settled; /* the peer's SETTINGS came */
-    bool spent;   /* a client's: it is old, or its calls are used up */
-    bool lasts;   /* calls of its have come to last: there is to be room for that in more of them */
-    bool told;    /* a client's: its calls know that it takes no more */
-    bool answers; /* a client's: a call was answered, well or not */
-    bool is_across; /* a server's: its peer is another loop of the process, */
-    bool is_local;  /* or of this one */
-    uint32_t open;  /* a client's streams that nghttp2 has, */
-    uint32_t calls; /* and has had */
-    bool failed;    /* nghttp2 had no memory for what must be said: cut at the next flush */
-    cs_err end_why; /* what its streams are told when it is freed; 0: CS_ECANCELED */
+    bool settled;     /* the peer's SETTINGS came */
+    bool spent;       /* a client's: it is old, or its calls are used up */
+    bool has_lasting; /* calls have come to last: there is to be room for that in more of them */
+    bool told;        /* a client's: its calls know that it takes no more */
+    bool answers;     /* a client's: a call was answered, well or not */
+    bool is_across;   /* a server's: its peer is another loop of the process, */
+    bool is_local;    /* or of this one */
+    uint32_t open;    /* a client's streams that nghttp2 has, */
+    uint32_t calls;   /* and has had */
+    bool failed;      /* nghttp2 had no memory for what must be said: cut at the next flush */
+    cs_err end_why;   /* what its streams are told when it is freed; 0: CS_ECANCELED */
     enum mux__conn_state state;
     char *addr; /* what is dialed, or NULL */
     char *authority;
@@ -386,7 +386,7 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     uint32_t send_max;
     uint32_t ahead; /* mux_stream_hold() */
     cs_err why : 8;
-    cs_err status : 7; /* ours (server), once finished */
+    cs_err status : 7; /* ours (server), once finished: below 128 */
     bool is_server : 1;
     bool accepted : 1;
     bool no_memory : 1;  /* to be accepted */
@@ -412,7 +412,7 @@ struct mux_stream {         /* 100,000 of them may be open and idle: small thing
     bool passes : 1;      /* client: pass.c; readable() also says that it is over */
     bool impatient : 1;   /* a refusal has waited long enough for the rest of its request */
     bool big_headers : 1; /* over a limit of limits.h; the rest was passed over */
-    bool roomy : 1;       /* there is room for its struct mux__lasting behind it */
+    bool has_room : 1;    /* for its struct mux__lasting, behind it: lasting.c */
     bool waits : 1;       /* client: for a connection */
     bool patient : 1;     /* client: wait_for_ready */
     bool lasts : 1;       /* lasting.c; and of such a stream: */

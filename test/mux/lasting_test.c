@@ -470,6 +470,27 @@ Test(lasting, a_call_is_made_later_and_its_user_goes_with_it)
     end();
 }
 
+Test(lasting, a_call_is_compressed_whichever_way_it_goes_out)
+{
+    static const struct mux_lasting_ops none;
+    const struct mux_lasting_sort *sort = &w.sort[0];
+    struct mux_lasting_sort mine = {.ops = &none, .keep_max = BOUND};
+    struct mux_lasting_call call = {.sort = &mine, .method = METHOD, .ops = &client_ops};
+    mux_stream *at_once;
+
+    cr_assert_eq(stage(1, 0, 0), CS_OK);
+    w.conn->opt.gzip = true;
+    mine.limbo = sort->limbo;
+    cr_assert_eq(mux_stream_open_lasting(&call, w.conn, cs_str("8 bytes."), &at_once), CS_OK);
+    cr_assert(at_once->gzip_out);
+    mux_stream_cancel(at_once, CS_ECANCELED);
+    cr_assert_eq(mux_stream_open_lasting(&call, NULL, cs_bytes_of(NULL, 0), &w.client.stream),
+                 CS_OK);
+    reopen();
+    cr_assert(w.client.stream->gzip_out);
+    end();
+}
+
 static void story(void)
 {
     if (begin(5, 40, 10) == CS_OK)
