@@ -188,8 +188,7 @@ void mux__conn_flush(cs_task *task)
     mux_conn *conn = CS_CONTAINER(task, mux_conn, flush);
     if (conn->state != MUX__UP || ((conn->blocked || conn->sniffs) && !conn->failed))
         return;
-    bool early = false; /* that does not count as one of them */
-    for (int i = 0; i < BATCHES; i += !early) {
+    for (int i = 0; i < BATCHES; i++) {
         if (conn->failed || !mux__out_ready(&conn->out)) {
             mux__conn_lost(conn, CS_ENOMEM, "no memory to write");
             return;
@@ -200,7 +199,6 @@ void mux__conn_flush(cs_task *task)
             return;
         }
         go_on_reading(conn);
-        early = conn->out.enough;
         bool full = mux__out_full(&conn->out) || conn->out.len > MUX__OUT_IOV / 2 ||
                     conn->out.copied > MUX__OUT_COPIES / 2;
         if (!write_out(conn))
