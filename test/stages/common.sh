@@ -61,6 +61,24 @@ build() {
     quietly "${dir##*/}.make" make -C "$dir" -j"$jobs" "$@"
 }
 
+# made NAME [configure's arguments]: configured and built, once a run; each stage that uses it may ask.
+made() {
+    local stamp=$CHANSERV_WORK/log/$1.made
+    [ -f "$stamp" ] && return
+    configure "$@"
+    build "$1"
+    touch "$stamp"
+}
+
+# The builds that more than one stage uses: with the sanitizers, and clang's without.
+made_asan() {
+    made gcc-asan CC=gcc --disable-shared --enable-tests=yes --enable-sanitizers=address,undefined CFLAGS='-g -O1'
+}
+
+made_clang() {
+    made clang CC=clang --disable-shared --enable-tests=yes
+}
+
 # check NAME [arguments]: make check, counted.  What was skipped was not tested, so it failed.
 check() {
     local dir=$CHANSERV_WORK/$1 log=$CHANSERV_WORK/log/$1.check.log status=0
