@@ -575,6 +575,34 @@ Test(tls_link, where_nothing_can_be_written_a_call_is_over)
     cr_assert_eq(c->why, CS_EPEER);
 }
 
+/* ---- Where the peer is ----------------------------------------------------------------------- */
+
+static bool is_elsewhere;
+
+static bool below_says(mux__link *link)
+{
+    (void)link;
+    return is_elsewhere;
+}
+
+Test(tls_link, asks_the_link_below_where_the_peer_is)
+{
+    const struct mux_tls client = secure_client(), server = secure_server("server");
+    static struct mux__link_ops below;
+    mux__link *inner;
+
+    secure_meet(&client, &server, "localhost");
+    secure_answers();
+    inner = mux__tls_inner(secure.conn->link);
+    cr_assert_not(mux__link_is_apart(secure.conn->link), "a link of memory cannot tell");
+    below = *inner->ops;
+    below.is_apart = below_says;
+    inner->ops = &below;
+    cr_assert_not(mux__link_is_apart(secure.conn->link));
+    is_elsewhere = true;
+    cr_assert(mux__link_is_apart(secure.conn->link));
+}
+
 /* ---- Without memory ------------------------------------------------------------------------- */
 
 static void on_end(mux_stream *stream, cs_err why, void *state)
