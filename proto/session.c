@@ -11,6 +11,7 @@ enum { UP_SESSION = 1, UP_ATTEMPT = 2 };
 enum { DOWN_INSTANCE = 1, DOWN_LINGER = 2 };
 enum { ACK_NUMBER = 1, ACK_NEXT = 2, ACK_DONE = 3, ACK_REASON = 4, ACK_SKIP = 5 };
 enum { SESSION_LEN = 16 };
+enum { AT_ONCE = 2 + 2 * (1 + WIRE__FEW) + 2 }; /* the longest ack of ack_at_once() */
 
 /* ---- Reading ------------------------------------------------------------------------------- */
 
@@ -50,21 +51,26 @@ static cs_err ack_take(const struct wire__field *field, struct wire_ack *ack)
     }
 }
 
-/* Nearly all of them: how far, or that it is done, and no more. */
-static bool ack_is_straight(cs_bytes msg, struct wire_ack *ret)
+/* Nearly all of them: how far, or that it is done, and no more.  There are AT_ONCE bytes, so that nothing has to
+ * be looked for behind them; answers how long it is, or 0: it is none of these. */
+static size_t ack_at_once(const uint8_t *at, struct wire_ack *ret)
 {
-    const uint8_t *at = msg.base, *end = at + msg.len;
-    uint32_t number = 0;
-    uint64_t next = 0;
+    const uint8_t *p = at + 3, *end;
+    uint32_t number, next = 0;
     bool done = false;
 
-    at = wire__straight_u32(at, end, ACK_NUMBER, &number);
-    at = wire__straight_u64(at, end, ACK_NEXT, &next);
-    at = wire__straight_bool(at, end, ACK_DONE, &done);
-    if (at != end)
-        return false;
+    if (at[0] != WIRE__TAG(ACKS, WIRE__BYTES) || at[1] > AT_ONCE - 2 ||
+        at[2] != WIRE__TAG(ACK_NUMBER, WIRE__VARINT) || !(p = wire__few(p, &number)))
+        return 0;
+    end = at + 2 + at[1];
+    if (p < end && *p == WIRE__TAG(ACK_NEXT, WIRE__VARINT) && !(p = wire__few(p + 1, &next)))
+        return 0;
+    if (p < end && *p == WIRE__TAG(ACK_DONE, WIRE__VARINT) && (done = p[1] == 1))
+        p += 2;
+    if (p != end)
+        return 0;
     *ret = (struct wire_ack){.number = number, .next = next, .done = done};
-    return true;
+    return (size_t)(end - at);
 }
 
 static cs_err ack_parse(cs_bytes msg, struct wire_ack *ret)
@@ -172,15 +178,12 @@ static cs_err ack_next_any(cs_bytes *acks, struct wire_ack *ret)
 
 cs_err wire_ack_next(cs_bytes *acks, struct wire_ack *ret)
 {
-    const uint8_t *begin = acks->base, *at;
-    cs_bytes msg;
+    const uint8_t *at = acks->base;
+    const size_t n = acks->len >= AT_ONCE ? ack_at_once(at, ret) : 0;
 
-    if (acks->len == 0)
-        return CS_DONE;
-    at = wire__straight_bytes(begin, begin + acks->len, ACKS, &msg);
-    if (at == begin || !ack_is_straight(msg, ret))
+    if (n == 0)
         return ack_next_any(acks, ret);
-    *acks = cs_bytes_of(at, acks->len - (size_t)(at - begin));
+    *acks = cs_bytes_of(at + n, acks->len - n);
     return CS_OK;
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 enum { WIRE__VARINT = 0, WIRE__FIXED64 = 1, WIRE__BYTES = 2, WIRE__FIXED32 = 5 };
+#define WIRE__TAG(number, type) ((number) << 3 | (type)) /* of a field below 16 */
 
 struct wire__field {
     uint32_t number, type;
@@ -40,6 +41,21 @@ static inline uint64_t wire__varint(const void *bytes, size_t n)
     for (size_t i = 1; i < n; i++)
         v |= (uint64_t)(p[i] & 0x7f) << (7 * i);
     return v;
+}
+
+/* A varint of at most WIRE__FEW bytes, where so many can be read: what stands behind it; NULL: it is longer. */
+enum { WIRE__FEW = 4 };
+static inline const uint8_t *wire__few(const uint8_t *p, uint32_t *ret)
+{
+    uint32_t v = p[0];
+
+    for (unsigned i = 1; *p++ >= 0x80; i++) {
+        if (i == WIRE__FEW)
+            return NULL;
+        v += ((uint32_t)*p - 1) << (7 * i); /* 1: the bit that said that there is more */
+    }
+    *ret = v;
+    return p;
 }
 
 /* wire__field_next() of any field there is. */
@@ -138,7 +154,7 @@ static inline const uint8_t *wire__straight_u64(const uint8_t *at, const uint8_t
     const uint8_t *p;
     uint64_t v;
 
-    if (end - at < 2 || at[0] != (number << 3 | WIRE__VARINT))
+    if (end - at < 2 || at[0] != WIRE__TAG(number, WIRE__VARINT))
         return at;
     p = at + 1;
     v = *p & 0x7f;
@@ -166,19 +182,10 @@ static inline const uint8_t *wire__straight_bytes(const uint8_t *at, const uint8
 {
     const size_t n = (size_t)(end - at);
 
-    if (n < 2 || at[0] != (number << 3 | WIRE__BYTES) || at[1] >= 0x80 || at[1] > n - 2)
+    if (n < 2 || at[0] != WIRE__TAG(number, WIRE__BYTES) || at[1] >= 0x80 || at[1] > n - 2)
         return at;
     *ret = cs_bytes_of(at + 2, at[1]);
     return at + 2 + at[1];
-}
-
-static inline const uint8_t *wire__straight_bool(const uint8_t *at, const uint8_t *end,
-                                                 uint32_t number, bool *ret)
-{
-    if (end - at < 2 || at[0] != (number << 3 | WIRE__VARINT) || at[1] >= 0x80)
-        return at;
-    *ret = at[1] > 0;
-    return at + 2;
 }
 
 /* ---- Fields as they are written: what is nothing is left out --------------------------------- */
@@ -196,14 +203,14 @@ static inline size_t wire__put_u64(uint8_t *to, uint32_t number, uint64_t value)
 {
     if (value == 0)
         return 0;
-    to[0] = (uint8_t)(number << 3 | WIRE__VARINT);
+    to[0] = (uint8_t)WIRE__TAG(number, WIRE__VARINT);
     return 1 + wire_varint_put(to + 1, value);
 }
 
 /* What stands in front of `len` bytes, which may be none. */
 static inline size_t wire__put_head(uint8_t *to, uint32_t number, size_t len)
 {
-    to[0] = (uint8_t)(number << 3 | WIRE__BYTES);
+    to[0] = (uint8_t)WIRE__TAG(number, WIRE__BYTES);
     return 1 + wire_varint_put(to + 1, len);
 }
 
