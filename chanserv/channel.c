@@ -20,29 +20,26 @@ cs_err chanserv__channel_new(struct chanserv__session *session, uint32_t number,
         server->counters.channels_refused++;
         return CS_ELIMIT;
     }
-    if (!(channel = cs_alloc(sizeof *channel)))
-        return CS_ENOMEM;
-    *channel = (struct chanserv__channel){
-        .session = session, .number = number, .stream = stream, .is_post = post != NULL};
+    if ((err = mux_stream_last(stream, &server->lasting, first, NULL)) != CS_OK)
+        return err;
+    channel = mux_stream_lasting_user(stream);
+    if ((err = cs_row_put(&session->channels, number, channel)) != CS_OK) {
+        mux_stream_last_not(stream);
+        return err;
+    }
+    channel->session = session;
+    channel->stream = stream;
+    channel->number = number;
+    channel->is_post = post != NULL;
     if (post)
         channel->of.post = post;
     else
         channel->of.outlet = outlet;
     chanserv__channel_linger(channel, post ? server->options.linger_ms : outlet->post->linger_ms);
-    err = cs_row_put(&session->channels, number, channel);
-    if (err == CS_OK) {
-        err = mux_stream_last(stream, &server->lasting, first, channel);
-        if (err != CS_OK)
-            cs_row_remove(&session->channels, number);
-    }
-    if (err == CS_OK) {
-        server->counters.channels++;
-        chanserv__total_add(server, &server->totals->channels, 1);
-        *ret = channel;
-    } else {
-        cs_free(channel);
-    }
-    return err;
+    server->counters.channels++;
+    chanserv__total_add(server, &server->totals->channels, 1);
+    *ret = channel;
+    return CS_OK;
 }
 
 /* ---- Its streams come and go ---------------------------------------------------------------- */
@@ -61,21 +58,12 @@ static void on_detached(mux_stream *stream, cs_err why, void *user)
         o->ops->detached(o, chanserv__outlet_state(o));
 }
 
-static void on_gone(mux_stream *stream, void *user)
-{
-    struct chanserv__channel *channel = user;
-
-    (void)stream;
-    channel->stream = NULL;
-}
-
 static struct mux_keep_sum *sum(void *user)
 {
     return &((struct chanserv__channel *)user)->session->kept;
 }
 
-const struct mux_lasting_ops chanserv__channel_lasting = {
-    .detached = on_detached, .gone = on_gone, .sum = sum};
+const struct mux_lasting_ops chanserv__channel_lasting = {.detached = on_detached, .sum = sum};
 
 static void refuse_from(mux_stream *stream, const struct chanserv__channel *channel, uint64_t from)
 {
@@ -108,7 +96,7 @@ void chanserv__channel_attach(struct chanserv__channel *channel, mux_stream *str
     chanserv_outlet *o = chanserv__channel_outlet(channel);
     cs_err err = CS_EINVAL;
 
-    if (!channel->stream) {
+    if (!chanserv__channel_stream(channel)) {
         chanserv__refuse(stream, WIRE_R_LOST, NULL);
         return;
     }
@@ -185,7 +173,7 @@ cs_err chanserv__channel_acked(struct chanserv__channel *channel, const struct w
 
     if (channel->is_post)
         skip_all(channel, ack->skips);
-    if (channel->stream && ack->next > 0)
+    if (ack->next > 0 && chanserv__channel_stream(channel))
         err = mux_stream_acked(channel->stream, ack->next);
     if (err == CS_OK && ack->done)
         chanserv__channel_end(channel, CS_ECANCELED, CHANSERV__CANCELLED, ack->reason);
@@ -244,10 +232,8 @@ void chanserv__channel_end(struct chanserv__channel *channel, cs_err why,
         post_end(channel->of.post, why, reason);
     if (chanserv__channel_outlet(channel))
         outlet_end(channel->of.outlet, why, reason, words);
-    if (channel->stream)
-        mux_stream_forget(channel->stream, why);
     cs_row_remove(&channel->session->channels, channel->number);
     server->counters.channels--;
     chanserv__total_add(server, &server->totals->channels, -1);
-    cs_free(channel);
+    mux_stream_forget(channel->stream, why); /* it goes with it, now or soon */
 }

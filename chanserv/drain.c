@@ -26,7 +26,8 @@ enum { LOOK_MS = 20, LAST_WORDS_MS = 500, SAME_MS = 100 };
 /* One of which all has arrived waits to be forgotten, and for nothing else. */
 static bool channel_runs(const struct chanserv__channel *channel)
 {
-    const mux_keep *keep = channel->stream ? mux_stream_kept(channel->stream) : NULL;
+    const mux_keep *keep =
+        chanserv__channel_stream(channel) ? mux_stream_kept(channel->stream) : NULL;
 
     return chanserv__channel_post(channel) || chanserv__channel_outlet(channel) ||
            (keep && mux_keep_bytes(keep) > 0);

@@ -126,6 +126,7 @@ static cs_err server_init(chanserv_server *server)
         if (err == CS_OK)
             err = mux_limbo_new(server->loop, server->handlers, &server->limbo);
         server->lasting = (struct mux_lasting_sort){.ops = &chanserv__channel_lasting,
+                                                    .user_bytes = sizeof(struct chanserv__channel),
                                                     .limbo = server->limbo,
                                                     .keep_max = (size_t)server->options.keep_bytes};
     }

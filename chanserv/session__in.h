@@ -48,7 +48,7 @@ struct chanserv__owner {
 
 struct chanserv__channel { /* of each source that is open */
     struct chanserv__session *session;
-    mux_stream *stream; /* lasting; NULL: gone */
+    mux_stream *stream; /* lasting, in whose memory it lies */
     union {             /* whose channel it is, while that lives; or NULL */
         chanserv_post *post;
         chanserv_outlet *outlet;
@@ -58,6 +58,11 @@ struct chanserv__channel { /* of each source that is open */
     uint32_t linger_ms : 31;
     bool is_post : 1;
 };
+/* NULL: it is gone. */
+static inline mux_stream *chanserv__channel_stream(const struct chanserv__channel *channel)
+{
+    return mux_stream_is_gone(channel->stream) ? NULL : channel->stream;
+}
 static inline void chanserv__channel_linger(struct chanserv__channel *channel,
                                             int ms) /* or CS_OFF */
 {

@@ -153,7 +153,7 @@ static int64_t end_channels(struct chanserv__session *session)
 
         since = channel->since_ms > session->since_ms ? channel->since_ms : session->since_ms;
         left = since + (int)channel->linger_ms - now;
-        if (channel->stream && !mux_stream_is_detached(channel->stream))
+        if (chanserv__channel_stream(channel) && !mux_stream_is_detached(channel->stream))
             continue;
         if (left <= 0)
             chanserv__channel_end(channel, CS_ELOST, CHANSERV__LOST, cs_bytes_of(NULL, 0));

@@ -11,6 +11,33 @@
 
 #include <stddef.h>
 
+/* ---- What its user has ----------------------------------------------------------------------- */
+
+static size_t bytes_behind(const struct mux_lasting_sort *sort)
+{
+    return sort->user_bytes > 0 ? sort->user_bytes : sizeof(void *);
+}
+
+static void *user_of(struct mux__lasting *lasting)
+{
+    void *user = lasting + 1;
+
+    if (lasting->points)
+        memcpy(&user, lasting + 1, sizeof user);
+    return user;
+}
+
+static void user_set(struct mux__lasting *lasting, void *user)
+{
+    lasting->points = lasting->sort->user_bytes == 0;
+    if (lasting->points)
+        memcpy(lasting + 1, &user, sizeof user);
+    else if (user)
+        memcpy(lasting + 1, user, lasting->sort->user_bytes);
+}
+
+/* ---- What it keeps --------------------------------------------------------------------------- */
+
 /* Most of those that are very many never send anything: what keeps it is made for the first message. */
 static mux_keep *keep_of(const struct mux__lasting *lasting)
 {
@@ -47,18 +74,19 @@ cs_err mux__lasting_keeps(mux_stream *stream)
     if (!(keep = cs_alloc(sizeof *keep)))
         return CS_ENOMEM;
     mux__keep_init(keep, sort->keep_max, first,
-                   sort->ops->sum ? sort->ops->sum(lasting->user) : NULL);
+                   sort->ops->sum ? sort->ops->sum(user_of(lasting)) : NULL);
     lasting->of.keep = keep;
     lasting->made = true;
     mux__keep_begin(keep, stream);
     return CS_OK;
 }
 
-/* There are very many: all that is known at once lies in one block. */
+/* ---- Made ------------------------------------------------------------------------------------ */
+
+/* There are very many: all that is known at once lies in one block, with what its user has behind it. */
 struct block {
     mux_stream stream;
     struct mux__lasting lasting;
-    int64_t user[]; /* aligned for what a user has */
 };
 _Static_assert(offsetof(struct block, stream) == 0, "it is freed as its stream");
 
@@ -68,9 +96,9 @@ static struct block *block_of(mux_stream *stream)
 }
 
 static mux_stream *block_new(mux_conn *conn, const struct mux_stream_ops *ops, void *state,
-                             size_t user_bytes)
+                             size_t room)
 {
-    struct block *block = cs_zalloc(sizeof *block + user_bytes);
+    struct block *block = cs_zalloc(sizeof *block + room);
 
     if (!block)
         return NULL;
@@ -79,23 +107,24 @@ static mux_stream *block_new(mux_conn *conn, const struct mux_stream_ops *ops, v
         return NULL;
     }
     block->stream.has_room = true;
+    block->lasting.of.room = room;
     return &block->stream;
 }
 
 mux_stream *mux__lasting_new(mux_conn *conn)
 {
-    return block_new(conn, NULL, NULL, 0);
+    return block_new(conn, NULL, NULL, conn->behind);
 }
 
-/* In zeroed memory. */
+/* In memory that is zero but for its room. */
 static void last(mux_stream *stream, struct mux__lasting *lasting,
                  const struct mux_lasting_sort *sort, uint64_t first, void *user)
 {
     lasting->sort = sort;
-    lasting->user = user;
+    user_set(lasting, user);
     lasting->of.first = first;
     lasting->keeps = sort->keep_max > 0;
-    lasting->tells = sort->ops->gone != NULL;
+    lasting->stays = stream->is_server;
     lasting->extra = stream->more.extra;
     stream->more.lasting = lasting;
     stream->lasts = true;
@@ -116,33 +145,53 @@ cs_err mux_limbo_new(cs_loop *loop, mux_handlers *handlers, mux_conn **ret)
 cs_err mux_stream_last(mux_stream *stream, const struct mux_lasting_sort *sort, uint64_t first,
                        void *user)
 {
+    const size_t behind = bytes_behind(sort);
     struct mux__lasting *lasting;
 
     if (stream->lasts || stream->over || stream->finished || stream->sent_any)
         return CS_EMISUSE;
-    lasting = stream->has_room ? &block_of(stream)->lasting : cs_zalloc(sizeof *lasting);
+    lasting = stream->has_room && block_of(stream)->lasting.of.room >= behind
+                  ? &block_of(stream)->lasting
+                  : cs_zalloc(sizeof *lasting + behind);
     if (!lasting)
         return CS_ENOMEM;
     last(stream, lasting, sort, first, user);
-    stream->conn->has_lasting = true;
+    if (stream->conn->behind < behind)
+        stream->conn->behind = (uint32_t)behind;
     return CS_OK;
 }
 
-/* Last of all: the extra is not there any more. */
+static void lasting_free(mux_stream *stream, struct mux__lasting *lasting)
+{
+    if (!stream->has_room || lasting != &block_of(stream)->lasting)
+        cs_free(lasting);
+}
+
+void mux_stream_last_not(mux_stream *stream)
+{
+    struct mux__lasting *lasting = mux__lasting_of(stream);
+
+    stream->lasts = false;
+    stream->more.extra = lasting->extra;
+    lasting->of.room = 0;
+    lasting_free(stream, lasting);
+}
+
+/* The extra is not there any more. */
 void mux__lasting_free(mux_stream *stream)
 {
     struct mux__lasting *lasting = mux__lasting_of(stream);
 
-    if (!lasting)
-        return;
     if (keep_of(lasting)) {
         mux__keep_fini(keep_of(lasting));
         cs_free(keep_of(lasting));
+        lasting->made = false;
     }
-    if (!stream->has_room)
-        cs_free(lasting);
-    stream->lasts = false;
-    stream->more.extra = NULL;
+    lasting->gone = lasting->stays;
+    if (lasting->gone)
+        return;
+    lasting_free(stream, lasting);
+    cs_free(stream);
 }
 
 /* ---- What belongs to the HTTP/2 stream ------------------------------------------------------- */
@@ -198,7 +247,8 @@ static void detach(mux_stream *stream, cs_err why)
         mux__inflow_free(stream); /* what was not taken was not acknowledged */
     none.rx = stream->rx;
     none.gzip_out = stream->gzip_out && !stream->is_server;
-    carry(stream, lasting->sort->limbo, &none);
+    stream->wire = none;
+    move(stream, lasting->sort->limbo);
     stream->cut = true;
     lasting->why = why;
     lasting->tell = !said;
@@ -251,15 +301,7 @@ void mux__lasting_tell(mux_stream *stream)
         return;
     lasting->tell = false;
     if (lasting->sort->ops->detached)
-        lasting->sort->ops->detached(stream, lasting->why, lasting->user);
-}
-
-void mux__lasting_gone(mux_stream *stream)
-{
-    const struct mux__lasting *lasting = mux__lasting_of(stream);
-
-    if (lasting->tells)
-        lasting->sort->ops->gone(stream, lasting->user);
+        lasting->sort->ops->detached(stream, lasting->why, user_of(lasting));
 }
 
 void mux_stream_forget(mux_stream *stream, cs_err why)
@@ -269,13 +311,18 @@ void mux_stream_forget(mux_stream *stream, cs_err why)
     bool said = stream->is_server && stream->finished && !stream->aborted;
     struct mux__lasting *lasting = mux__lasting_of(stream);
 
+    if (lasting)
+        lasting->stays = false;
+    if (lasting && lasting->gone) {
+        mux__lasting_free(stream);
+        return;
+    }
     if (lasting && lasting->ended && stream->cut && !stream->over) {
         mux__stream_free(stream); /* as most: nobody has anything to hear */
         return;
     }
     if (lasting) {
         lasting->sort = &nobody;
-        lasting->tells = false;
         if (keep_of(lasting))
             mux_keep_summed(keep_of(lasting), NULL);
     }
@@ -338,14 +385,10 @@ void mux_stream_unset_header(mux_stream *stream, const char *name)
 static mux_stream *client_new(const struct mux_lasting_call *call, mux_conn *conn)
 {
     const struct mux_lasting_sort *sort = call->sort;
-    mux_stream *stream = block_new(conn, call->ops, call->state, sort->user_bytes);
-    void *user = call->user;
+    mux_stream *stream = block_new(conn, call->ops, call->state, bytes_behind(sort));
 
-    if (!stream)
-        return NULL;
-    if (sort->user_bytes > 0)
-        user = memcpy(block_of(stream)->user, call->user, sort->user_bytes);
-    last(stream, &block_of(stream)->lasting, sort, 0, user);
+    if (stream)
+        last(stream, &block_of(stream)->lasting, sort, 0, call->user);
     return stream;
 }
 
@@ -382,10 +425,10 @@ void mux_stream_give_up(mux_stream *stream, cs_err why, const char *words)
 
 bool mux__lasting_again(mux_stream *stream, cs_err why)
 {
-    const struct mux__lasting *lasting = mux__lasting_of(stream);
+    struct mux__lasting *lasting = mux__lasting_of(stream);
 
     return lasting && lasting->sort->ops->again &&
-           lasting->sort->ops->again(stream, why, lasting->user);
+           lasting->sort->ops->again(stream, why, user_of(lasting));
 }
 
 bool mux__lasting_ran(const mux_stream *stream)
@@ -484,9 +527,14 @@ bool mux_stream_is_detached(const mux_stream *stream)
     return stream->cut;
 }
 
+bool mux_stream_is_gone(const mux_stream *stream)
+{
+    return stream->lasts && mux__lasting_of(stream)->gone;
+}
+
 void *mux_stream_lasting_user(const mux_stream *stream)
 {
-    return stream->lasts ? mux__lasting_of(stream)->user : NULL;
+    return stream->lasts ? user_of(mux__lasting_of(stream)) : NULL;
 }
 
 mux_keep *mux_stream_kept(const mux_stream *stream)

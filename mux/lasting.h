@@ -5,7 +5,8 @@
  * stay, and another stream can carry it on.
  *
  * A server's owner hears end() as soon as his last word is said, or overtook the rest; what is kept of the
- * call, and that word, stay until it is forgotten.  A client's is over when the server's last word came.
+ * call, and that word, stay until it is forgotten.  One that is over before that is *gone*: of it only what its
+ * user has stays, until then.  A client's is over when the server's last word came, and goes with end().
  *
  *                  stream reset or lost
  *      attached ─────────────────────────▶ detached         limbo: where it lives meanwhile
@@ -28,9 +29,6 @@ struct mux_lasting_ops {
      * server has said its last word: nothing is left to do but to say it again. */
     void (*detached)(mux_stream *stream, cs_err why, void *user);
 
-    /* Last of all: it is over, and the stream goes when this returns. */
-    void (*gone)(mux_stream *stream, void *user);
-
     /* A client's: the server's last word came, but it is about the session and not about the call
      * (trailers can be asked for).  True: the call is detached and goes on.  NULL: never. */
     bool (*again)(mux_stream *stream, cs_err why, void *user);
@@ -49,8 +47,8 @@ struct mux_lasting_sort {
     const struct mux_lasting_ops *ops;
     mux_conn *limbo; /* has them while nothing carries them */
     size_t keep_max; /* see mux_stream_last() */
-    /* Of calls that mux_stream_open_lasting() makes: `user` is so many bytes, aligned for int64_t and
-     * pointers, which are copied, and the copy goes with the stream.  0: it is passed as it is. */
+    /* `user` is so many bytes, aligned for int64_t and pointers, which are copied, and the copy goes with the
+     * stream; of NULL it is zeros.  0: it is passed as it is. */
     size_t user_bytes;
 };
 
@@ -61,9 +59,12 @@ struct mux_lasting_sort {
  * CS_ENOMEM, CS_EMISUSE. */
 cs_err mux_stream_last(mux_stream *stream, const struct mux_lasting_sort *sort, uint64_t first,
                        void *user);
+void mux_stream_last_not(mux_stream *stream); /* undoes it, in the same moment */
 
 bool mux_stream_is_lasting(const mux_stream *stream);
 bool mux_stream_is_detached(const mux_stream *stream);
+/* Of a server's: then this, mux_stream_lasting_user() and mux_stream_forget() are all that may be asked. */
+bool mux_stream_is_gone(const mux_stream *stream);
 void *mux_stream_lasting_user(const mux_stream *stream); /* that the sort's ops get, or NULL */
 
 /* What it keeps.  NULL: nothing, and nothing was sent so far. */
@@ -85,7 +86,8 @@ void mux_stream_detach(mux_stream *stream);
 
 /* It need not last any longer: what was said well is over (CS_DONE), everything else is cancelled with
  * `why`; end() comes, if it has not, and nothing of struct mux_lasting_ops.  What it keeps counts nowhere
- * any more.  Where end() has come and nothing carries it, it is gone when this returns. */
+ * any more.  A server's must be forgotten; where end() has come and nothing carries it, it is freed when this
+ * returns. */
 void mux_stream_forget(mux_stream *stream, cs_err why);
 
 /* ---- A server's ----------------------------------------------------------------------------- */

@@ -171,17 +171,17 @@ struct mux_conn {
     cs_loop *loop;
     struct mux_options opt; /* with the defaults filled in */
     bool is_server, freed, goaway;
-    bool settled;     /* the peer's SETTINGS came */
-    bool spent;       /* a client's: it is old, or its calls are used up */
-    bool has_lasting; /* calls have come to last: there is to be room for that in more of them */
-    bool told;        /* a client's: its calls know that it takes no more */
-    bool answers;     /* a client's: a call was answered, well or not */
-    bool is_across;   /* a server's: its peer is another loop of the process, */
-    bool is_local;    /* or of this one */
-    uint32_t open;    /* a client's streams that nghttp2 has, */
-    uint32_t calls;   /* and has had */
-    bool failed;      /* nghttp2 had no memory for what must be said: cut at the next flush */
-    cs_err end_why;   /* what its streams are told when it is freed; 0: CS_ECANCELED */
+    bool settled;    /* the peer's SETTINGS came */
+    bool spent;      /* a client's: it is old, or its calls are used up */
+    bool told;       /* a client's: its calls know that it takes no more */
+    bool answers;    /* a client's: a call was answered, well or not */
+    bool is_across;  /* a server's: its peer is another loop of the process, */
+    bool is_local;   /* or of this one */
+    uint32_t open;   /* a client's streams that nghttp2 has, */
+    uint32_t calls;  /* and has had */
+    uint32_t behind; /* a server's calls come to last: room for what their users have; or 0 */
+    bool failed;     /* nghttp2 had no memory for what must be said: cut at the next flush */
+    cs_err end_why;  /* what its streams are told when it is freed; 0: CS_ECANCELED */
     enum mux__conn_state state;
     char *addr; /* what is dialed, or NULL */
     char *authority;
@@ -307,22 +307,24 @@ struct mux__extra {
     char *story;     /* what end() is told, or what our status says */
 };
 
-/* It outlives its HTTP/2 stream. */
+/* It outlives its HTTP/2 stream.  Behind it lies what its user has: lasting.c. */
 struct mux__lasting {
     const struct mux_lasting_sort *sort;
-    void *user;
     struct mux__extra *extra;
     union {
+        uint64_t room;  /* behind it, before it lasts */
         uint64_t first; /* number of the first message it sends; or, once it keeps one, */
         struct mux_keep *keep;
     } of;
     cs_err why; /* it is detached; to be told */
     bool tell : 1;
-    bool ended : 1; /* our last word was said, and its owner told: end() */
-    bool ran : 1;   /* a client's: on some stream it may have been processed */
-    bool keeps : 1; /* what it sends, */
-    bool made : 1;  /* and there is something to keep it in */
-    bool tells : 1; /* its owner when it is gone */
+    bool ended : 1;  /* our last word was said, and its owner told: end() */
+    bool ran : 1;    /* a client's: on some stream it may have been processed */
+    bool keeps : 1;  /* what it sends, */
+    bool made : 1;   /* and there is something to keep it in */
+    bool points : 1; /* behind it is a pointer to what its user has */
+    bool stays : 1;  /* when it is over, until it is forgotten; */
+    bool gone : 1;   /* as it does now */
 };
 
 /* What it has as soon as something arrives on it. */
@@ -477,11 +479,10 @@ size_t mux__stream_fill(mux_stream *stream, size_t max, bool *end);
 /* ---- lasting.c: calls that outlive their streams --------------------------------------------- */
 
 mux_stream *mux__lasting_new(mux_conn *conn); /* a server's, with room for it to last; or NULL */
-void mux__lasting_free(mux_stream *stream);
+void mux__lasting_free(mux_stream *stream);   /* or, of one that stays, all but its memory */
 void mux__keep_promise(mux_stream *from, mux_stream *to); /* what nghttp2 was promised; keep.c */
 cs_err mux__message_queue(mux_stream *stream, cs_bytes message); /* behind nothing, and not kept */
 void mux__lasting_tell(mux_stream *stream); /* detached(); or end(), when all is said */
-void mux__lasting_gone(mux_stream *stream);
 /* They arrived; false: no memory. */
 bool mux__lasting_count(mux_stream *stream, const uint8_t *bytes, size_t len);
 cs_err mux__lasting_keeps(mux_stream *stream);           /* it is about to send; CS_ENOMEM */

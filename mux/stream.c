@@ -118,9 +118,11 @@ void mux__stream_free(mux_stream *stream)
     mux__held_list_gone(stream);
     mux_stream_hold(stream, 0);
     extra_free(mux__extra_of(stream));
-    mux__lasting_free(stream);
     state_free(stream);
-    cs_free(stream);
+    if (stream->lasts)
+        mux__lasting_free(stream);
+    else
+        cs_free(stream);
     conn->stats->streams--;
     mux__conn_stream_gone(conn);
 }
@@ -178,8 +180,6 @@ static void call(cs_task *task)
     check_truncated(stream);
     if (ops)
         ops->end(stream, stream->why, stream->state);
-    if (stream->lasts)
-        mux__lasting_gone(stream);
     mux__stream_free(stream);
 }
 

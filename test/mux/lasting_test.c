@@ -13,9 +13,9 @@
 enum { MESSAGES = 200, BOUND = 64 * 1024 };
 
 struct half {
-    mux_stream *stream; /* lasting; NULL before the first, and after gone() or end() */
+    mux_stream *stream; /* lasting; NULL before the first, and, the client's, after end() */
     uint64_t sent, got, left;
-    int ends, gones, detached;
+    int ends, detached;
     cs_err why;
 };
 
@@ -130,16 +130,12 @@ static void server_detached(mux_stream *stream, cs_err why, void *user)
     w.server.detached++;
 }
 
-static void server_gone(mux_stream *stream, void *user)
+static bool server_is_there(void)
 {
-    cr_assert_eq(user, &w.server);
-    cr_assert_eq(stream, w.server.stream);
-    w.server.stream = NULL;
-    w.server.gones++;
+    return w.server.stream && !mux_stream_is_gone(w.server.stream);
 }
 
-static const struct mux_lasting_ops server_lasting = {.detached = server_detached,
-                                                      .gone = server_gone};
+static const struct mux_lasting_ops server_lasting = {.detached = server_detached};
 
 /* The first message says from where; then the stream is the call's, or carries it on. */
 static void first_readable(mux_stream *stream, void *state)
@@ -153,7 +149,7 @@ static void first_readable(mux_stream *stream, void *state)
         return;
     cr_assert_eq(msg.len, sizeof from);
     memcpy(&from, msg.base, sizeof from);
-    if (!w.server.stream) {
+    if (!server_is_there()) {
         mux_stream_finish(stream, CS_ELOST, NULL);
         return;
     }
@@ -334,7 +330,7 @@ static void end(void)
 
 static void acknowledge(void)
 {
-    if (w.server.stream && mux_stream_kept(w.server.stream) && w.client.stream)
+    if (server_is_there() && mux_stream_kept(w.server.stream) && w.client.stream)
         cr_assert_eq(
             mux_keep_acked(mux_stream_kept(w.server.stream), mux_stream_received(w.client.stream)),
             CS_OK);
@@ -353,7 +349,7 @@ static void trouble(void)
         cs_loop_advance(w.loop, 100);
         break;
     default: /* a proxy resets the one stream, in both directions */
-        if (w.server.stream && w.server.stream->id > 0) {
+        if (server_is_there() && w.server.stream->id > 0) {
             mux__h2_reset(w.server.stream, false);
             mux__conn_flush_soon(w.server.stream->conn);
         }
@@ -383,7 +379,6 @@ Test(lasting, a_conversation_goes_on_whatever_breaks)
         cr_assert_eq(w.runs, 1);
         troubles += w.reopened;
         end();
-        cr_assert_eq(w.server.gones, 0, "who forgets it is told nothing");
     }
     cr_assert_gt(troubles, 300, "only %d", troubles);
 }
@@ -395,11 +390,7 @@ Test(lasting, what_was_said_last_is_said_again)
     cs_loop_settle(w.loop);
     cr_assert_eq(w.client.why, CS_DONE);
     cr_assert_eq(w.server.ends, 1, "its owner heard the end at once");
-    cr_assert_eq(w.server.gones, 0, "and what it said is kept");
-    mux_stream_forget(w.server.stream, CS_ECANCELED);
-    w.server.stream = NULL;
-    cs_loop_settle(w.loop);
-    cr_assert_eq(w.server.gones, 0);
+    cr_assert_not(mux_stream_is_gone(w.server.stream), "and what it said is kept");
     end();
 }
 
@@ -439,6 +430,27 @@ Test(lasting, a_detached_call_is_ended_by_either_side)
     cr_assert_eq(w.server.why, CS_ETIMEOUT);
     cr_assert_eq(w.server.ends, 1);
     cr_assert_eq(w.client.why, CS_ECANCELED);
+    end();
+}
+
+Test(lasting, of_one_that_is_over_what_its_user_has_stays)
+{
+    cr_assert_eq(begin(1, MESSAGES, 1), CS_OK);
+    w.resumes = false;
+    cs_loop_advance(w.loop, 1);
+    mux_stream_abort(w.server.stream, CS_ETIMEOUT, "too late");
+    cs_loop_settle(w.loop);
+    cr_assert_eq(w.client.why, CS_ETIMEOUT);
+    cr_assert_not(mux_stream_is_gone(w.server.stream),
+                  "what it said last may have to be said again");
+    mux_stream_cancel(w.server.stream, CS_ECANCELED);
+    cs_loop_settle(w.loop);
+    cr_assert(mux_stream_is_gone(w.server.stream));
+    cr_assert_eq(w.server.ends, 1);
+    cr_assert_eq(mux_stream_lasting_user(w.server.stream), &w.server);
+    mux_conn_free(w.limbo[1]);
+    w.limbo[1] = NULL;
+    cs_loop_settle(w.loop);
     end();
 }
 
@@ -497,7 +509,7 @@ static void story(void)
         for (int i = 0; i < 200 && w.client.ends == 0; i++) {
             if (i % 7 == 6 && w.reopened < 4)
                 mux_conn_break(w.conn);
-            if (w.server.stream && w.client.stream)
+            if (server_is_there() && w.client.stream)
                 acknowledge();
             cs_loop_advance(w.loop, 1);
         }
