@@ -251,6 +251,26 @@ static cs_err take(chanserv_feed *feed, cs_bytes msg, chanserv_source **ret)
     return err;
 }
 
+/* Whoever opens each source that comes takes much memory for a moment, until what he asks for is written: so that
+ * is done before he gets the next ones. */
+enum { HELPING = 256 };
+
+void chanserv__feed_help(chanserv_feed *feed)
+{
+    feed->helping = HELPING;
+}
+
+static bool rests(chanserv_feed *feed)
+{
+    struct chanserv__line *line = &feed->line;
+
+    if (!line->started || !line->stream || line->over || feed->helping > 0)
+        return false;
+    line->armed = true;
+    mux_stream_resume(line->stream);
+    return true;
+}
+
 cs_err chanserv__feed_recv(chanserv_feed *feed, chanserv_source **ret)
 {
     struct chanserv__line *line = &feed->line;
@@ -258,11 +278,15 @@ cs_err chanserv__feed_recv(chanserv_feed *feed, chanserv_source **ret)
     cs_bytes msg;
 
     drop_told(feed);
+    if (rests(feed))
+        return CS_AGAIN;
     while (line->stream && !line->over && err == CS_AGAIN &&
            (got = mux_stream_recv(line->stream, &msg)) == CS_OK)
         err = take(feed, msg, ret);
-    if (err == CS_OK)
+    if (err == CS_OK) {
+        feed->helping -= line->started;
         return CS_OK;
+    }
     if (err != CS_AGAIN)
         chanserv__line_fail(line, err, err == CS_EPROTO ? "announcement makes no sense" : NULL);
     if (line->over) {
@@ -307,8 +331,10 @@ cs_err chanserv_feed_start(chanserv_feed *feed, const struct chanserv_feed_ops *
             return CS_EMISUSE;
     chanserv__enter(feed->line.client);
     err = chanserv__line_start(&feed->line, ops->state_bytes, state);
-    if (err == CS_OK)
+    if (err == CS_OK) {
         feed->ops = ops;
+        chanserv__feed_help(feed);
+    }
     chanserv__leave(feed->line.client);
     return err;
 }

@@ -220,3 +220,49 @@ Test(both, an_open_source_that_says_nothing_costs_little)
     lasting = cost_of_quiet(20000);
     cr_assert_leq(lasting, 1648, "with a session %zu", lasting);
 }
+
+/* ---- Very many sources ---------------------------------------------------------------------- */
+
+static struct {
+    int turns, most;
+    unsigned seen;
+} many;
+
+static void many_readable(chanserv_feed *feed, void *state)
+{
+    chanserv_source *source;
+    cs_err err;
+    int n = 0;
+
+    (void)state;
+    many.turns++;
+    while ((err = chanserv_feed_recv(feed, &source)) == CS_OK) {
+        cr_assert_eq(chanserv_source_index(source), many.seen++);
+        chanserv_source_close(source);
+        n++;
+    }
+    cr_assert_eq(err, CS_AGAIN);
+    cr_assert_eq(chanserv_feed_recv(feed, &source), CS_AGAIN, "not before the next turn");
+    many.most = n > many.most ? n : many.most;
+}
+
+Test(both, who_gets_very_many_sources_gets_some_a_turn)
+{
+    enum { SOME = 256 };
+    static const struct chanserv_feed_ops ops = {.readable = many_readable};
+    cs_loop *loop;
+    struct world w;
+    chanserv_feed *feed;
+
+    cr_assert_eq(cs_loop_new_virtual(&loop), CS_OK);
+    w = world_of(loop, NULL, quiet);
+    cr_assert_eq(chanserv_join_local(w.client, w.server), CS_OK);
+    cr_assert_eq(chanserv_lookup_and_post(w.client, "s", cs_str(""), NULL, &feed), CS_OK);
+    cr_assert_eq(chanserv_feed_start(feed, &ops, NULL), CS_OK);
+    cs_loop_settle(loop);
+    cr_assert_eq(many.seen, QUIET, "in %d turns", many.turns);
+    cr_assert_leq(many.most, SOME);
+    cr_assert_geq(many.turns, QUIET / SOME);
+    chanserv_feed_close(feed);
+    world_free(&w);
+}
