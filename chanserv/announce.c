@@ -10,6 +10,7 @@
 
 /* What an announcement weighs in the queue besides its header: ticket, numbers, its record. */
 enum { WEIGHT = 64, INLINE_WEIGHT = 8 };
+enum { FEW = 2048 }; /* bytes of an announcement; longer ones cost an allocation */
 
 /* ---- Queueing ------------------------------------------------------------------------------- */
 
@@ -110,17 +111,18 @@ cs_err chanserv_announce(chanserv_post *post, cs_bytes header,
 /* ---- Frames that ride along ----------------------------------------------------------------- */
 
 struct inlined {
-    struct cs_buf payloads; /* one behind the other, because the producer takes them back */
-    struct cs_buf frames;   /* struct wire_frame; the payloads' bases are set at the end */
+    struct cs_buf *frames; /* encoded at once, because the producer takes them back */
     size_t room;
 };
 
 static cs_err inline_add(struct inlined *in, const struct wire_frame *frame)
 {
-    cs_err err = cs_buf_add(&in->payloads, frame->payload);
+    struct cs_buf *to = in->frames;
+    const size_t most = WIRE_INLINE_HEAD + frame->payload.len;
+    cs_err err = to->cap - to->len < most ? cs_buf_reserve(to, most) : CS_OK;
 
     if (err == CS_OK)
-        err = cs_buf_add(&in->frames, cs_bytes_of(frame, sizeof *frame));
+        to->len += wire_inline_put(to->base + to->len, frame);
     return err;
 }
 
@@ -206,18 +208,12 @@ static cs_err inline_pull(chanserv_outlet *o, struct inlined *in)
     return o->life == CHANSERV__OVER ? CS_OK : inline_gap(o, in);
 }
 
-/* Now that nothing moves any more. */
-static void inline_settle(struct inlined *in, struct wire_announcement *a)
+/* What is kept for the next announcement is as much as most take. */
+static void inline_done(struct inlined *in)
 {
-    const uint8_t *at = in->payloads.base;
-
-    a->frames = (struct wire_frame *)(void *)in->frames.base;
-    a->frames_len = in->frames.len / sizeof *a->frames;
-    for (size_t i = 0; i < a->frames_len; i++) {
-        a->frames[i].payload.base = at;
-        if (a->frames[i].payload.len)
-            at += a->frames[i].payload.len;
-    }
+    in->frames->len = 0;
+    if (in->frames->cap > FEW)
+        cs_buf_fini(in->frames);
 }
 
 /* ---- Saying it ------------------------------------------------------------------------------ */
@@ -237,7 +233,7 @@ static void end_fill(const chanserv_outlet *o, struct wire_status *end)
 
 static cs_err send_announcement(chanserv_post *post, const struct wire_announcement *a)
 {
-    uint8_t few[256], *msg = few;
+    uint8_t few[FEW], *msg = few;
     const size_t len = wire_announcement_len(a);
     cs_err err;
 
@@ -274,7 +270,7 @@ static cs_err fill_and_send(chanserv_outlet *o, struct wire_announcement *a, str
     chanserv_post *post = o->post;
     cs_err err;
 
-    inline_settle(in, a);
+    a->encoded = cs_bytes_of(in->frames->base, in->frames->len);
     if ((o->flags & CHANSERV__PENDING) == CHANSERV__LAST) {
         end_fill(o, &a->end);
     } else {
@@ -313,7 +309,7 @@ static void say(chanserv_post *post, chanserv_outlet *o)
     const int64_t inline_max = post->server->options.inline_max_bytes;
     struct wire_announcement a = {
         .seq = post->seq, .eager = o->ops->eager, .uplink = o->ops->uplink};
-    struct inlined in = {.room = (size_t)inline_max};
+    struct inlined in = {.frames = &post->server->inlined, .room = (size_t)inline_max};
     uint8_t brief[sizeof o->u.brief.bytes];
     cs_ref header = header_move(o, brief);
     cs_err err = CS_OK;
@@ -336,8 +332,7 @@ static void say(chanserv_post *post, chanserv_outlet *o)
             chanserv__post_cut(post, WIRE_R_LIMIT, err);
     }
     cs_ref_drop(&header);
-    cs_buf_fini(&in.payloads);
-    cs_buf_fini(&in.frames);
+    inline_done(&in);
 }
 
 void chanserv__announce_pull(mux_stream *stream, void *state)

@@ -50,6 +50,7 @@ static void server_fini(chanserv_server *server)
     if (server->gone)
         *server->gone = true;
     cs_task_drop(&server->reap);
+    cs_buf_fini(&server->inlined);
     cs_free(server->story);
 }
 

@@ -200,6 +200,23 @@ static cs_err announcement_take(const struct wire__field *field, struct wire_ann
     }
 }
 
+/* Frames that stand one behind the other, as they do where they are many. */
+static void frames_count(cs_bytes *msg, struct wire_announcement *a)
+{
+    const uint8_t *at = msg->base, *before, *end;
+    cs_bytes frame;
+
+    if (msg->len == 0)
+        return;
+    end = at + msg->len;
+    do {
+        before = at;
+        at = wire__straight_bytes(at, end, SAID_FRAME, &frame);
+        a->frames_len += at != before;
+    } while (at != before && a->frames_len < FRAMES_MAX);
+    *msg = cs_bytes_of(at, (size_t)(end - at));
+}
+
 /* They are counted already; a heartbeat has no number and is passed over. */
 static cs_err frames_take(cs_bytes msg, struct wire_announcement *a)
 {
@@ -234,7 +251,7 @@ cs_err wire_announcement_unpack(cs_bytes msg, struct wire_announcement *ret)
     cs_bytes rest = msg;
     cs_err err;
 
-    while ((err = wire__field_next(&rest, &field)) == CS_OK) {
+    while (frames_count(&rest, &a), (err = wire__field_next(&rest, &field)) == CS_OK) {
         if ((err = announcement_take(&field, &a)) != CS_OK)
             return err;
     }
@@ -379,7 +396,7 @@ static size_t frame_field_len(const struct wire_frame *frame)
     return wire__len_head(len) + len;
 }
 
-static size_t frame_field_put(uint8_t *to, const struct wire_frame *frame)
+size_t wire_inline_put(uint8_t *to, const struct wire_frame *frame)
 {
     cs_bytes payload = frame->kind == WIRE_PAYLOAD ? frame->payload : cs_bytes_of(NULL, 0);
     uint8_t head[WIRE_GAP_MAX];
@@ -396,7 +413,7 @@ size_t wire_announcement_len(const struct wire_announcement *a)
 {
     size_t len = wire__len_u64(a->seq) + wire__len_bytes(a->ticket.len) +
                  wire__len_bytes(a->header.len) + wire__len_u64(a->eager) +
-                 wire__len_u64(a->uplink);
+                 wire__len_u64(a->uplink) + a->encoded.len;
 
     for (size_t i = 0; i < a->frames_len; i++)
         len += frame_field_len(&a->frames[i]);
@@ -412,7 +429,10 @@ size_t wire_announcement_put(uint8_t *to, const struct wire_announcement *a)
     n += wire__put_bytes(to + n, SAID_TICKET, a->ticket);
     n += wire__put_bytes(to + n, SAID_HEADER, a->header);
     for (size_t i = 0; i < a->frames_len; i++)
-        n += frame_field_put(to + n, &a->frames[i]);
+        n += wire_inline_put(to + n, &a->frames[i]);
+    if (a->encoded.len > 0)
+        memcpy(to + n, a->encoded.base, a->encoded.len);
+    n += a->encoded.len;
     if (a->end.present) {
         n += wire__put_head(to + n, SAID_END, status_len(&a->end));
         n += wire__put_u64(to + n, STATUS_CODE, a->end.code);

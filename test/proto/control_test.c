@@ -301,6 +301,26 @@ Test(control, an_announcement_has_these_bytes)
     packed_is(err, bytes, len, BYTES(announcement_hex));
 }
 
+Test(control, frames_may_be_encoded_before_their_announcement)
+{
+    uint8_t encoded[3 * (WIRE_INLINE_HEAD + 2)], *bytes = NULL;
+    struct wire_frame frames[3];
+    struct wire_announcement a;
+    size_t len = 0, n;
+
+    for (size_t before = 0; before <= 3; before++) {
+        announcement_fill(&a, frames);
+        n = 0;
+        for (size_t i = 3 - before; i < 3; i++)
+            n += wire_inline_put(encoded + n, &frames[i]);
+        cr_assert_leq(n, sizeof encoded);
+        a.frames_len = 3 - before;
+        a.encoded = cs_bytes_of(encoded, n);
+        cs_err err = wire_announcement_pack(&a, &bytes, &len);
+        packed_is(err, bytes, len, BYTES(announcement_hex));
+    }
+}
+
 Test(control, an_announcement_comes_out_of_its_bytes)
 {
     struct wire_announcement a;
