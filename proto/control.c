@@ -200,7 +200,54 @@ static cs_err announcement_take(const struct wire__field *field, struct wire_ann
     }
 }
 
-/* Frames that stand one behind the other, as they do where they are many. */
+/* The next frame of an announcement, whose fields were all looked at before; false: there is none. */
+static bool frame_next(cs_bytes *msg, cs_bytes *ret)
+{
+    const uint8_t *begin = msg->base, *at;
+    struct wire__field field;
+
+    if (msg->len == 0)
+        return false;
+    at = wire__straight_bytes(begin, begin + msg->len, SAID_FRAME, ret);
+    if (at != begin) { /* as a rule they stand one behind the other */
+        *msg = cs_bytes_of(at, msg->len - (size_t)(at - begin));
+        return true;
+    }
+    while (wire__field_next(msg, &field) == CS_OK) {
+        if (field.number == SAID_FRAME) {
+            *ret = field.bytes;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* They are counted already; a heartbeat has no number and is passed over. */
+static cs_err frames_take(cs_bytes msg, struct wire_announcement *a)
+{
+    struct wire_frame *frames = cs_alloc(a->frames_len * sizeof *frames);
+    cs_err err = CS_OK;
+    cs_bytes frame;
+    size_t n = 0;
+
+    if (!frames)
+        return CS_ENOMEM;
+    while (err == CS_OK && frame_next(&msg, &frame)) {
+        err = wire_frame_parse(frame, &frames[n]);
+        if (err == CS_OK && frames[n].more)
+            err = CS_EPROTO;
+        n += err == CS_OK && frames[n].kind != WIRE_HEARTBEAT;
+    }
+    if (err != CS_OK) {
+        cs_free(frames);
+        return err;
+    }
+    a->frames = frames;
+    a->frames_len = n;
+    return CS_OK;
+}
+
+/* Passes over frames that stand one behind the other. */
 static void frames_count(cs_bytes *msg, struct wire_announcement *a)
 {
     const uint8_t *at = msg->base, *before, *end;
@@ -217,46 +264,23 @@ static void frames_count(cs_bytes *msg, struct wire_announcement *a)
     *msg = cs_bytes_of(at, (size_t)(end - at));
 }
 
-/* They are counted already; a heartbeat has no number and is passed over. */
-static cs_err frames_take(cs_bytes msg, struct wire_announcement *a)
-{
-    struct wire_frame *frames = cs_alloc(a->frames_len * sizeof *frames);
-    struct wire__field field;
-    cs_err err = CS_OK;
-    size_t n = 0;
-
-    if (!frames)
-        return CS_ENOMEM;
-    while (err == CS_OK && wire__field_next(&msg, &field) == CS_OK) {
-        if (field.number != SAID_FRAME)
-            continue;
-        err = wire_frame_parse(field.bytes, &frames[n]);
-        if (err == CS_OK && frames[n].more)
-            err = CS_EPROTO;
-        n += err == CS_OK && frames[n].kind != WIRE_HEARTBEAT;
-    }
-    if (err != CS_OK) {
-        cs_free(frames);
-        return err;
-    }
-    a->frames = frames;
-    a->frames_len = n;
-    return CS_OK;
-}
-
 cs_err wire_announcement_unpack(cs_bytes msg, struct wire_announcement *ret)
 {
     struct wire_announcement a = {.seq = 0};
     struct wire__field field;
-    cs_bytes rest = msg;
+    cs_bytes rest = msg, frames;
     cs_err err;
 
-    while (frames_count(&rest, &a), (err = wire__field_next(&rest, &field)) == CS_OK) {
-        if ((err = announcement_take(&field, &a)) != CS_OK)
-            return err;
-    }
+    do {
+        if (a.frames_len == 0)
+            frames = rest; /* the first one, if there is one, lies there or behind it */
+        frames_count(&rest, &a);
+        err = wire__field_next(&rest, &field);
+        if (err == CS_OK)
+            err = announcement_take(&field, &a);
+    } while (err == CS_OK);
     if (err == CS_DONE)
-        err = a.frames_len > 0 ? frames_take(msg, &a) : CS_OK;
+        err = a.frames_len > 0 ? frames_take(frames, &a) : CS_OK;
     if (err == CS_OK)
         *ret = a;
     return err;
