@@ -504,6 +504,35 @@ Test(inlined, the_server_may_be_freed_in_its_next)
     raw.server = NULL;
 }
 
+enum { LONG = 450 }; /* frames, which take more than what is kept for the next announcement */
+static char long_text[LONG + 1];
+
+static cs_err three(chanserv_post *post, cs_bytes body, void *user)
+{
+    const char *texts[] = {"ab", long_text, "c"};
+
+    (void)body, (void)user;
+    for (int i = 0; i < 3; i++) {
+        struct eager e = {.at = texts[i]};
+
+        cr_assert_eq(chanserv_announce(post, cs_str("h"), &eager_ops, &e, NULL), CS_OK);
+    }
+    return CS_DONE;
+}
+
+Test(inlined, each_source_rides_with_its_own_frames)
+{
+    char wanted[2 * LONG + 100], *at = wanted;
+
+    memset(long_text, 'x', LONG);
+    cr_assert_eq(chanserv_serve(raw.server, "three", three, NULL), CS_OK);
+    at += sprintf(at, "#0 h [a|b|] end 0;#1 h [");
+    for (int i = 0; i < LONG; i++)
+        at += sprintf(at, "x|");
+    (void)sprintf(at, "] end 0;#2 h [c|] end 0;");
+    raw_heard(raw_post_inline("three", 65536), wanted);
+}
+
 static void up_bound(void)
 {
     struct chanserv_server_options o = {.inline_max_bytes = 10, .frame_max_bytes = 0};
