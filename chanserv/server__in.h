@@ -406,7 +406,7 @@ struct chanserv_server {
     cs_timer *accept_timer;
     struct chanserv__tickets tickets;
     struct cs_buf inlined; /* frames that ride in the announcement which is being said */
-    size_t calls; /* streams of ours that have not ended */
+    size_t calls;          /* streams of ours that have not ended */
     uint64_t posts_made;
     struct chanserv__totals *totals, own_totals; /* those of loop 0 are everybody's */
     struct chanserv_counters counters;
