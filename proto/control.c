@@ -247,23 +247,6 @@ static cs_err frames_take(cs_bytes msg, struct wire_announcement *a)
     return CS_OK;
 }
 
-/* Passes over frames that stand one behind the other. */
-static void frames_count(cs_bytes *msg, struct wire_announcement *a)
-{
-    const uint8_t *at = msg->base, *before, *end;
-    cs_bytes frame;
-
-    if (msg->len == 0)
-        return;
-    end = at + msg->len;
-    do {
-        before = at;
-        at = wire__straight_bytes(at, end, SAID_FRAME, &frame);
-        a->frames_len += at != before;
-    } while (at != before && a->frames_len < FRAMES_MAX);
-    *msg = cs_bytes_of(at, (size_t)(end - at));
-}
-
 cs_err wire_announcement_unpack(cs_bytes msg, struct wire_announcement *ret)
 {
     struct wire_announcement a = {.seq = 0};
@@ -274,7 +257,7 @@ cs_err wire_announcement_unpack(cs_bytes msg, struct wire_announcement *ret)
     do {
         if (a.frames_len == 0)
             frames = rest; /* the first one, if there is one, lies there or behind it */
-        frames_count(&rest, &a);
+        a.frames_len += wire__straight_pass(&rest, SAID_FRAME, FRAMES_MAX - a.frames_len);
         err = wire__field_next(&rest, &field);
         if (err == CS_OK)
             err = announcement_take(&field, &a);

@@ -194,6 +194,24 @@ static inline const uint8_t *wire__straight_bytes(const uint8_t *at, const uint8
     return at + 2 + at[1];
 }
 
+/* Passes over fields of that number and of bytes that stand one behind the other, `most` of them; how many. */
+static inline size_t wire__straight_pass(cs_bytes *msg, uint32_t number, size_t most)
+{
+    const uint8_t *at = msg->base, *next, *end;
+    size_t n = 0;
+    cs_bytes one;
+
+    if (msg->len == 0)
+        return 0;
+    end = at + msg->len;
+    while (n < most && (next = wire__straight_bytes(at, end, number, &one)) != at) {
+        at = next;
+        n++;
+    }
+    *msg = cs_bytes_of(at, (size_t)(end - at));
+    return n;
+}
+
 /* ---- Fields as they are written: what is nothing is left out --------------------------------- */
 
 static inline size_t wire__varint_room(uint64_t v)
