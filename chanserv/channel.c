@@ -24,7 +24,7 @@ cs_err chanserv__channel_new(struct chanserv__session *session, uint32_t number,
         return err;
     channel = mux_stream_lasting_user(stream);
     if ((err = cs_row_put(&session->channels, number, channel)) != CS_OK) {
-        mux_stream_last_not(stream);
+        mux_stream_last_undo(stream);
         return err;
     }
     channel->session = session;
@@ -235,5 +235,5 @@ void chanserv__channel_end(struct chanserv__channel *channel, cs_err why,
     cs_row_remove(&channel->session->channels, channel->number);
     server->counters.channels--;
     chanserv__total_add(server, &server->totals->channels, -1);
-    mux_stream_forget(channel->stream, why); /* it goes with it, now or soon */
+    mux_stream_forget(channel->stream, why); /* the channel lies in its memory */
 }

@@ -252,7 +252,7 @@ CS_API void chanserv_source_set_state(chanserv_source *source, void *state); /* 
 
 /* The three answers, never waiting.  A frame is valid until the next recv on this source, or its
  * close.  The end of the channel is CS_DONE or its failure, each time it is asked.  A feed that was started
- * gives 256 sources; then CS_AGAIN is for the others' turn, and readable() follows. */
+ * gives at most 256 sources a turn: then it says CS_AGAIN though there may be more, and readable() follows. */
 CS_API cs_err chanserv_feed_recv(chanserv_feed *feed, chanserv_source **ret);
 CS_API cs_err chanserv_source_recv(chanserv_source *source, cs_bytes *ret);
 

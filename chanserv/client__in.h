@@ -155,14 +155,14 @@ struct chanserv__request {
 struct chanserv_feed {
     struct chanserv__line line;
     const struct chanserv_feed_ops *ops;
-    struct cs_list sources;      /* announced and alive */
-    struct cs_list told;         /* their end was told: they go when the feed is asked again */
-    uint64_t expected;           /* seq of the next announcement */
-    uint32_t helping;            /* so many more are given before it is the others' turn */
-    int64_t deadline_ms;         /* on the loop's clock; CS_FOREVER */
-    cs_err failure;              /* the first of the feed or of a source that was read; or CS_OK */
-    char *story;                 /* of `failure` */
-    struct chanserv__node *node; /* where it was sent; or NULL */
+    struct cs_list sources; /* announced and alive */
+    struct cs_list told;    /* their end was told: they go when the feed is asked again */
+    uint64_t expected;      /* seq of the next announcement */
+    uint32_t turn_left;     /* sources it may give before it is the others' turn, once started */
+    int64_t deadline_ms;    /* on the loop's clock; CS_FOREVER */
+    cs_err failure;         /* the first of the feed or of a source that was read; or CS_OK */
+    char *story;            /* of `failure` */
+    struct chanserv__node *node;                /* where it was sent; or NULL */
     struct chanserv__request *request;          /* NULL: nothing is left to be sent again */
     struct chanserv__pairs *metadata;           /* of the post and of its Opens; or NULL */
     struct chanserv__origin *origin;            /* of its sources; or NULL */
@@ -463,7 +463,7 @@ void chanserv__line_heard(struct chanserv__line *line);
 cs_err chanserv__feed_recv(chanserv_feed *feed, chanserv_source **ret);
 void chanserv__feed_over(chanserv_feed *feed, cs_err why, const char *text);
 void chanserv__feed_call(chanserv_feed *feed); /* ops->ready() */
-void chanserv__feed_help(chanserv_feed *feed); /* it is its turn */
+void chanserv__feed_turn(chanserv_feed *feed); /* it has its turn */
 void chanserv__feed_note(chanserv_feed *feed, const chanserv_source *source);
 void chanserv__feed_cancel(chanserv_feed *feed);
 void chanserv__feed_let_go(chanserv_feed *feed); /* closes its sources */

@@ -253,18 +253,18 @@ static cs_err take(chanserv_feed *feed, cs_bytes msg, chanserv_source **ret)
 
 /* Whoever opens each source that comes takes much memory for a moment, until what he asks for is written: so that
  * is done before he gets the next ones. */
-enum { HELPING = 256 };
+enum { A_TURN = 256 };
 
-void chanserv__feed_help(chanserv_feed *feed)
+void chanserv__feed_turn(chanserv_feed *feed)
 {
-    feed->helping = HELPING;
+    feed->turn_left = A_TURN;
 }
 
-static bool rests(chanserv_feed *feed)
+static bool had_its_turn(chanserv_feed *feed)
 {
     struct chanserv__line *line = &feed->line;
 
-    if (!line->started || !line->stream || line->over || feed->helping > 0)
+    if (!line->started || !line->stream || line->over || feed->turn_left > 0)
         return false;
     line->armed = true;
     mux_stream_resume(line->stream);
@@ -278,15 +278,11 @@ cs_err chanserv__feed_recv(chanserv_feed *feed, chanserv_source **ret)
     cs_bytes msg;
 
     drop_told(feed);
-    if (rests(feed))
-        return CS_AGAIN;
     while (line->stream && !line->over && err == CS_AGAIN &&
            (got = mux_stream_recv(line->stream, &msg)) == CS_OK)
         err = take(feed, msg, ret);
-    if (err == CS_OK) {
-        feed->helping -= line->started;
+    if (err == CS_OK)
         return CS_OK;
-    }
     if (err != CS_AGAIN)
         chanserv__line_fail(line, err, err == CS_EPROTO ? "announcement makes no sense" : NULL);
     if (line->over) {
@@ -306,7 +302,9 @@ cs_err chanserv_feed_recv(chanserv_feed *feed, chanserv_source **ret)
     cs_err err;
 
     chanserv__enter(feed->line.client);
-    err = chanserv__feed_recv(feed, ret);
+    err = had_its_turn(feed) ? CS_AGAIN : chanserv__feed_recv(feed, ret);
+    if (err == CS_OK && feed->line.started)
+        feed->turn_left--;
     chanserv__leave(feed->line.client);
     return err;
 }
@@ -333,7 +331,7 @@ cs_err chanserv_feed_start(chanserv_feed *feed, const struct chanserv_feed_ops *
     err = chanserv__line_start(&feed->line, ops->state_bytes, state);
     if (err == CS_OK) {
         feed->ops = ops;
-        chanserv__feed_help(feed);
+        chanserv__feed_turn(feed);
     }
     chanserv__leave(feed->line.client);
     return err;

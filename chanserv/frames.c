@@ -98,39 +98,35 @@ static uint64_t numbers_of(const struct wire_frame *f)
 cs_err chanserv__frame_inline(chanserv_source *source, const struct wire_announcement *a)
 {
     struct chanserv__inlined *in;
-    const uint8_t *first = NULL;
+    size_t bytes = 0;
     uint64_t number = 0;
-    size_t span = 0;
     uint8_t *to;
 
     for (size_t i = 0; i < a->frames_len; i++) {
-        const struct wire_frame *f = &a->frames[i];
-
-        if (f->more || numbers_of(f) > UINT64_MAX - number)
+        if (a->frames[i].more || numbers_of(&a->frames[i]) > UINT64_MAX - number)
             return CS_EPROTO;
-        number += numbers_of(f);
-        if (f->kind != WIRE_PAYLOAD)
-            continue;
-        first = first ? first : f->payload.base;
-        span = (size_t)((const uint8_t *)f->payload.base - first) + f->payload.len;
+        number += numbers_of(&a->frames[i]);
+        bytes += a->frames[i].kind == WIRE_PAYLOAD ? a->frames[i].payload.len : 0;
     }
     if (a->frames_len == 0)
         return CS_OK;
     if (chanserv__frame_expect(source) != CS_OK)
         return CS_ENOMEM;
-    in = cs_alloc(sizeof *in + a->frames_len * sizeof *in->frames + span);
+    in = cs_alloc(sizeof *in + a->frames_len * sizeof *in->frames + bytes);
     if (!in)
         return CS_ENOMEM;
     in->at = 0;
     in->len = a->frames_len;
     to = (uint8_t *)(in->frames + in->len);
-    if (span > 0) /* with what stands between them: they come in the order of the message */
-        memcpy(to, first, span);
     for (size_t i = 0; i < in->len; i++) {
         struct wire_frame *f = &in->frames[i];
         *f = a->frames[i];
-        if (f->kind == WIRE_PAYLOAD)
-            f->payload.base = to + ((const uint8_t *)f->payload.base - first);
+        if (f->kind != WIRE_PAYLOAD)
+            continue;
+        if (f->payload.len)
+            memcpy(to, f->payload.base, f->payload.len);
+        f->payload.base = to;
+        to += f->payload.len;
     }
     source->intake->inlined = in;
     return CS_OK;

@@ -49,7 +49,7 @@ static void call_readable(struct chanserv__line *line)
 {
     line->armed = line->news = false;
     if (line->is_feed)
-        chanserv__feed_help(feed_of(line));
+        chanserv__feed_turn(feed_of(line));
     if (line->is_feed && feed_of(line)->ops->readable)
         feed_of(line)->ops->readable(feed_of(line), line->state);
     else if (!line->is_feed && source_of(line)->ops->readable)

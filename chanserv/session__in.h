@@ -7,7 +7,7 @@
  *
  * A channel is there until the client says that it is done with it, or the session is gone: so a number
  * runs a source function once.  One whose stream is gone for want of memory stays as a
- * number that is lost.
+ * number that is lost, with the memory of that stream, in which it lies.
  */
 #ifndef CHANSERV_SESSION_IN_H
 #define CHANSERV_SESSION_IN_H

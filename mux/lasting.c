@@ -113,10 +113,10 @@ static mux_stream *block_new(mux_conn *conn, const struct mux_stream_ops *ops, v
 
 mux_stream *mux__lasting_new(mux_conn *conn)
 {
-    return block_new(conn, NULL, NULL, conn->behind);
+    return block_new(conn, NULL, NULL, conn->user_room);
 }
 
-/* In memory that is zero but for its room. */
+/* In memory that is zero but for `room`, which is no more needed. */
 static void last(mux_stream *stream, struct mux__lasting *lasting,
                  const struct mux_lasting_sort *sort, uint64_t first, void *user)
 {
@@ -156,8 +156,8 @@ cs_err mux_stream_last(mux_stream *stream, const struct mux_lasting_sort *sort, 
     if (!lasting)
         return CS_ENOMEM;
     last(stream, lasting, sort, first, user);
-    if (stream->conn->behind < behind)
-        stream->conn->behind = (uint32_t)behind;
+    if (stream->conn->user_room < behind)
+        stream->conn->user_room = (uint32_t)behind;
     return CS_OK;
 }
 
@@ -167,7 +167,7 @@ static void lasting_free(mux_stream *stream, struct mux__lasting *lasting)
         cs_free(lasting);
 }
 
-void mux_stream_last_not(mux_stream *stream)
+void mux_stream_last_undo(mux_stream *stream)
 {
     struct mux__lasting *lasting = mux__lasting_of(stream);
 

@@ -59,7 +59,7 @@ struct mux_lasting_sort {
  * CS_ENOMEM, CS_EMISUSE. */
 cs_err mux_stream_last(mux_stream *stream, const struct mux_lasting_sort *sort, uint64_t first,
                        void *user);
-void mux_stream_last_not(mux_stream *stream); /* undoes it, in the same moment */
+void mux_stream_last_undo(mux_stream *stream); /* undoes it, in the same moment */
 
 bool mux_stream_is_lasting(const mux_stream *stream);
 bool mux_stream_is_detached(const mux_stream *stream);

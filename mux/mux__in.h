@@ -171,17 +171,18 @@ struct mux_conn {
     cs_loop *loop;
     struct mux_options opt; /* with the defaults filled in */
     bool is_server, freed, goaway;
-    bool settled;    /* the peer's SETTINGS came */
-    bool spent;      /* a client's: it is old, or its calls are used up */
-    bool told;       /* a client's: its calls know that it takes no more */
-    bool answers;    /* a client's: a call was answered, well or not */
-    bool is_across;  /* a server's: its peer is another loop of the process, */
-    bool is_local;   /* or of this one */
-    uint32_t open;   /* a client's streams that nghttp2 has, */
-    uint32_t calls;  /* and has had */
-    uint32_t behind; /* a server's calls come to last: room for what their users have; or 0 */
-    bool failed;     /* nghttp2 had no memory for what must be said: cut at the next flush */
-    cs_err end_why;  /* what its streams are told when it is freed; 0: CS_ECANCELED */
+    bool settled;   /* the peer's SETTINGS came */
+    bool spent;     /* a client's: it is old, or its calls are used up */
+    bool told;      /* a client's: its calls know that it takes no more */
+    bool answers;   /* a client's: a call was answered, well or not */
+    bool is_across; /* a server's: its peer is another loop of the process, */
+    bool is_local;  /* or of this one */
+    uint32_t open;  /* a client's streams that nghttp2 has, */
+    uint32_t calls; /* and has had */
+    uint32_t
+        user_room; /* of calls that may come to last, because others did: bytes for their users; or 0 */
+    bool failed;    /* nghttp2 had no memory for what must be said: cut at the next flush */
+    cs_err end_why; /* what its streams are told when it is freed; 0: CS_ECANCELED */
     enum mux__conn_state state;
     char *addr; /* what is dialed, or NULL */
     char *authority;
@@ -323,8 +324,8 @@ struct mux__lasting {
     bool keeps : 1;  /* what it sends, */
     bool made : 1;   /* and there is something to keep it in */
     bool points : 1; /* behind it is a pointer to what its user has */
-    bool stays : 1;  /* when it is over, until it is forgotten; */
-    bool gone : 1;   /* as it does now */
+    bool stays : 1;  /* when it is over its memory stays until it is forgotten */
+    bool gone : 1;   /* it is over, and only its memory is there */
 };
 
 /* What it has as soon as something arrives on it. */

@@ -4,7 +4,7 @@
 mux_stream *mux__stream_on_begin(mux_conn *conn, int32_t id)
 {
     mux_stream *stream =
-        conn->behind > 0 ? mux__lasting_new(conn) : mux__stream_new(conn, NULL, NULL);
+        conn->user_room > 0 ? mux__lasting_new(conn) : mux__stream_new(conn, NULL, NULL);
     conn->aside.len = 0;
     if (stream)
         stream->id = id;

@@ -174,8 +174,8 @@ struct wire_announcement {
     cs_bytes ticket, header;
     struct wire_frame *frames; /* frames_len of them; whole payloads and gaps */
     size_t frames_len;
-    cs_bytes
-        encoded; /* writing: more of them, behind the others, as wire_inline_put() leaves them */
+    /* Writing: more of them, behind the others, as wire_inline_put() leaves them. */
+    cs_bytes encoded;
     struct wire_status end;
     bool eager, uplink;
 };

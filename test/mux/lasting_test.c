@@ -27,7 +27,8 @@ static struct {
     struct half client, server;
     mux_stream *fresh;
     cs_err attached, aborts;
-    bool resumes; /* the client reopens by itself */
+    bool resumes;        /* the client reopens by itself */
+    int second_thoughts; /* what the server lets last, and does not */
     bool wants_next;
     int reopened, grafted, runs;
     unsigned dice;
@@ -181,6 +182,17 @@ static void begin_readable(mux_stream *stream, void *state)
     }
     if (mux_stream_recv(stream, &msg) != CS_OK)
         return;
+    for (int i = 0; i < w.second_thoughts; i++) {
+        static const struct mux_lasting_ops none;
+        const struct mux_lasting_sort more = {
+            .ops = &none, .limbo = w.limbo[1], .user_bytes = 8 + 64 * (size_t)i};
+        char user[8 + 64] = "much";
+
+        cr_assert_eq(mux_stream_last(stream, &more, 0, user), CS_OK);
+        cr_assert_str_eq(mux_stream_lasting_user(stream), "much");
+        mux_stream_last_undo(stream);
+        cr_assert_not(mux_stream_is_lasting(stream));
+    }
     if (mux_stream_last(stream, &w.sort[1], 0, &w.server) != CS_OK) {
         mux_stream_finish(stream, CS_ENOMEM, NULL);
         return;
@@ -431,6 +443,22 @@ Test(lasting, a_detached_call_is_ended_by_either_side)
     cr_assert_eq(w.server.ends, 1);
     cr_assert_eq(w.client.why, CS_ECANCELED);
     end();
+}
+
+/* What its user has may be more than there is room for behind it, or last after all. */
+Test(lasting, a_server_may_think_again_of_what_lasts)
+{
+    enum { SOME = 3 };
+
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(begin(1, SOME, 0), CS_OK);
+        w.second_thoughts = i;
+        cs_loop_settle(w.loop);
+        cr_assert_eq(w.client.why, CS_DONE);
+        cr_assert_eq(w.client.got, SOME);
+        cr_assert_eq(mux_stream_lasting_user(w.server.stream), &w.server);
+        end();
+    }
 }
 
 Test(lasting, of_one_that_is_over_what_its_user_has_stays)

@@ -408,7 +408,7 @@ Test(control, only_whole_frames_are_inlined)
 Test(control, frames_are_inlined_but_not_by_the_million)
 {
     enum { FRAMES = 65536 };
-    uint8_t *msg = malloc(2 * (FRAMES + 1));
+    uint8_t *msg = malloc(2 * (FRAMES + 2));
     struct wire_announcement a;
 
     for (size_t i = 0; i <= FRAMES; i++) {
@@ -419,6 +419,8 @@ Test(control, frames_are_inlined_but_not_by_the_million)
     wire_announcement_clear(&a);
     calls = 0;
     announcement_refused(cs_bytes_of(msg, 2 * (FRAMES + 1)));
+    memcpy(msg + 2 * FRAMES, BYTES("\x08\x01\x22\x00").base, 4);
+    announcement_refused(cs_bytes_of(msg, 2 * (FRAMES + 2)));
     cr_assert_eq(calls, 0, "refused before anything is allocated for it");
     free(msg);
 }
