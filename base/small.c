@@ -8,6 +8,9 @@
 
 /* Class n holds blocks with room for at least 16 n - 8 bytes: what the C library rounds to. */
 enum { GRAIN = 16, HEAD = 8, CLASSES = 65, BYTES_MAX = 1024 * 1024 };
+/* And what a stream sends from: the C library would give the pages of those that were acknowledged back to the
+ * system each time, and get others. */
+enum { CHUNK_LEAST = 16 * 1024, CHUNK = CHUNK_LEAST + 128, CHUNKS = 64 };
 
 struct waiting {
     struct waiting *next;
@@ -16,6 +19,8 @@ struct waiting {
 struct small {
     struct waiting *first[CLASSES];
     size_t room; /* bytes that may still come to wait */
+    struct waiting *chunks;
+    size_t chunks_len;
 };
 
 static _Thread_local struct small *mine;
@@ -23,16 +28,19 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t at_exit;
 static bool has_key;
 
+static void free_all(struct waiting *block)
+{
+    for (struct waiting *next; block; block = next) {
+        next = block->next;
+        free(block);
+    }
+}
+
 static void give_back(struct small *small)
 {
-    for (size_t i = 0; i < CLASSES; i++) {
-        struct waiting *block = small->first[i], *next;
-
-        for (; block; block = next) {
-            next = block->next;
-            free(block);
-        }
-    }
+    for (size_t i = 0; i < CLASSES; i++)
+        free_all(small->first[i]);
+    free_all(small->chunks);
     *small = (struct small){.room = BYTES_MAX};
 }
 
@@ -73,6 +81,32 @@ static struct small *begin(void)
     return small;
 }
 
+__attribute__((noinline)) static void *take(size_t size)
+{
+    struct waiting *block = mine ? mine->chunks : NULL;
+
+    if (CS__KEEPS_NOTHING || size <= CHUNK_LEAST || size > CHUNK)
+        return malloc(size);
+    if (!block)
+        return malloc(CHUNK);
+    mine->chunks = block->next;
+    mine->chunks_len--;
+    return block;
+}
+
+static bool keep_chunk(void *memory)
+{
+    struct waiting *block = memory;
+    const size_t size = malloc_usable_size(memory);
+
+    if (!mine || mine->chunks_len == CHUNKS || size < CHUNK || size >= CHUNK + GRAIN)
+        return false;
+    block->next = mine->chunks;
+    mine->chunks = block;
+    mine->chunks_len++;
+    return true;
+}
+
 void *cs__small_alloc(size_t size)
 {
     size_t n = (size + HEAD + GRAIN - 1) / GRAIN;
@@ -80,7 +114,7 @@ void *cs__small_alloc(size_t size)
     struct waiting *block;
 
     if (CS__KEEPS_NOTHING || n >= CLASSES || !small || !(block = small->first[n]))
-        return malloc(size);
+        return take(size);
     small->first[n] = block->next;
     small->room += n * GRAIN;
     return block;
@@ -91,7 +125,7 @@ __attribute__((noinline)) static void let_go(void *memory)
 {
     if (!CS__KEEPS_NOTHING && !mine && begin())
         cs__small_free(memory);
-    else
+    else if (CS__KEEPS_NOTHING || !keep_chunk(memory))
         free(memory);
 }
 
@@ -112,5 +146,5 @@ void cs__small_free(void *memory)
 
 size_t cs__small_bytes(void)
 {
-    return mine ? BYTES_MAX - mine->room : 0;
+    return mine ? BYTES_MAX - mine->room + mine->chunks_len * CHUNK : 0;
 }

@@ -125,6 +125,36 @@ Test(small, a_mebibyte_waits_and_no_more)
         cs_free(all[i]);
 }
 
+/* As large as what a stream sends from. */
+Test(small, some_chunks_wait_and_no_more)
+{
+    enum { MANY = 100, MOST = 64, CHUNK = 16 * KIB + 64, FULL = 16 * KIB + 128 };
+    static uintptr_t was[MANY];
+    static void *all[MANY];
+    size_t before, found = 0;
+
+    cs_free(cs_alloc(1));
+    before = cs__small_bytes();
+    for (size_t i = 0; i < MANY; i++) {
+        all[i] = cs_alloc(CHUNK);
+        was[i] = (uintptr_t)all[i];
+        memset(all[i], (int)i, CHUNK);
+    }
+    for (size_t i = 0; i < MANY; i++)
+        cs_free(all[i]);
+    cr_assert_eq(cs__small_bytes() - before, IS_ON ? (size_t)MOST * FULL : 0);
+    for (size_t i = 0; i < MOST; i++) {
+        all[i] = cs_alloc(CHUNK);
+        found += (uintptr_t)all[i] == was[MOST - 1 - i];
+    }
+    cr_assert(!IS_ON || found == MOST, "%zu", found);
+    cr_assert_eq(cs__small_bytes(), before);
+    for (size_t i = 0; i < MOST; i++)
+        cs_free(all[i]);
+    cs__small_give_back();
+    cr_assert_eq(cs__small_bytes(), 0);
+}
+
 /* The last one stays, and what lies before it is not at the end of anything. */
 Test(small, what_was_let_go_of_goes_back_to_the_system_when_it_is_much)
 {
