@@ -9,7 +9,7 @@
  * A hundred streams ask at once for the same dozen small sizes, and let go of them at once, and the C
  * library's own quick list has seven of each.  At most 1 MiB waits in each thread (w4, 100 in flight:
  * a seventh more streams a second), and of the 16 KiB that a stream sends from 64: what a session keeps comes and
- * goes at the end of the heap, and its pages with it, 30,000 times a second (w1, 1 KiB: 1.5 times the rate).
+ * goes at the end of the heap, and its pages with it, tens of thousands a second (w1, 1 KiB: 1.5 times the rate).
  *
  * Off with an allocator of the user's, who wants to see every call, and under a
  * sanitizer that wants to.

@@ -1,4 +1,5 @@
 /* small -- see pool__in.h. */
+#include "base/mem.h"
 #include "base/pool__in.h"
 
 #include <malloc.h>
@@ -8,9 +9,9 @@
 
 /* Class n holds blocks with room for at least 16 n - 8 bytes: what the C library rounds to. */
 enum { GRAIN = 16, HEAD = 8, CLASSES = 65, BYTES_MAX = 1024 * 1024 };
-/* And what a stream sends from: the C library would give the pages of those that were acknowledged back to the
- * system each time, and get others. */
-enum { CHUNK_LEAST = 16 * 1024, CHUNK = CHUNK_LEAST + 128, CHUNKS = 64 };
+/* Chunks: the C library would give the pages of those that were acknowledged back to the system each time, and get
+ * others. */
+enum { CHUNKS = 64 };
 
 struct waiting {
     struct waiting *next;
@@ -85,10 +86,10 @@ __attribute__((noinline)) static void *take(size_t size)
 {
     struct waiting *block = mine ? mine->chunks : NULL;
 
-    if (CS__KEEPS_NOTHING || size <= CHUNK_LEAST || size > CHUNK)
+    if (CS__KEEPS_NOTHING || size <= CS_CHUNK_LEAST || size > CS_CHUNK)
         return malloc(size);
     if (!block)
-        return malloc(CHUNK);
+        return malloc(CS_CHUNK);
     mine->chunks = block->next;
     mine->chunks_len--;
     return block;
@@ -99,7 +100,7 @@ static bool keep_chunk(void *memory)
     struct waiting *block = memory;
     const size_t size = malloc_usable_size(memory);
 
-    if (!mine || mine->chunks_len == CHUNKS || size < CHUNK || size >= CHUNK + GRAIN)
+    if (!mine || mine->chunks_len == CHUNKS || size < CS_CHUNK || size >= CS_CHUNK + GRAIN)
         return false;
     block->next = mine->chunks;
     mine->chunks = block;
@@ -146,5 +147,5 @@ void cs__small_free(void *memory)
 
 size_t cs__small_bytes(void)
 {
-    return mine ? BYTES_MAX - mine->room + mine->chunks_len * CHUNK : 0;
+    return mine ? BYTES_MAX - mine->room + mine->chunks_len * CS_CHUNK : 0;
 }

@@ -4,6 +4,8 @@
 #include "base/mem.h"
 
 enum { CAP_MIN = 192, CAP_MAX = MUX__CHUNK }; /* a request and its head; a DATA frame */
+_Static_assert((int)CAP_MAX >= (int)CS_CHUNK_LEAST && sizeof(mux__chunk) + CAP_MAX <= CS_CHUNK,
+               "those that were acknowledged wait for who asks next");
 
 static mux__chunk *chunk_new(size_t cap)
 {

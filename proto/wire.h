@@ -209,13 +209,14 @@ cs_err wire_announcement_pack(const struct wire_announcement *a, uint8_t **ret, 
  * answers the length. */
 enum { WIRE_OPEN_MAX = 3 + 2 + 64 + 1 + WIRE_VARINT_MAX + 2 + 18 + 2 * (1 + WIRE_VARINT_MAX) };
 size_t wire_announcement_len(const struct wire_announcement *a);
-/* A frame as it stands in an announcement; WIRE_INLINE_HEAD bytes and those of its payload at most. */
-enum { WIRE_INLINE_HEAD = 1 + WIRE_VARINT_MAX + WIRE_GAP_MAX };
-size_t wire_inline_put(uint8_t *to, const struct wire_frame *frame);
 size_t wire_announcement_put(uint8_t *to, const struct wire_announcement *a);
 size_t wire_open_put(uint8_t *to, const struct wire_open *open);
 size_t wire_up_open_put(uint8_t *to, const struct wire_open *open);
 cs_err wire_services_pack(const struct wire_services *services, uint8_t **ret, size_t *ret_len);
+
+/* A frame as it stands in an announcement; WIRE_INLINE_HEAD bytes and those of its payload at most. */
+enum { WIRE_INLINE_HEAD = 1 + WIRE_VARINT_MAX + WIRE_GAP_MAX };
+size_t wire_inline_put(uint8_t *to, const struct wire_frame *frame);
 
 /* 1..255 bytes of [A-Za-z0-9._/-]. */
 bool wire_service_name_ok(cs_bytes name);

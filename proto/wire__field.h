@@ -12,12 +12,6 @@
 
 #include <string.h>
 
-#if defined(__GNUC__)
-#define WIRE__RARE __attribute__((noinline, cold)) /* out of the way of what is not */
-#else
-#define WIRE__RARE
-#endif
-
 enum { WIRE__VARINT = 0, WIRE__FIXED64 = 1, WIRE__BYTES = 2, WIRE__FIXED32 = 5 };
 #define WIRE__TAG(number, type) ((number) << 3 | (type)) /* of a field below 16 */
 

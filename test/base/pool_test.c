@@ -128,7 +128,7 @@ Test(small, a_mebibyte_waits_and_no_more)
 /* As large as what a stream sends from. */
 Test(small, some_chunks_wait_and_no_more)
 {
-    enum { MANY = 100, MOST = 64, CHUNK = 16 * KIB + 64, FULL = 16 * KIB + 128 };
+    enum { MANY = 100, MOST = 64, CHUNK = CS_CHUNK_LEAST + 64 };
     static uintptr_t was[MANY];
     static void *all[MANY];
     size_t before, found = 0;
@@ -142,7 +142,7 @@ Test(small, some_chunks_wait_and_no_more)
     }
     for (size_t i = 0; i < MANY; i++)
         cs_free(all[i]);
-    cr_assert_eq(cs__small_bytes() - before, IS_ON ? (size_t)MOST * FULL : 0);
+    cr_assert_eq(cs__small_bytes() - before, IS_ON ? (size_t)MOST * CS_CHUNK : 0);
     for (size_t i = 0; i < MOST; i++) {
         all[i] = cs_alloc(CHUNK);
         found += (uintptr_t)all[i] == was[MOST - 1 - i];
