@@ -16,6 +16,7 @@ libbase_la_SOURCES = \
 	base/loop.h \
 	base/loop__in.h \
 	base/loop_io.c \
+	base/loop_sleep.c \
 	base/map.c \
 	base/map.h \
 	base/mem.c \

@@ -7,7 +7,7 @@
  *     clock    a timeout, for the earliest of our timers or a moment before it
  *     bell     an eventfd, which other threads and signal handlers write
  *
- * This file and loop_io.c are the only ones that know libevent.
+ * This file, loop_io.c and loop_sleep.c are the only ones that know libevent.
  */
 #include "base/loop__in.h"
 #include "base/mem.h"
@@ -96,7 +96,7 @@ void cs__callback_begin(cs_loop *loop)
 {
     cs_loop_enter(loop);
     cs__loop_hold(loop);
-    loop->stale = true;
+    loop->stale = loop->called_back = true;
     atomic_store_explicit(&loop->runner, cs__thread_here(), memory_order_relaxed);
     atomic_store_explicit(&loop->turning, cs__thread_here(), memory_order_relaxed);
 }
@@ -147,12 +147,6 @@ static void on_bell(evutil_socket_t fd, short what, void *user)
     if (loop->held == 1 && atomic_exchange(&loop->stopped, false))
         event_base_loopbreak(loop->base);
     cs__callback_end(loop);
-}
-
-cs_err cs__loop_dispatch(cs_loop *loop, bool block)
-{
-    int done = event_base_loop(loop->base, block ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
-    return done < 0 ? CS_ESYS : CS_OK;
 }
 
 /* ---- Making and freeing ------------------------------------------------------------------- */

@@ -39,6 +39,19 @@ CS_API struct event_base *cs_loop_base(cs_loop *loop);
 /* Run fn(user) on the loop, soon, once, in order of the calls; from any thread. */
 CS_API cs_err cs_loop_call(cs_loop *loop, void (*fn)(void *user), void *user);
 
+/* How many microseconds the loop looks for news before it sleeps.  To wake a processor takes longer than most
+ * answers, and nearly as much of its time: in a ping-pong, or with calls one after the other, that is most of
+ * what they cost.
+ *   0        (the standard) CS_BUSY_POLL_US, as long as no more than a fiftieth of the time is spent in vain, and
+ *            a tenth of a second at once.  A loop without work sleeps
+ *   CS_OFF   it never looks
+ *   1 ..     so long, always: up to as much of a processor each time it would sleep
+ * While it looks it gives way to who else wants this processor.  Only where cs_loop_run(), a thread of ours or
+ * who waits drives the loop: a base that you dispatch sleeps as you say.  CS_EINVAL: more than
+ * CS_BUSY_POLL_MAX_US, or less than CS_OFF.  Any thread; the last word counts. */
+enum { CS_BUSY_POLL_US = 50, CS_BUSY_POLL_MAX_US = 10000 };
+CS_API cs_err cs_loop_busy_poll(cs_loop *loop, int us);
+
 /* Monotonic milliseconds, the same during one turn. */
 CS_API int64_t cs_loop_now_ms(cs_loop *loop);
 

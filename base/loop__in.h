@@ -1,6 +1,6 @@
-/* loop__in -- what loop.c, loop_io.c, turn.c, timer.c and wait.c know of one another.
+/* loop__in -- what loop.c, loop_io.c, loop_sleep.c, turn.c, timer.c and wait.c know of one another.
  *
- * Private to these five files.  A turn is made necessary by cs__loop_kick(), and run by
+ * Private to these six files.  A turn is made necessary by cs__loop_kick(), and run by
  * whoever drives the loop:
  *
  *     real loop      libevent calls back (loop.c); the thread may be the loop's own (wait.c)
@@ -20,6 +20,9 @@
 #define CS__TURNS_MAX 1000000u
 
 #define CS__NEVER INT64_MAX
+
+/* Of the processor that a loop looks on before it sleeps, in vain: one of so many parts, and so much at once. */
+enum { CS__SPARE_SHARE = 50, CS__SPARE_US = 100000 };
 
 /* The values of `phase` when none is running. */
 enum { CS__BEFORE_PHASES = -1, CS__NO_TURN = CS_PHASES };
@@ -64,6 +67,8 @@ struct cs_loop {
     atomic_bool stopped;
     atomic_bool called; /* `calls` is worth its lock */
     atomic_bool rung;   /* the bell rings already */
+    atomic_int busy_poll_us;
+    _Atomic(uint64_t) looks, hits; /* of cs_loop_busy_polls() */
     pthread_mutex_t calls_lock;
     struct cs_list calls; /* knocks */
 
@@ -84,6 +89,11 @@ struct cs_loop {
     struct event *event[CS__EVENTS];
     int bell;         /* an eventfd; -1 on a virtual loop */
     int64_t armed_us; /* what the clock event waits for, or CS__NEVER */
+
+    /* Who dispatches: see loop_sleep.c. */
+    bool called_back; /* since he looked last */
+    int64_t spare,
+        spare_at_us; /* what may be spent in vain, times CS__SPARE_SHARE; and since when */
 
     /* Shared loops: see wait.c. */
     pthread_mutex_t lock;
@@ -107,12 +117,11 @@ struct cs_loop {
 /* ---- loop.c ---- */
 void cs__loop_kick(cs_loop *loop); /* a turn, soon */
 void cs__loop_kick_later(
-    cs_loop *loop);                /* if one is due: when the kernel has been asked for news */
-void cs__loop_ring(cs_loop *loop); /* the same from any thread */
-void cs__loop_take(cs_loop *loop); /* who dispatches next is another thread than before */
-void cs__loop_arm(cs_loop *loop);  /* the libevent timer, for the earliest of ours */
-cs_err cs__loop_dispatch(cs_loop *loop, bool block); /* CS_ESYS: libevent refuses */
-void cs__loop_destroy(cs_loop *loop);                /* last turns included */
+    cs_loop *loop);                   /* if one is due: when the kernel has been asked for news */
+void cs__loop_ring(cs_loop *loop);    /* the same from any thread */
+void cs__loop_take(cs_loop *loop);    /* who dispatches next is another thread than before */
+void cs__loop_arm(cs_loop *loop);     /* the libevent timer, for the earliest of ours */
+void cs__loop_destroy(cs_loop *loop); /* last turns included */
 
 static inline void cs__loop_hold(cs_loop *loop)
 {
@@ -123,6 +132,9 @@ void cs__loop_release(cs_loop *loop);
 /* Around everything that calls out: takes the lock, says that we are inside. */
 void cs__callback_begin(cs_loop *loop);
 void cs__callback_end(cs_loop *loop);
+
+/* ---- loop_sleep.c ---- */
+cs_err cs__loop_dispatch(cs_loop *loop, bool block); /* CS_ESYS: libevent refuses */
 
 /* ---- turn.c ---- */
 void cs__turn(cs_loop *loop);

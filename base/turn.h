@@ -59,6 +59,13 @@ void cs_knock_drop(cs_loop *loop, cs_knock *knock);
 /* Microseconds of the monotonic (or virtual) clock, the same during one turn. */
 int64_t cs_loop_now_us(cs_loop *loop);
 
+/* How often it looked before a sleep, as cs_loop_busy_poll() says, and how often that found something.  Any
+ * thread. */
+struct cs_busy_polls {
+    uint64_t looks, hits;
+};
+struct cs_busy_polls cs_loop_busy_polls(const cs_loop *loop);
+
 /* This timer only looks after something, as keepalive does.  It does its work, but on a virtual
  * loop nobody waits for ever for the sake of such timers alone: when many of them fired and nothing
  * else did, nothing is left to wait for. */

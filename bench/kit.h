@@ -8,6 +8,7 @@
  *   BENCH_RESUME=MS   the client's resume_ms; -1: no session
  *   BENCH_INLINE=1    sources that may ride in their announcement do (`eager`)
  *   BENCH_LOOPS=N     the server has so many
+ *   BENCH_BUSY_POLL=US  both sides' busy_poll_us
  *   BENCH_TLS=DIR     TLS by DIR/cert.pem, which is its own authority, and DIR/key.pem */
 #ifndef BENCH_KIT_H
 #define BENCH_KIT_H

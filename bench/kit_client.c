@@ -20,7 +20,8 @@ chanserv_client *kit_client(cs_loop *loop, const char *port)
     char addr[64], ca[256];
     const char *tls = getenv("BENCH_TLS");
     const struct mux_tls files = {.ca_file = ca};
-    struct chanserv_client_options options = {.resume_ms = (int)env_d("BENCH_RESUME", 0)};
+    struct chanserv_client_options options = {.resume_ms = (int)env_d("BENCH_RESUME", 0),
+                                              .busy_poll_us = (int)env_d("BENCH_BUSY_POLL", 0)};
     chanserv_client *client;
     if (tls) {
         snprintf(ca, sizeof ca, "%s/cert.pem", tls);

@@ -140,8 +140,10 @@ int kit_serve(const char *port, const char *workload)
     char addr[64], cert[256], key[256];
     const char *tls = getenv("BENCH_TLS");
     const struct mux_tls files = {.cert_file = cert, .key_file = key};
-    struct chanserv_server_options options = {
-        .signals = true, .grace_ms = CS_OFF, .loops = (int)env_d("BENCH_LOOPS", 1)};
+    struct chanserv_server_options options = {.signals = true,
+                                              .grace_ms = CS_OFF,
+                                              .loops = (int)env_d("BENCH_LOOPS", 1),
+                                              .busy_poll_us = (int)env_d("BENCH_BUSY_POLL", 0)};
     chanserv_server *s;
     if (tls) {
         snprintf(cert, sizeof cert, "%s/cert.pem", tls);

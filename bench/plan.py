@@ -35,17 +35,19 @@ def ours(build, tls):
     plain = variant(env={"BENCH_RESUME": "-1"})
     inline = variant(env={"BENCH_INLINE": "1"})
     block = variant("block")
+    sleeps = variant(env={"BENCH_BUSY_POLL": "-1"})
     secure = variant(env={"BENCH_TLS": str(tls)})
     rate = {"chanserv": all_defaults, "chanserv-plain": plain}
     return {
         "w1": {**rate, "chanserv-block": block, "chanserv-tls": secure},
         "w2": {**rate, "chanserv-block": block, "chanserv-tls": secure},
         "w3": {**rate, "chanserv-block": block, "chanserv-stalled": variant(arg="stalled")},
-        "w4": rate,
+        "w4": {**rate, "chanserv-sleeps": sleeps},
         "w5": {**rate, "chanserv-inline": inline},
         "w6": rate,
-        "w7": {**rate, "chanserv-talk": variant(arg="talk"), "chanserv-block": block, "chanserv-tls": secure},
-        "connect": {**rate, "chanserv-inline": inline, "chanserv-block": block},
+        "w7": {**rate, "chanserv-talk": variant(arg="talk"), "chanserv-block": block, "chanserv-tls": secure,
+               "chanserv-sleeps": sleeps},
+        "connect": {**rate, "chanserv-inline": inline, "chanserv-block": block, "chanserv-sleeps": sleeps},
         "heavy": {**rate, "chanserv-block": block},
         "flood": {**rate, "chanserv-block": block},
         "beside": {"chanserv": all_defaults},

@@ -219,6 +219,8 @@ cs_err chanserv_client_new(cs_loop *loop, const struct chanserv_client_options *
         options = &none;
     if (!chanserv__reserved_ok(options->reserved) || !chanserv__reserved_ok(options->net.reserved))
         return CS_EMISUSE;
+    if (options->busy_poll_us > CS_BUSY_POLL_MAX_US)
+        return CS_EINVAL;
     if (!(client = cs_zalloc(sizeof *client)))
         return CS_ENOMEM;
     fill_options(client, options);
@@ -229,6 +231,8 @@ cs_err chanserv_client_new(cs_loop *loop, const struct chanserv_client_options *
         client_destroy(client);
         return err;
     }
+    if (options->busy_poll_us != 0)
+        (void)cs_loop_busy_poll(loop, options->busy_poll_us);
     client->loop = loop;
     client->shared = cs_loop_is_shared(loop);
     client->refs = 1;

@@ -66,10 +66,12 @@ struct chanserv_client_options {
     int64_t inline_bytes;    /* 4 KiB of an eager source may ride in its announcement; CS_OFF */
     int64_t frame_max_bytes; /* 100 MiB: a frame put together of its parts */
     int64_t assembly_bytes;  /* 256 MiB: all frames being put together, of this client */
+    int busy_poll_us;        /* 0: of its loop, a given one too: see cs_loop_busy_poll() */
     int64_t reserved[8];
 };
 
-/* CS_EINVAL: `name_space` is no name, or `token` has more than printable ASCII without spaces;
+/* CS_EINVAL: `name_space` is no name, `token` has more than printable ASCII without spaces, or
+ * `busy_poll_us` is out of bounds;
  * CS_EMISUSE: reserved; CS_ENOMEM; CS_ESYS: no thread. */
 CS_API cs_err chanserv_client_new(cs_loop *loop, const struct chanserv_client_options *options,
                                   chanserv_client **ret);

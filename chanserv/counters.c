@@ -46,6 +46,8 @@ void chanserv__counters_here(chanserv_server *server, struct chanserv__counted *
     ret->queued_bytes = queued(server);
     ret->streams = mux->streams;
     ret->streams_total = mux->streams_total;
+    ret->busy_polls = cs_loop_busy_polls(server->loop).looks;
+    ret->busy_poll_hits = cs_loop_busy_polls(server->loop).hits;
     ret->bad_requests = mux->bad_requests;
     ret->connections_rolled = mux->connections_rolled;
     ret->pings_lost = mux->pings_lost;

@@ -149,6 +149,7 @@ cs_err chanserv_server_new(cs_loop *loop, const struct chanserv_server_options *
     if (options && !chanserv__options_are_known(options))
         return CS_EMISUSE;
     if (options && (options->loops < 0 || options->loops > CHANSERV__LOOPS_MAX ||
+                    options->busy_poll_us > CS_BUSY_POLL_MAX_US ||
                     (options->loops > 1 && loop && !may_run(loop))))
         return CS_EINVAL;
     server = cs_zalloc(sizeof *server);
@@ -177,6 +178,8 @@ cs_err chanserv_server_new(cs_loop *loop, const struct chanserv_server_options *
         }
         server->own_loop = true;
     }
+    if (server->options.busy_poll_us != 0)
+        (void)cs_loop_busy_poll(server->loop, server->options.busy_poll_us);
     mux_keep_total_init(&server->kept_attached, server->loop,
                         (uint64_t)server->options.attached_bytes);
     mux_keep_total_init(&server->kept_lingering, server->loop,

@@ -266,6 +266,7 @@ struct chanserv_server_options {
     bool signals;             /* run(): SIGTERM and SIGINT drain it; the second ends it at once */
     bool insecure;            /* listen beyond loopback without TLS: CS_EPERM otherwise */
     int loops;                /* 1, at most 255: while run() does, the others run on threads */
+    int busy_poll_us;         /* 0: of its loops, `loop` too: see cs_loop_busy_poll() */
     int serving_timeout_ms;   /* off: a post, and from their opening each of its sources */
     int sourcing_timeout_ms;  /* off: silence between two announcements */
     int write_timeout_ms;     /* off: an open source has frames and the reader takes none */
@@ -282,7 +283,8 @@ struct chanserv_server_options {
     int64_t reserved[3];
 };
 
-/* CS_EINVAL: `name_space`, `node` or `loops`, also more than one where `loop` is virtual or has a thread;
+/* CS_EINVAL: `name_space`, `node`, `busy_poll_us` or `loops`, also more than one where `loop` is virtual or has
+ * a thread;
  * CS_ENOMEM, CS_ESYS; CS_EMISUSE: reserved.
  * `loop` NULL: the server has its own.  The calls that set it up are sticky: the first one
  * that fails is what run() answers, so a short program checks once. */
@@ -433,6 +435,8 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
     X(queued_bytes, "bytes that wait to go out, of all streams, now")                              \
     X(streams, "HTTP/2 streams open now")                                                          \
     X(streams_total, "HTTP/2 streams opened")                                                      \
+    X(busy_polls, "times a loop without work looked for news before it slept: busy_poll_us")       \
+    X(busy_poll_hits, "times there were some, and it need not sleep")                              \
     X(bad_requests, "requests that were not gRPC, or of no known method")                          \
     X(pings_lost, "connections ended because a PING stayed without answer")                        \
     X(messages_gzipped, "messages sent compressed")                                                \

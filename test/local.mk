@@ -49,6 +49,7 @@ test_base_SOURCES = \
 	test/base/chan_watch_test.c \
 	test/base/err_test.c \
 	test/base/histogram_test.c \
+	test/base/loop_sleep_test.c \
 	test/base/loop_test.c \
 	test/base/map_test.c \
 	test/base/mem_test.c \

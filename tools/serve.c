@@ -26,6 +26,8 @@ static const char help[] =
     "      --node NAME       the stable name of this server, for buckets (without: host:port)\n"
     "      --name-space NS   serve NAME as NAME.NS\n"
     "      --loops N         serve connections on N threads (1)\n"
+    "      --busy-poll TIME  look for news so long before each sleep: 50us, 1ms, off\n"
+    "                        (50us while it pays)\n"
     "      --no-gateway      gRPC alone: no HTTP for curl and browsers\n"
     "      --no-page         no page at GET /\n"
     "      --rendezvous      parties meet (chanserv meet, GET /event)\n"

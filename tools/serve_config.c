@@ -32,6 +32,7 @@ static const struct config_option table[] = {
     {"node", CONFIG_TEXT, AT(node)},
     {"name-space", CONFIG_TEXT, AT(name_space)},
     {"loops", CONFIG_LOOPS, LIMIT(loops)},
+    {"busy-poll", CONFIG_MICROS, LIMIT(busy_poll_us)},
     {"no-gateway", CONFIG_FLAG, AT(no_gateway)},
     {"no-page", CONFIG_FLAG, AT(no_page)},
     {"rendezvous", CONFIG_FLAG, AT(rendezvous)},
@@ -131,6 +132,20 @@ static bool read_loops(const char *text, int *ret)
     return true;
 }
 
+static bool read_micros(const char *text, int *ret)
+{
+    const size_t digits = strspn(text, "0123456789");
+    const bool ms = strcmp(text + digits, "ms") == 0;
+    const int64_t max = ms ? CS_BUSY_POLL_MAX_US / 1000 : CS_BUSY_POLL_MAX_US;
+    uint64_t n;
+
+    if ((!ms && strcmp(text + digits, "us") != 0) ||
+        !tool_number(cs_bytes_of(text, digits), (uint64_t)max, &n) || n == 0)
+        return false;
+    *ret = (int)n * (ms ? 1000 : 1);
+    return true;
+}
+
 static bool read_bytes(const char *text, int64_t *ret)
 {
     static const struct {
@@ -170,6 +185,10 @@ static const char *read_value(enum config_unit unit, const char *text, void *int
         if (off)
             *(int64_t *)into = CS_OFF;
         return off || read_count(text, into) ? NULL : "a number from 1 up, or off";
+    case CONFIG_MICROS:
+        if (off)
+            *(int *)into = CS_OFF;
+        return off || read_micros(text, into) ? NULL : "a time (50us, 1ms, at most 10ms) or off";
     case CONFIG_LOOPS:
         return read_loops(text, into) ? NULL : "a number from 1 to 255";
     default: /* CONFIG_FLAG, in a file */

@@ -11,7 +11,8 @@ enum config_unit {
     CONFIG_DURATION, /* int, milliseconds */
     CONFIG_BYTES,    /* int64_t */
     CONFIG_COUNT,    /* int64_t */
-    CONFIG_LOOPS     /* int, 1..255 */
+    CONFIG_LOOPS,    /* int, 1..255 */
+    CONFIG_MICROS    /* int, microseconds, at most CS_BUSY_POLL_MAX_US */
 };
 
 struct config_option {

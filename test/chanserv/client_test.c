@@ -10,6 +10,7 @@ Test(client, checks_what_it_is_given)
 {
     const struct chanserv_client_options reserved = {.reserved = {1}};
     const struct chanserv_client_options net = {.net = {.reserved = {0, 1}}};
+    const struct chanserv_client_options busy = {.busy_poll_us = CS_BUSY_POLL_MAX_US + 1};
     const struct chanserv_post_options post = {.reserved = {0, 0, 1}};
     const cs_pair pair = {cs_str("Upper"), cs_str("case")};
     const struct chanserv_post_options metadata = {.metadata = &pair, .metadata_len = 1};
@@ -19,6 +20,7 @@ Test(client, checks_what_it_is_given)
     fake_begin(&f, NULL);
     cr_expect_eq(chanserv_client_new(f.loop, &reserved, &client), CS_EMISUSE);
     cr_expect_eq(chanserv_client_new(f.loop, &net, &client), CS_EMISUSE);
+    cr_expect_eq(chanserv_client_new(f.loop, &busy, &client), CS_EINVAL);
     cr_assert_eq(chanserv_client_new(f.loop, NULL, &client), CS_OK);
     cr_expect_eq(chanserv_lookup_and_post(client, "x", cs_str(""), NULL, &feed), CS_EMISUSE,
                  "it has not joined");

@@ -132,6 +132,40 @@ Test(server, runs_until_it_is_stopped)
     chanserv_server_free(server);
 }
 
+/* Until it was there for a moment, or, `found`, once in time to see that it was over. */
+static struct chanserv_counters run_a_moment(const struct chanserv_server_options *o, bool found)
+{
+    struct chanserv_counters seen;
+    chanserv_server *server;
+    cs_timer *timer;
+
+    cr_assert_eq(chanserv_server_new(NULL, o, &server), CS_OK);
+    cr_assert_eq(chanserv_listen(server, "127.0.0.1:0"), CS_OK);
+    cr_assert_eq(cs_timer_new(chanserv_server_loop(server), stop, server, &timer), CS_OK);
+    do {
+        cs_timer_set(timer, 1);
+        cr_assert_eq(chanserv_server_run(server), CS_OK);
+        chanserv_server_counters(server, &seen);
+    } while (found && seen.busy_poll_hits == 0);
+    cs_timer_free(timer);
+    chanserv_server_free(server);
+    return seen;
+}
+
+Test(server, looks_for_news_before_it_sleeps_and_counts_it)
+{
+    struct chanserv_server_options o = {.busy_poll_us = CS_BUSY_POLL_MAX_US};
+    struct chanserv_counters seen = run_a_moment(&o, true);
+    chanserv_server *server;
+
+    cr_assert_geq(seen.busy_polls, seen.busy_poll_hits);
+    o.busy_poll_us = CS_OFF;
+    seen = run_a_moment(&o, false);
+    cr_assert_eq(seen.busy_polls, 0);
+    o.busy_poll_us = CS_BUSY_POLL_MAX_US + 1;
+    cr_assert_eq(chanserv_server_new(NULL, &o, &server), CS_EINVAL);
+}
+
 Test(server, with_signals_is_stopped_by_sigterm_and_puts_back_what_was_there)
 {
     struct chanserv_server_options o = {.signals = true};

@@ -67,6 +67,7 @@ Test(operations, the_options_of_a_server_have_these_defaults)
     cr_assert_eq(chanserv_server_new(loop, NULL, &server), CS_OK);
     const struct chanserv_server_options options = server->options;
     const struct row rows[] = {OPTION(loops),
+                               OPTION(busy_poll_us),
                                OPTION(serving_timeout_ms),
                                OPTION(sourcing_timeout_ms),
                                OPTION(write_timeout_ms),
@@ -98,7 +99,8 @@ Test(operations, the_options_of_a_client_have_these_defaults)
         {"frame_timeout_ms", options.frame_timeout_ms ? "" : "off", 0, {NULL, NULL}},
         OPTION(inline_bytes),
         OPTION(frame_max_bytes),
-        OPTION(assembly_bytes)};
+        OPTION(assembly_bytes),
+        OPTION(busy_poll_us)};
     table_is("## Options of a client", rows, COUNT(rows));
     chanserv_client_free(client);
     cs_loop_free(loop);

@@ -109,6 +109,31 @@ Test(serve_config, durations_sizes_and_numbers_have_units)
     cr_assert_eq(config->options.body_max_bytes, 0, "the default");
 }
 
+Test(serve_config, a_busy_poll_is_short)
+{
+    cr_assert_eq(PARSE("--busy-poll", "70us"), 0);
+    cr_assert_eq(config->options.busy_poll_us, 70);
+    cr_assert_eq(PARSE("--busy-poll", "10ms"), 0);
+    cr_assert_eq(config->options.busy_poll_us, 10000);
+    cr_assert_eq(PARSE("--busy-poll=off"), 0);
+    cr_assert_eq(config->options.busy_poll_us, CS_OFF);
+}
+
+Test(serve_config, a_busy_poll_has_bounds_and_a_unit)
+{
+    static const char *const bad[] = {"0us", "1s", "11ms", "10001us", "50", "us"};
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_expect_eq(PARSE("--busy-poll", bad[i]), TOOL_USAGE, "%s", bad[i]);
+}
+
+Test(serve_config, of_a_wrong_busy_poll_it_is_said_what_is_wanted)
+{
+    cr_assert_eq(parse_file("busy-poll = 50\n"), TOOL_USAGE);
+    said("chanserv serve: FILE:1: busy-poll wants a time (50us, 1ms, at most 10ms) or off, not "
+         "'50'\n");
+}
+
 static bool is_duration(const char *name)
 {
     return strstr(name, "timeout") || strstr(name, "interval") || strcmp(name, "grace") == 0 ||
