@@ -94,6 +94,7 @@ test_mux_SOURCES = \
 	test/mux/conform_states.h \
 	test/mux/conform_test.c \
 	test/mux/conn_test.c \
+	test/mux/count_test.c \
 	test/mux/dial_test.c \
 	test/mux/fair_test.c \
 	test/mux/front_test.c \
