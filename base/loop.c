@@ -96,7 +96,7 @@ void cs__callback_begin(cs_loop *loop)
 {
     cs_loop_enter(loop);
     cs__loop_hold(loop);
-    loop->stale = loop->called_back = true;
+    loop->stale = true;
     atomic_store_explicit(&loop->runner, cs__thread_here(), memory_order_relaxed);
     atomic_store_explicit(&loop->turning, cs__thread_here(), memory_order_relaxed);
 }

@@ -5,12 +5,12 @@
  * yours, on one of its own, or on a virtual clock for tests.  Several servers and
  * clients on one loop share one turn, so a relay costs no extra wake-up.
  *
- * THREADS  A loop and everything on it belong to the thread that runs it.  Three calls
- *          may come from any thread: cs_loop_call, cs_loop_stop, cs_loop_is_mine.
+ * THREADS  A loop and everything on it belong to the thread that runs it.  Four calls may
+ *          come from any thread: cs_loop_call, cs_loop_stop, cs_loop_is_mine, cs_loop_busy_poll.
  * FREEING  What you free in a callback goes at the end of the turn.  Freeing a server or a
  *          client from outside turns the loop a last time, so that each end() has come
  *          when it returns and what your states point at may go.
- * The only file that speaks libevent's core is base/loop.c.
+ * The only files that speak libevent's core are base/loop.c and loop_*.c.
  */
 #ifndef CS_LOOP_H
 #define CS_LOOP_H
@@ -39,16 +39,17 @@ CS_API struct event_base *cs_loop_base(cs_loop *loop);
 /* Run fn(user) on the loop, soon, once, in order of the calls; from any thread. */
 CS_API cs_err cs_loop_call(cs_loop *loop, void (*fn)(void *user), void *user);
 
-/* How many microseconds the loop looks for news before it sleeps.  To wake a processor takes longer than most
- * answers, and nearly as much of its time: in a ping-pong, or with calls one after the other, that is most of
- * what they cost.
- *   0        (the standard) CS_BUSY_POLL_US, as long as no more than a fiftieth of the time is spent in vain, and
- *            a tenth of a second at once.  A loop without work sleeps
- *   CS_OFF   it never looks
- *   1 ..     so long, always: up to as much of a processor each time it would sleep
- * While it looks it gives way to who else wants this processor.  Only where cs_loop_run(), a thread of ours or
- * who waits drives the loop: a base that you dispatch sleeps as you say.  CS_EINVAL: more than
- * CS_BUSY_POLL_MAX_US, or less than CS_OFF.  Any thread; the last word counts. */
+/* Busy polling: for how many microseconds the loop looks for news before it sleeps.  To wake a processor takes
+ * longer than most answers, and nearly as much of its time: in a ping-pong, or with calls one after the other,
+ * that is most of what they cost.
+ *   0        (the standard) CS_BUSY_POLL_US, as long as the loop spends no more than a fiftieth of the time in
+ *            vain, and a tenth of a second at once.  A loop that hears nothing sleeps; one that hears something
+ *            every CS_BUSY_POLL_US keeps a processor busy
+ *   CS_OFF   (any negative) never
+ *   1 ..     so long each time, whatever comes of it: that may be a whole processor
+ * Each look offers the processor to who else waits for it (sched_yield).  It is for cs_loop_run(), threads of ours
+ * and who waits on the loop: a base that you dispatch sleeps as you say, and a virtual loop never.  From its
+ * next sleep on; the last word counts.  CS_EINVAL: more than CS_BUSY_POLL_MAX_US.  Any thread. */
 enum { CS_BUSY_POLL_US = 50, CS_BUSY_POLL_MAX_US = 10000 };
 CS_API cs_err cs_loop_busy_poll(cs_loop *loop, int us);
 

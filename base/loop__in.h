@@ -21,8 +21,8 @@
 
 #define CS__NEVER INT64_MAX
 
-/* Of the processor that a loop looks on before it sleeps, in vain: one of so many parts, and so much at once. */
-enum { CS__SPARE_SHARE = 50, CS__SPARE_US = 100000 };
+/* The budget of busy polling in vain: a fiftieth of the time, and so much saved at most (loop_sleep.c). */
+enum { CS__BUDGET_SHARE = 50, CS__BUDGET_US = 100000 };
 
 /* The values of `phase` when none is running. */
 enum { CS__BEFORE_PHASES = -1, CS__NO_TURN = CS_PHASES };
@@ -91,9 +91,7 @@ struct cs_loop {
     int64_t armed_us; /* what the clock event waits for, or CS__NEVER */
 
     /* Who dispatches: see loop_sleep.c. */
-    bool called_back; /* since he looked last */
-    int64_t spare,
-        spare_at_us; /* what may be spent in vain, times CS__SPARE_SHARE; and since when */
+    int64_t budget, budget_at_us; /* what there was then, times CS__BUDGET_SHARE */
 
     /* Shared loops: see wait.c. */
     pthread_mutex_t lock;

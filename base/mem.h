@@ -15,8 +15,8 @@ CS_INNER void *cs_zalloc(size_t size); /* the same, zeroed */
 CS_INNER void *cs_realloc(void *old, size_t size);
 CS_INNER void cs_free(void *p); /* NULL is fine */
 
-/* Of sizes above the one and up to the other some dozens that were let go of wait for who asks next, as small
- * ones do: what streams send from. */
+/* Chunks, which streams send from: sizes above the one and up to the other.  Of these, as of small sizes, some dozens
+ * that were let go of wait for who asks next. */
 enum { CS_CHUNK_LEAST = 16 * 1024, CS_CHUNK = CS_CHUNK_LEAST + 128 };
 
 /* What was let go of goes back to the system, when it is much; else it stays for who asks next.  To be

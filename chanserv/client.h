@@ -66,7 +66,7 @@ struct chanserv_client_options {
     int64_t inline_bytes;    /* 4 KiB of an eager source may ride in its announcement; CS_OFF */
     int64_t frame_max_bytes; /* 100 MiB: a frame put together of its parts */
     int64_t assembly_bytes;  /* 256 MiB: all frames being put together, of this client */
-    int busy_poll_us;        /* 0: of its loop, a given one too: see cs_loop_busy_poll() */
+    int busy_poll_us; /* of its loop, a given one too, see cs_loop_busy_poll(); 0 says nothing */
     int64_t reserved[8];
 };
 

@@ -178,8 +178,6 @@ cs_err chanserv_server_new(cs_loop *loop, const struct chanserv_server_options *
         }
         server->own_loop = true;
     }
-    if (server->options.busy_poll_us != 0)
-        (void)cs_loop_busy_poll(server->loop, server->options.busy_poll_us);
     mux_keep_total_init(&server->kept_attached, server->loop,
                         (uint64_t)server->options.attached_bytes);
     mux_keep_total_init(&server->kept_lingering, server->loop,
@@ -191,6 +189,8 @@ cs_err chanserv_server_new(cs_loop *loop, const struct chanserv_server_options *
         server_destroy(server);
         return err;
     }
+    if (server->options.busy_poll_us != 0)
+        (void)cs_loop_busy_poll(server->loop, server->options.busy_poll_us);
     *ret = server;
     return CS_OK;
 }

@@ -263,13 +263,13 @@ struct chanserv_server_options {
     const char *node;
     chanserv_authorise_fn *authorise; /* NULL: everybody may do everything */
     void *authorise_user;
-    bool signals;             /* run(): SIGTERM and SIGINT drain it; the second ends it at once */
-    bool insecure;            /* listen beyond loopback without TLS: CS_EPERM otherwise */
-    int loops;                /* 1, at most 255: while run() does, the others run on threads */
-    int busy_poll_us;         /* 0: of its loops, `loop` too: see cs_loop_busy_poll() */
-    int serving_timeout_ms;   /* off: a post, and from their opening each of its sources */
-    int sourcing_timeout_ms;  /* off: silence between two announcements */
-    int write_timeout_ms;     /* off: an open source has frames and the reader takes none */
+    bool signals;            /* run(): SIGTERM and SIGINT drain it; the second ends it at once */
+    bool insecure;           /* listen beyond loopback without TLS: CS_EPERM otherwise */
+    int loops;               /* 1, at most 255: while run() does, the others run on threads */
+    int busy_poll_us;        /* of its loops, `loop` too, see cs_loop_busy_poll(); 0 says nothing */
+    int serving_timeout_ms;  /* off: a post, and from their opening each of its sources */
+    int sourcing_timeout_ms; /* off: silence between two announcements */
+    int write_timeout_ms;    /* off: an open source has frames and the reader takes none */
     int64_t inline_max_bytes; /* 64 KiB: of an eager source in its announcement, if asked for */
     int64_t part_bytes;       /* 1 MiB: larger frames travel in parts of this size */
     int64_t body_max_bytes;   /* 4 MiB: a post's body, with all of its request */
@@ -435,8 +435,8 @@ CS_API cs_loop *chanserv_server_loop(const chanserv_server *server);
     X(queued_bytes, "bytes that wait to go out, of all streams, now")                              \
     X(streams, "HTTP/2 streams open now")                                                          \
     X(streams_total, "HTTP/2 streams opened")                                                      \
-    X(busy_polls, "times a loop without work looked for news before it slept: busy_poll_us")       \
-    X(busy_poll_hits, "times there were some, and it need not sleep")                              \
+    X(busy_polls, "looks for news of loops that had nothing to do (busy_poll_us)")                 \
+    X(busy_poll_hits, "looks that found something, so that the loop did not sleep")                \
     X(bad_requests, "requests that were not gRPC, or of no known method")                          \
     X(pings_lost, "connections ended because a PING stayed without answer")                        \
     X(messages_gzipped, "messages sent compressed")                                                \

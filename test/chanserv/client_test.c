@@ -37,6 +37,39 @@ Test(client, checks_what_it_is_given)
     fake_end(&f);
 }
 
+static void stop(void *loop)
+{
+    cs_loop_stop(loop);
+}
+
+static uint64_t looks_of(cs_loop *loop)
+{
+    cs_timer *timer;
+
+    cr_assert_eq(cs_timer_new(loop, stop, loop, &timer), CS_OK);
+    for (int i = 0; i < 10; i++) {
+        cs_timer_set(timer, 1);
+        cr_assert_eq(cs_loop_run(loop), CS_OK);
+    }
+    cs_timer_free(timer);
+    return cs_loop_busy_polls(loop).looks;
+}
+
+Test(client, says_how_long_its_loop_looks_for_news_or_nothing)
+{
+    const struct chanserv_client_options off = {.busy_poll_us = CS_OFF};
+    chanserv_client *client, *other;
+    cs_loop *loop;
+
+    cr_assert_eq(cs_loop_new(NULL, &loop), CS_OK);
+    cr_assert_eq(chanserv_client_new(loop, &off, &client), CS_OK);
+    cr_assert_eq(chanserv_client_new(loop, NULL, &other), CS_OK);
+    cr_assert_eq(looks_of(loop), 0);
+    chanserv_client_free(client);
+    chanserv_client_free(other);
+    cs_loop_free(loop);
+}
+
 Test(client, sends_metadata)
 {
     const cs_pair pair = {cs_str("tenant"), cs_str("blue")};

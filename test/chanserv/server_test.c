@@ -160,6 +160,7 @@ Test(server, looks_for_news_before_it_sleeps_and_counts_it)
 
     cr_assert_geq(seen.busy_polls, seen.busy_poll_hits);
     o.busy_poll_us = CS_OFF;
+    o.loops = 3;
     seen = run_a_moment(&o, false);
     cr_assert_eq(seen.busy_polls, 0);
     o.busy_poll_us = CS_BUSY_POLL_MAX_US + 1;

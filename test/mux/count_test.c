@@ -92,6 +92,7 @@ Test(count, packed_ones_between_others_as_long)
 {
     static struct flow f;
 
+    put(&f, true, 0);
     for (unsigned i = 0; i < 12; i++)
         put(&f, i % 3 == 1, i < 6 ? 64 : 20);
     counts_in_any_pieces(&f);
@@ -106,7 +107,7 @@ Test(count, of_a_row_of_equals_the_last_may_have_come_in_part)
         put(&f, false, LEN);
     for (size_t len = 0; len <= f.len; len++) {
         struct mux__counting counting = {0};
-        uint8_t *exact = malloc(len + 1); /* so that a look behind them is seen */
+        uint8_t *exact = malloc(len + 1); /* so that AddressSanitizer sees a look behind them */
 
         cr_assert_not_null(exact);
         memcpy(exact + 1, f.bytes, len);
