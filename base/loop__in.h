@@ -78,6 +78,7 @@ struct cs_loop {
     int phase;
     bool due;   /* a turn is coming */
     bool stale; /* the clock has to be read */
+    bool heeds; /* of a row of turns this one is the last */
     int64_t now_us;
     struct cs__timers timers;
     unsigned held;   /* frames on the stack, or a thread, that still need the loop */

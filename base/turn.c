@@ -200,7 +200,7 @@ static void wake_last(cs_loop *loop)
 /* The caller has said cs__callback_begin(). */
 void cs__turn(cs_loop *loop)
 {
-    loop->due = false;
+    loop->due = loop->heeds = false;
     loop->phase = CS__BEFORE_PHASES;
     run_calls(loop);
     cs__timers_fire(loop);
@@ -212,11 +212,17 @@ void cs__turn(cs_loop *loop)
     cs__loop_arm(loop);
 }
 
+void cs_loop_heed(cs_loop *loop)
+{
+    loop->heeds = true;
+}
+
 /* Is there more than what waits to be written?  That comes behind what is there to be read: who writes a
  * lot shall hear, too. */
 static bool goes_on(const cs_loop *loop)
 {
-    return loop->due && !loop->doomed && !loop->ending && !atomic_load(&loop->stopped) &&
+    return loop->due && !loop->heeds && !loop->doomed && !loop->ending &&
+           !atomic_load(&loop->stopped) &&
            (!cs_list_empty(&loop->queued[CS_CALL]) || !cs_list_empty(&loop->queued[CS_IO]) ||
             !cs_list_empty(&loop->queued[CS_REAP]));
 }

@@ -59,6 +59,9 @@ void cs_knock_drop(cs_loop *loop, cs_knock *knock);
 /* Microseconds of the monotonic (or virtual) clock, the same during one turn. */
 int64_t cs_loop_now_us(cs_loop *loop);
 
+/* Who has done as much as is good at once, and has more to do, asks for news of the kernel before the next turn. */
+void cs_loop_heed(cs_loop *loop);
+
 /* How often it looked before a sleep, as cs_loop_busy_poll() says, and how often that found something.  Any
  * thread. */
 struct cs_busy_polls {

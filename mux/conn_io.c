@@ -184,7 +184,7 @@ static bool write_out(mux_conn *conn)
 
 void mux__conn_flush(cs_task *task)
 {
-    enum { BATCHES = 4 }; /* a turn; then others get theirs, and reading does */
+    enum { BATCHES = 2 }; /* a turn; then others get theirs, and reading does */
     mux_conn *conn = CS_CONTAINER(task, mux_conn, flush);
     if (conn->state != MUX__UP || ((conn->blocked || conn->sniffs) && !conn->failed))
         return;
@@ -216,8 +216,10 @@ void mux__conn_flush(cs_task *task)
         if (!full && i > 0)
             break;
     }
-    if (mux__h2_has_more(conn))
+    if (mux__h2_has_more(conn)) {
         cs_task_post(conn->loop, CS_FLUSH, &conn->flush);
+        cs_loop_heed(conn->loop); /* what it sent may be acknowledged */
+    }
 }
 
 void mux__conn_flush_soon(mux_conn *conn)

@@ -46,7 +46,7 @@ verdict $? "$scratch/said" "a crowd notices a wrong byte"
 
 bench -w w7 -r 2 -s 0.05 --free -o "$scratch/lines" --plots "$scratch/plots" > "$scratch/tables" 2> "$scratch/said"
 verdict $? "$scratch/said" "rounds are run"
-[ "$(wc -l < "$scratch/lines")" -eq 12 ]
+[ "$(wc -l < "$scratch/lines")" -eq 14 ]
 verdict $? "$scratch/lines" "a line a program and round is kept"
 grep -q '^| chanserv | [0-9.]* ([0-9.]* / - / 1.0) |' "$scratch/tables"
 verdict $? "$scratch/tables" "a table has the medians and ratios"
