@@ -184,7 +184,7 @@ static bool write_out(mux_conn *conn)
 
 void mux__conn_flush(cs_task *task)
 {
-    enum { BATCHES = 2 }; /* a turn; then others get theirs, and reading does */
+    enum { BATCHES = 4 }; /* a turn; then others get theirs, and reading does */
     mux_conn *conn = CS_CONTAINER(task, mux_conn, flush);
     if (conn->state != MUX__UP || ((conn->blocked || conn->sniffs) && !conn->failed))
         return;
