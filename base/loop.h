@@ -48,8 +48,8 @@ CS_API cs_err cs_loop_call(cs_loop *loop, void (*fn)(void *user), void *user);
  *   CS_OFF   (any negative) never
  *   1 ..     so long each time, whatever comes of it: that may be a whole processor
  * Each look offers the processor to who else waits for it (sched_yield).  It is for cs_loop_run(), threads of ours
- * and who waits on the loop: a base that you dispatch sleeps as you say, and a virtual loop never.  From its
- * next sleep on; the last word counts.  CS_EINVAL: more than CS_BUSY_POLL_MAX_US.  Any thread. */
+ * and who waits on the loop: a base that you dispatch sleeps as you say, and a virtual loop never.  (It asks
+ * the base how many events were active at most, and sets that to 0.)  From its next sleep on; the last word counts.  CS_EINVAL: more than CS_BUSY_POLL_MAX_US.  Any thread. */
 enum { CS_BUSY_POLL_US = 50, CS_BUSY_POLL_MAX_US = 10000 };
 CS_API cs_err cs_loop_busy_poll(cs_loop *loop, int us);
 

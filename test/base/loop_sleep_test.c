@@ -174,7 +174,7 @@ Test(loop_sleep, an_event_of_the_user_may_free_it)
     cr_assert_null(loop);
 }
 
-Test(loop_sleep, who_waits_for_less_than_a_look_is_in_time)
+Test(loop_sleep, who_waits_for_less_than_a_look_does_not_wait_for_ever)
 {
     cs_loop *shared;
     cs_waiter waiter;

@@ -152,7 +152,7 @@ static struct chanserv_counters run_a_moment(const struct chanserv_server_option
     return seen;
 }
 
-Test(server, looks_for_news_before_it_sleeps_and_counts_it)
+Test(server, looks_for_news_before_it_sleeps_and_counts_it, .timeout = 60)
 {
     struct chanserv_server_options o = {.busy_poll_us = CS_BUSY_POLL_MAX_US};
     struct chanserv_counters seen = run_a_moment(&o, true);
